@@ -1,0 +1,1 @@
+"""jaxcmr: cross-modal retrieval that survives wrong labels, in JAX and Flax."""

@@ -1,0 +1,99 @@
+"""The types that travel between the floors of the library."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import flax.struct
+import jax
+import numpy as np
+
+# One modality's items: an array [N, ...], or a dict of arrays that share their first axis
+# (a mesh is centers, corners, normals, neighbors and mask).
+Items = Any
+
+
+class UsageError(ValueError):
+    """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
+
+    The entry points in `launch/` print it without a traceback and exit with code 2; every other
+    exception is a bug of ours and keeps its traceback.
+    """
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """Paired items on the host: row i of every modality shows the same thing.
+
+    Attributes:
+        inputs: modality name -> items `[N, ...]` (numpy; a dict of arrays for a mesh).
+        labels: `[N]` int32, as given, possibly wrong.
+        true_labels: `[N]` int32, or None if nobody knows them. Used by reports and by the final
+            evaluation alone; no training step ever sees them.
+        ids: `[N]` stable strings, one an item.
+        class_names: `K` names; a label k is `class_names[k]`.
+        provenance: where the data came from: `source` ("files", "download", "stand-in"), `name`,
+            `path`, `sha256`, ... JSON-serialisable.
+        present: modality name -> `[N]` bool, False where the item of this modality is missing;
+            a modality that is complete may be left out.
+    """
+
+    inputs: Mapping[str, Items]
+    labels: np.ndarray
+    true_labels: np.ndarray | None
+    ids: np.ndarray
+    class_names: tuple[str, ...]
+    provenance: Mapping[str, Any]
+    present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def modalities(self) -> tuple[str, ...]:
+        """The modality names, in the order in which results name them."""
+        return tuple(self.inputs)
+
+    def rows(self, index: np.ndarray) -> "Dataset":
+        """Returns the data set made of the rows `index`, in that order."""
+        take = lambda array: array[index]
+        return dataclasses.replace(
+            self,
+            inputs=jax.tree.map(take, dict(self.inputs)),
+            labels=self.labels[index],
+            true_labels=None if self.true_labels is None else self.true_labels[index],
+            ids=self.ids[index],
+            present={name: mask[index] for name, mask in self.present.items()},
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """What a source delivers: the training set and the test set, over the same classes.
+
+    `validation` is None unless the source has an official one; otherwise it is split from the
+    training set, after the noise, so that it carries the same noise.
+    """
+
+    train: Dataset
+    test: Dataset
+    validation: Dataset | None = None
+
+
+@flax.struct.dataclass
+class Batch:
+    """One batch of paired items on the device.
+
+    Attributes:
+        inputs: modality name -> items `[B, ...]`.
+        labels: `[B]` int32, as given.
+        index: `[B]` int32, the row in the training set.
+        mask: `[B]` bool, False for rows that only fill the batch up.
+        present: modality name -> `[B]` bool, for every modality.
+    """
+
+    inputs: Mapping[str, Items]
+    labels: jax.Array
+    index: jax.Array
+    mask: jax.Array
+    present: Mapping[str, jax.Array]

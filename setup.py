@@ -1,0 +1,42 @@
+"""Installs jaxcmr: cross-modal retrieval that survives wrong labels, in JAX."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="jaxcmr",
+    version="0.1.0",
+    description="Cross-modal retrieval that survives wrong labels, in JAX and Flax.",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    packages=find_packages(include=["jaxcmr", "jaxcmr.*"]),
+    python_requires=">=3.11",
+    install_requires=[
+        "absl-py",
+        "chex",
+        "flax>=0.10",
+        "h5py",  # HDF5 point clouds
+        "importlib_resources",  # tensorflow-datasets imports it without requiring it
+        "jax>=0.10",
+        "matplotlib",  # curves and contact sheets
+        "ml_collections>=1.0",
+        "numpy",
+        "optax>=0.2.4",
+        "orbax-checkpoint>=0.11",
+        "pyvista",  # headless rendering of meshes and clouds
+        "tensorflow-datasets",
+    ],
+    extras_require={
+        "test": [
+            "beartype",
+            "hypothesis",
+            "jaxtyping",
+            "pytest",
+            "pytest-xdist",
+            "ruff",
+            "scikit-learn",
+            "scipy",
+        ],
+    },
+)
