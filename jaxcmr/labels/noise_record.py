@@ -1,0 +1,201 @@
+"""What was done to the labels: the record of a noise draw, and its file."""
+
+import dataclasses
+import os
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcmr.types import UsageError
+
+
+@dataclasses.dataclass(frozen=True)
+class NoiseRecord:
+    """Labels before and after noise, and everything needed to say how the noise came about.
+
+    Attributes:
+        labels: the labels as given to the training, int32: `[N]` if one label serves all
+            modalities of an item, `[M, N]` in the order of `modalities` if each has its own.
+        true_labels: `[N]` int32, the labels before the noise.
+        num_classes: K.
+        kind: the convention (`jaxcmr.labels.noise.KINDS`, "transition" or "file").
+        rate: the nominal rate; for "transition" the expected and for "file" the actual one.
+        seed: the seed of the draw; None for "file", which draws nothing.
+        class_map: `[K]` int32, the class that class k flips to (k itself: it never flips), or
+            None where the convention has no map.
+        transition: `[K, K]` float64, row k holds P(given label | true label k), or None where
+            the convention has none.
+        modalities: the names of the rows of `labels`; empty where the labels are shared.
+    """
+
+    labels: np.ndarray
+    true_labels: np.ndarray
+    num_classes: int
+    kind: str
+    rate: float
+    seed: int | None
+    class_map: np.ndarray | None = None
+    transition: np.ndarray | None = None
+    modalities: tuple[str, ...] = ()
+
+    @property
+    def shared(self) -> bool:
+        """Whether one label serves all modalities of an item."""
+        return not self.modalities
+
+    @property
+    def changed(self) -> np.ndarray:
+        """Boolean, shaped like `labels`: True where the given label is wrong."""
+        return self.labels != self.true_labels
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows with a wrong label in at least one modality, ascending."""
+        return np.flatnonzero(self.changed if self.shared else self.changed.any(axis=0))
+
+    @property
+    def actual_rate(self) -> float:
+        """The share of wrong labels, over all modalities; 0 for an empty set."""
+        return float(self.changed.mean()) if self.labels.size else 0.0
+
+    def labels_of(self, modality: str) -> np.ndarray:
+        """Returns the labels `[N]` that `modality` is trained with.
+
+        Raises:
+            ValueError: if the labels are drawn per modality and `modality` is not among them.
+        """
+        if self.shared:
+            return self.labels
+        if modality not in self.modalities:
+            raise ValueError(
+                f"no labels were drawn for the modality {modality!r}; "
+                f"use one of {', '.join(self.modalities)}"
+            )
+        return self.labels[self.modalities.index(modality)]
+
+    def summary(self) -> dict[str, Any]:
+        """Returns the record without its long arrays, ready for JSON."""
+        return {
+            "kind": self.kind,
+            "rate": self.rate,
+            "actual_rate": self.actual_rate,
+            "rows_changed": len(self.rows),
+            "num_rows": len(self.true_labels),
+            "num_classes": self.num_classes,
+            "seed": self.seed,
+            "class_map": None if self.class_map is None else self.class_map.tolist(),
+            "transition": None if self.transition is None else self.transition.tolist(),
+            "shared": self.shared,
+            "modalities": list(self.modalities),
+        }
+
+    def save(self, path: str | os.PathLike) -> None:
+        """Writes the record as a compressed `.npz` without pickles.
+
+        Keys are the attributes, and `rows`, `actual_rate`, `shared` for readers without this
+        library; attributes that are None are left out. The file appears whole or not at all.
+
+        Raises:
+            UsageError: if `path` does not end in `.npz`.
+        """
+        path = Path(path)
+        if path.suffix != ".npz":
+            raise UsageError(f"a noise record is an .npz file, not {path.name!r}; rename it")
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+        fields |= {"rows": self.rows, "actual_rate": self.actual_rate, "shared": self.shared}
+        fields["modalities"] = np.array(self.modalities, dtype=np.str_)
+        partial = path.with_name(path.name + f".{os.getpid()}.partial")
+        try:
+            with partial.open("wb") as file:
+                np.savez_compressed(file, **{k: v for k, v in fields.items() if v is not None})
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike) -> "NoiseRecord":
+        """Reads a record written by `save`.
+
+        Raises:
+            UsageError: if the file is missing, is no noise record, or contradicts itself.
+        """
+        arrays = read_arrays(path)
+        missing = {"labels", "true_labels", "num_classes", "kind", "rate"} - set(arrays)
+        if missing:
+            raise UsageError(
+                f"{path} is no noise record: it lacks {', '.join(sorted(missing))}; "
+                "read a file of labels with from_file instead"
+            )
+        record = cls(
+            labels=arrays["labels"],
+            true_labels=arrays["true_labels"],
+            num_classes=int(arrays["num_classes"]),
+            kind=str(arrays["kind"]),
+            rate=float(arrays["rate"]),
+            seed=int(arrays["seed"]) if "seed" in arrays else None,
+            class_map=arrays.get("class_map"),
+            transition=arrays.get("transition"),
+            modalities=tuple(str(name) for name in arrays.get("modalities", ())),
+        )
+        check_labels(record.true_labels, record.num_classes, f"true labels in {path}")
+        for labels in np.atleast_2d(record.labels):
+            check_labels(labels, record.num_classes, f"labels in {path}")
+        shape = record.true_labels.shape
+        if record.modalities:
+            shape = (len(record.modalities), *shape)
+        if record.labels.shape != shape:
+            raise UsageError(
+                f"{path} holds labels of shape {record.labels.shape} where {shape} belongs; "
+                "write it again with save"
+            )
+        if "rows" in arrays and not np.array_equal(arrays["rows"], record.rows):
+            raise UsageError(
+                f"{path} lists {arrays['rows'].size} changed rows but its labels differ in "
+                f"{record.rows.size}; write it again with save"
+            )
+        return record
+
+
+def read_arrays(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
+    """Reads all arrays of an `.npz`, or the one of an `.npy` under the key "", never unpickling.
+
+    Raises:
+        UsageError: if the file is missing or cannot be read.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"no file at {path}; give the path of an .npz or .npy file")
+    try:
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            return {"": content}
+        with content:
+            return dict(content)
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(
+            f"{path} cannot be read as .npz or .npy ({error}); save it with numpy.savez"
+        ) from error
+
+
+def check_labels(labels: Any, num_classes: int, name: str = "labels") -> np.ndarray:
+    """Returns `labels` as an int32 array `[N]` after checking shape, kind and range.
+
+    Raises:
+        UsageError: if they are not one dimension of whole numbers in [0, num_classes).
+    """
+    array = np.asarray(labels)
+    if array.ndim != 1:
+        raise UsageError(f"{name} have shape {array.shape}; give one label a row, shape [N]")
+    if array.dtype.kind not in "iu":
+        whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
+        if not whole:
+            raise UsageError(f"{name} are {array.dtype}; give whole numbers 0 to K - 1")
+    wrong = np.flatnonzero((array < 0) | (array >= num_classes))
+    if wrong.size:
+        raise UsageError(
+            f"{name} hold {array[wrong[0]]:g} in row {wrong[0]}, outside 0 to {num_classes - 1}; "
+            "count the classes from 0 and check their number"
+        )
+    return array.astype(np.int32)
