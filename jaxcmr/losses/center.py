@@ -1,0 +1,176 @@
+"""Losses against class centers in the common space."""
+
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Integer, ScalarLike
+
+from jaxcmr.losses.classification import focal
+from jaxcmr.losses.stable import at_least_float32, unit_rows
+
+
+def warmup_ramp(epoch: ScalarLike, warmup_epochs: ScalarLike) -> Float[Array, ""]:
+    """Compute RONO's ramp from the warm-up to the robust loss, `v` of `robust_center`.
+
+        v = min(epoch / (warmup_epochs - 1), 1)
+
+    Args:
+        epoch: counted from 0; may be a fraction.
+        warmup_epochs: length of the warm-up; with one epoch or none the ramp is 1 from the start
+            (the released code divides by zero there).
+
+    Returns:
+        A scalar in [0, 1].
+    """
+    dtype = jnp.result_type(float)
+    steps = jnp.asarray(warmup_epochs, dtype) - 1.0
+    share = jnp.asarray(epoch, dtype) / jnp.where(steps > 0, steps, 1.0)
+    return jnp.where(steps > 0, jnp.clip(share, 0.0, 1.0), 1.0)
+
+
+def robust_center(
+    embeddings: Float[Array, "n d"],
+    labels: Integer[Array, "n"],
+    centers: Float[Array, "k d"],
+    *,
+    ramp: ScalarLike,
+    tau1: ScalarLike,
+    tau2: ScalarLike,
+    margin: ScalarLike,
+) -> Float[Array, "n"]:
+    """Compute RONO's robust discriminative center loss (RDC).
+
+        c_k = centers_k / ||centers_k||,   z_i = embeddings_i / ||embeddings_i||
+        m_i = <mean_k c_k, z_i>,           s_i = <c_{y_i}, z_i>
+        L1_i = (exp(m_i) - exp((K + 1) / K s_i)) / tau1
+        L2_i = -|exp(m_i) - exp(s_i) + margin| / tau2
+        RDC_i = (1 - ramp) L1_i + ramp L2_i
+
+    L1 draws every row to the center of its label. L2 draws a row there if it is already close,
+    `exp(s_i) > exp(m_i) + margin`, and otherwise takes the label for wrong and pushes it away.
+
+    Args:
+        embeddings: rows of all modalities, one below the other; normalised here.
+        labels: class of each row in `0..K-1`; negative where a row has no label.
+        centers: learnable class centers; normalised here. Their mean is neither normalised again
+            nor detached, so classes that are absent from the batch get a gradient too.
+        ramp: 0 is L1 alone, 1 is L2 alone; see `warmup_ramp`.
+        tau1: temperature of L1.
+        tau2: temperature of L2.
+        margin: how much closer than the mean center a trusted row has to be.
+
+    Returns:
+        `[n]`, 0 for rows without a label. The paper takes the mean over the rows. (It is not
+        bounded below by 0: L1 and L2 are both minimised at negative values.)
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    References:
+        Feng et al.: RONO, robust discriminative learning with noisy labels for 2D-3D cross-modal
+        retrieval, CVPR 2023, section 3.3. The two released versions swap the names of the two
+        temperatures; here tau1 is always that of L1.
+    """
+    labels = jnp.asarray(labels)
+    _check_centers(embeddings, labels, centers)
+    rows, centers = unit_rows(embeddings), unit_rows(centers)
+    classes = centers.shape[0]
+    own = jnp.take(centers, labels, axis=0, mode="fill", fill_value=jnp.nan)
+    labelled = labels >= 0
+    own = jnp.where(labelled[:, None], own, 0.0)
+    to_own = jnp.sum(rows * own, axis=-1)
+    to_mean = jnp.matmul(rows, jnp.mean(centers, axis=0), precision=lax.Precision.HIGHEST)
+    warm = (jnp.exp(to_mean) - jnp.exp((classes + 1) / classes * to_own)) / tau1
+    robust = -jnp.abs(jnp.exp(to_mean) - jnp.exp(to_own) + margin) / tau2
+    return jnp.where(labelled, (1.0 - ramp) * warm + ramp * robust, 0.0)
+
+
+def center_logits(
+    embeddings: Float[Array, "n d"], centers: Float[Array, "k d"], *, temperature: ScalarLike
+) -> Float[Array, "n k"]:
+    """Compute the logits `cos(embeddings_i, centers_k) / temperature` of a center classifier.
+
+    Args:
+        embeddings: normalised here.
+        centers: one a class; normalised here.
+        temperature: positive.
+
+    Returns:
+        `[n, K]`; a row or a center that is zero gives 0.
+    """
+    rows, centers = unit_rows(embeddings), unit_rows(centers)
+    return jnp.matmul(rows, centers.T, precision=lax.Precision.HIGHEST) / temperature
+
+
+def center_classification(
+    embeddings: Float[Array, "n d"],
+    labels: Integer[Array, "n"],
+    centers: Float[Array, "k d"],
+    *,
+    temperature: ScalarLike = 0.4,
+    gamma: ScalarLike = 1.0,
+) -> Float[Array, "n"]:
+    """Compute NRCL's center loss: the focal loss of the cosines to the class centers.
+
+        q_i = softmax_k(cos(x_i, c_k) / temperature),   (1 - q_iy)^gamma (-log q_iy)
+
+    Args:
+        embeddings: rows of all modalities; normalised here.
+        labels: class of each row in `0..K-1`; negative where a row has no label.
+        centers: learnable class centers; normalised here.
+        temperature: positive.
+        gamma: focusing exponent; 0 is cross-entropy.
+
+    Returns:
+        `[n]`, 0 for rows without a label. NRCL multiplies by a weight a row and takes the mean.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    References:
+        NRCL (noise-robust 2D-3D retrieval, 2025), its released center loss.
+    """
+    _check_centers(embeddings, jnp.asarray(labels), centers)
+    logits = center_logits(embeddings, centers, temperature=temperature)
+    return focal(logits, labels, gamma=gamma)
+
+
+def center_distance(
+    embeddings: Float[Array, "n d"], labels: Integer[Array, "n"], centers: Float[Array, "k d"]
+) -> Float[Array, "n"]:
+    """Compute the center loss `||x_i - c_{y_i}||^2`; nothing is normalised.
+
+    Args:
+        embeddings: rows of all modalities.
+        labels: class of each row in `0..K-1`; negative where a row has no label.
+        centers: learnable class centers.
+
+    Returns:
+        `[n]`, 0 for rows without a label.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    References:
+        Wen et al.: A discriminative feature learning approach for deep face recognition, ECCV
+        2016. Jing et al.: Cross-modal center loss for 3D cross-modal retrieval, CVPR 2021, eq. 1.
+        Both papers halve the value; the released code of the latter does not, nor do we.
+    """
+    labels = jnp.asarray(labels)
+    _check_centers(embeddings, labels, centers)
+    own = jnp.take(at_least_float32(centers), labels, axis=0, mode="fill", fill_value=jnp.nan)
+    labelled = labels >= 0
+    difference = jnp.where(labelled[:, None], at_least_float32(embeddings) - own, 0.0)
+    return jnp.sum(jnp.square(difference), axis=-1)
+
+
+def _check_centers(embeddings, labels, centers) -> None:
+    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
+        raise ValueError(
+            f"embeddings have shape {embeddings.shape} and labels {labels.shape}: give rows [n, d] "
+            "and one label a row"
+        )
+    if centers.ndim != 2 or centers.shape[1] != embeddings.shape[1]:
+        raise ValueError(
+            f"centers have shape {centers.shape}: give one row of {embeddings.shape[1]} numbers, "
+            "as an embedding has, a class"
+        )

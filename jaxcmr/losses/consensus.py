@@ -1,0 +1,97 @@
+"""NIRNL's label terms: what an instance's modalities say together decides how it is used.
+
+Instances are divided by whether the labels of their nearest neighbours agree with the given one in
+all modalities (pure), in some (hard) or in none (noisy); each kind has its own term. The logits
+are products of the embeddings with class barycenters, which are constants.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from jaxtyping import Array, Float, Integer
+
+from jaxcmr.losses.classification import cross_entropy, mean_absolute_error
+from jaxcmr.losses.stable import at_least_float32
+
+
+def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:
+    """Compute the probability that at least one modality is right about a class.
+
+        w_k = 1 - prod_v (1 - softmax(logits_v)_k)
+
+    Args:
+        logits: `[V, B, K]`.
+
+    Returns:
+        `[B, K]` in [0, 1], a constant: no gradient flows through it. Rows do not sum to 1.
+
+    References:
+        NIRNL, AAAI 2026, the weights of its hard pairs.
+    """
+    p = jax.nn.softmax(lax.stop_gradient(at_least_float32(logits)))
+    return -jnp.expm1(jnp.sum(jnp.log1p(-p), axis=0))
+
+
+def pure_label_loss(
+    logits: Float[Array, "v b k"], labels: Integer[Array, "b"]
+) -> Float[Array, "b"]:
+    """Compute `-sum_v log p_vy`: a pure pair trusts its label in every modality.
+
+    Args:
+        logits: `[V, B, K]`.
+        labels: `[B]` classes, as given; negative where there is none.
+
+    Returns:
+        `[B]`, 0 where there is no label.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    References:
+        NIRNL, AAAI 2026.
+    """
+    return jnp.sum(jax.vmap(cross_entropy, in_axes=(0, None))(logits, labels), axis=0)
+
+
+def hard_label_loss(
+    logits: Float[Array, "v b k"], labels: Integer[Array, "b"]
+) -> Float[Array, "b"]:
+    """Compute `-w_y sum_v log p_vy`: a hard pair trusts its label as far as the modalities do.
+
+    `w` is `consensus(logits)`, a constant.
+
+    Args:
+        logits: `[V, B, K]`.
+        labels: `[B]` classes, as given; negative where there is none.
+
+    Returns:
+        `[B]`, 0 where there is no label.
+
+    Raises:
+        ValueError: shapes do not fit.
+
+    References:
+        NIRNL, AAAI 2026.
+    """
+    trust = jnp.take_along_axis(consensus(logits), jnp.maximum(labels, 0)[:, None], axis=-1)
+    return jnp.squeeze(trust, -1) * pure_label_loss(logits, labels)
+
+
+def noisy_label_loss(logits: Float[Array, "v b k"]) -> Float[Array, "b"]:
+    """Compute `sum_v sum_k |t_k - p_vk|`: a noisy pair follows the consensus, not its label.
+
+    `t` is the one-hot of the class with the largest `consensus(logits)`, a constant, so the term
+    is `2 sum_v (1 - p_vt)`.
+
+    Args:
+        logits: `[V, B, K]`.
+
+    Returns:
+        `[B]`.
+
+    References:
+        NIRNL, AAAI 2026.
+    """
+    pseudo_labels = jnp.argmax(consensus(logits), axis=-1)
+    errors = jax.vmap(mean_absolute_error, in_axes=(0, None))(logits, pseudo_labels)
+    return 2.0 * jnp.sum(errors, axis=0)

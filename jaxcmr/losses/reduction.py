@@ -1,0 +1,26 @@
+"""From per-example values to the one number that is minimised."""
+
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from jaxcmr.losses.stable import at_least_float32
+
+
+def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:
+    """Average the values where the mask is True.
+
+        sum_i mask_i values_i / max(sum_i mask_i, 1)
+
+    Args:
+        values: per-example values, any shape.
+        mask: True for the values that count; a shape that broadcasts to that of `values` (a mask
+            `[B]` of rows serves values `[V, B]` of all modalities).
+
+    Returns:
+        A scalar, 0 if everything is masked. Values under the mask may be anything, NaN included:
+        neither the mean nor the gradient that it sends back sees them.
+    """
+    values = at_least_float32(values)
+    counted = jnp.broadcast_to(mask, values.shape).astype(bool)
+    total = jnp.sum(jnp.where(counted, values, 0.0))
+    return total / jnp.maximum(jnp.sum(counted), 1).astype(values.dtype)
