@@ -1,0 +1,171 @@
+"""Shaded views of meshes and of bare point clouds, without a display, GPU or graphics driver.
+
+Meshes are ray-cast with Embree (exact visibility, no OpenGL, hence no system library to miss);
+clouds are drawn as small discs that lie in the surface. Both share camera and shading.
+"""
+
+import numpy as np
+from embreex.mesh_construction import TriangleMesh
+from embreex.rtcore_scene import EmbreeScene
+from scipy.spatial import cKDTree
+
+from jaxcmr.data.geometry import Mesh, face_areas
+
+BACKGROUND = 1.0
+# In the camera's frame (right, up, towards the viewer): over the left shoulder of the viewer.
+LIGHT = np.array([-0.45, 0.6, 0.66]) / np.linalg.norm([-0.45, 0.6, 0.66])
+NEIGHBORS = 12
+MAX_SPLAT = 6  # pixels; bounds the work where a cloud has a few far points
+
+
+def camera_ring(views: int, elevation: float = 30.0) -> np.ndarray:
+    """Returns the rotations `[views, 3, 3]` of cameras that look at the origin.
+
+    Rows are the camera's right, its up, and the direction towards the camera. Azimuths are
+    `360 / views` degrees apart, the first camera stands on the -y axis; `elevation` in degrees.
+    """
+    azimuth = 2 * np.pi * np.arange(views) / views - np.pi / 2
+    tilt = np.deg2rad(elevation)
+    zero = np.zeros(views)
+    right = np.stack([-np.sin(azimuth), np.cos(azimuth), zero], -1)
+    toward = np.stack(
+        [np.cos(azimuth) * np.cos(tilt), np.sin(azimuth) * np.cos(tilt), zero + np.sin(tilt)], -1
+    )
+    return np.stack([right, np.cross(toward, right), toward], 1)
+
+
+def shade(normals: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Returns brightness in [0, 1] from normals `[..., 3]` in the camera's frame and depth.
+
+    Two-sided Lambert shading (CAD faces have no reliable orientation), darker with distance:
+    `(0.22 + 0.73 max(n.l, 0)) (0.9 + 0.1 depth)`; depth in [-1, 1] grows towards the viewer.
+    """
+    facing = np.where(normals[..., 2:] < 0, -normals, normals)
+    lambert = np.maximum(facing @ LIGHT, 0)
+    return (0.22 + 0.73 * lambert) * (0.9 + 0.1 * np.clip(depth, -1, 1))
+
+
+def _half_extent(points: np.ndarray, cameras: np.ndarray) -> float:
+    """The half width of the picture that shows `points` in every view, with a 4 % border."""
+    flat = np.einsum("vij,nj->vni", cameras[:, :2], points)
+    return 1.04 * float(np.abs(flat).max())
+
+
+def render_mesh(mesh: Mesh, cameras: np.ndarray, size: int) -> np.ndarray:
+    """Ray-casts a mesh that lies in the unit sphere, orthographically.
+
+    One ray a pixel; a pixel whose neighbors differ gets four more, so that edges are smooth.
+
+    Args:
+        mesh: normalized mesh.
+        cameras: `[V, 3, 3]` from `camera_ring`.
+        size: height and width in pixels.
+
+    Returns:
+        `[V, size, size]` uint8, 255 is the background.
+    """
+    scene = EmbreeScene()
+    TriangleMesh(scene, np.ascontiguousarray(mesh.triangles, np.float32))
+    normals, _ = face_areas(mesh)
+    half = _half_extent(mesh.vertices, cameras)
+
+    def trace(view: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        camera = cameras[view]
+        offset = np.stack([x * half, y * half, np.full_like(x, 2.0)], -1)
+        origins = np.einsum("ni,nij->nj", offset, camera).astype(np.float32)
+        hits = scene.run(origins, (-camera[:, 2]).astype(np.float32), query="INTERSECT", output=1)
+        face = hits["primID"]
+        seen = face >= 0
+        brightness = np.full(len(x), BACKGROUND)
+        turned = np.einsum("nij,nj->ni", camera[seen], normals[face[seen]])
+        brightness[seen] = shade(turned, 2.0 - hits["tfar"][seen])
+        return brightness
+
+    step = 2.0 / size
+    center = (np.arange(size) + 0.5) * step - 1
+    view, row, column = np.unravel_index(
+        np.arange(len(cameras) * size * size), (len(cameras), size, size)
+    )
+    image = trace(view, center[column], -center[row]).reshape(len(cameras), size, size)
+    view, row, column = np.nonzero(_has_edge(image))
+    quarter = 0.25 * step * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    if len(view):
+        x = center[column][:, None] + quarter[:, 0]
+        y = -center[row][:, None] + quarter[:, 1]
+        samples = trace(np.repeat(view, 4), x.ravel(), y.ravel()).reshape(-1, 4)
+        image[view, row, column] = samples.mean(1)
+    return np.round(255 * image).astype(np.uint8)
+
+
+def _has_edge(image: np.ndarray) -> np.ndarray:
+    """True where a pixel of `[V, H, W]` differs from one of its four neighbors."""
+    edge = np.zeros(image.shape, bool)
+    across = np.abs(np.diff(image, axis=1)) > 0.03
+    along = np.abs(np.diff(image, axis=2)) > 0.03
+    edge[:, 1:] |= across
+    edge[:, :-1] |= across
+    edge[:, :, 1:] |= along
+    edge[:, :, :-1] |= along
+    return edge
+
+
+def surface_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
+    """Estimates the normals `[N, 3]` of a cloud and the radius that closes its surface.
+
+    The normal is the direction of least variance of the nearest neighbors (Hoppe et al.,
+    SIGGRAPH 1992), its sign arbitrary; the radius is the median distance to the sixth neighbor.
+    """
+    count = min(NEIGHBORS, len(points))
+    distance, neighbors = cKDTree(points).query(points, k=count)
+    distance, neighbors = distance.reshape(len(points), -1), neighbors.reshape(len(points), -1)
+    local = points[neighbors] - points[neighbors].mean(1, keepdims=True)
+    _, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
+    return vectors[:, :, 0], float(np.median(distance[:, min(6, count - 1)]))
+
+
+def render_points(points: np.ndarray, cameras: np.ndarray, size: int) -> np.ndarray:
+    """Draws a cloud `[N, 3]` that lies in the unit sphere as shaded discs with a depth buffer.
+
+    Each point is a disc in its tangent plane (surface splatting: Zwicker et al., SIGGRAPH 2001,
+    without the filter), nearest wins. Arguments and result as `render_mesh`.
+    """
+    points = np.asarray(points, np.float64)
+    normals, radius = surface_frame(points)
+    half = _half_extent(points, cameras)
+    # Twice the picture's resolution, averaged down: smooth edges.
+    fine = 2 * size
+    pixel = 2 * half / fine
+    radius = min(max(radius, 1.2 * pixel), MAX_SPLAT * 2 * pixel)
+    reach = int(np.ceil(radius / pixel))
+    dy, dx = (grid.ravel() for grid in np.mgrid[-reach : reach + 1, -reach : reach + 1])
+    near = dx**2 + dy**2 <= (reach + 0.5) ** 2
+    dx, dy = dx[near], dy[near]
+    images = [_splat(points @ c.T, normals @ c.T, half, radius, fine, dx, dy) for c in cameras]
+    image = np.stack(images).reshape(len(cameras), size, 2, size, 2).mean((2, 4))
+    return np.round(255 * image).astype(np.uint8)
+
+
+def _splat(points, normals, half, radius, size, dx, dy) -> np.ndarray:
+    """Draws discs (`points`, `normals` in the camera's frame) into `[size, size]` brightness."""
+    pixel = 2 * half / size
+    column = np.floor((points[:, 0] + half) / pixel).astype(np.int64)[:, None] + dx
+    row = np.floor((half - points[:, 1]) / pixel).astype(np.int64)[:, None] + dy
+    x = (column + 0.5) * pixel - half - points[:, :1]
+    y = half - (row + 0.5) * pixel - points[:, 1:2]
+    facing = np.where(normals[:, 2:] < 0, -normals, normals)
+    slope = np.maximum(facing[:, 2:], 0.05)  # a disc seen edge on stays a line, not nothing
+    z = -(facing[:, :1] * x + facing[:, 1:2] * y) / slope
+    thin = (x * facing[:, :1] + y * facing[:, 1:2]) ** 2  # across the edge: one pixel at least
+    keep = (x**2 + y**2 + np.minimum(z**2, np.where(thin < pixel**2, 0, np.inf)) <= radius**2) & (
+        (row >= 0) & (row < size) & (column >= 0) & (column < size)
+    )
+    point = np.broadcast_to(np.arange(len(points))[:, None], keep.shape)[keep]
+    cell = (row * size + column)[keep]
+    depth = (points[:, 2:] + np.clip(z, -radius, radius))[keep]
+    buffer = np.full(size * size, -np.inf)
+    np.maximum.at(buffer, cell, depth)
+    nearest = depth >= buffer[cell]
+    image = np.full(size * size, BACKGROUND)
+    brightness = shade(facing, points[:, 2])
+    image[cell[nearest]] = brightness[point[nearest]]
+    return image.reshape(size, size)
