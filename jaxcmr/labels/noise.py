@@ -91,8 +91,8 @@ def inject(
     * `symmetric_inclusive`: `floor(r N)` rows get a uniform label among all K classes, so that
       about `r (1 - 1/K)` are wrong (the draw of NIRNL, RSHNL, NRCH and SEHA).
     * `asymmetric`: exactly `round(r N_c)` rows of every class c get the label `class_map[c]`.
-    * `asymmetric_half`: of `floor(r N)` rows those in the first K // 2 classes get the label
-      `c + K // 2`, the others keep theirs, so that about `r / 2` are wrong (NIRNL and kin).
+    * `asymmetric_half`: of `floor(r N)` rows those whose class is in the map get the label
+      `class_map[c]`, the others keep theirs, so that about `r / 2` are wrong (NIRNL and kin).
 
     Halves round to even. With `modalities`, every modality has a draw of its own, so that the
     labels of a pair disagree (Hu et al., "Learning Cross-Modal Retrieval with Noisy Labels",
@@ -105,8 +105,9 @@ def inject(
         rate: nominal noise rate r in [0, 1).
         seed: seed of the draw, not negative.
         class_map: class -> the class it flips to, for the asymmetric kinds; classes left out keep
-            their labels. None: `k + 1 mod K` for `asymmetric`, the halves for `asymmetric_half`.
-            `class_map_from_names` makes one from names.
+            their labels. None: `k + 1 mod K` for `asymmetric`; for `asymmetric_half` a pairing
+            drawn from the seed, of which each class of one half flips to its partner in the other.
+            `class_map_from_names` makes a map from names.
         modalities: names of the modalities that draw separately; empty for shared labels.
 
     Returns:
@@ -123,10 +124,11 @@ def inject(
     if num_classes < 2:
         raise UsageError(f"noise needs at least 2 classes, not {num_classes}; check num_classes")
     labels = check_labels(labels, num_classes)
-    targets = _targets(kind, num_classes, class_map)
     names = tuple(modalities)
+    streams = generators(seed, names)
+    targets = _targets(kind, num_classes, class_map, seed)
     draw = _DRAWS[kind]
-    drawn = [draw(labels, num_classes, rate, targets, rng) for rng in generators(seed, names)]
+    drawn = [draw(labels, num_classes, rate, targets, rng) for rng in streams]
     return NoiseRecord(
         labels=np.stack(drawn) if names else drawn[0],
         true_labels=labels,
@@ -150,7 +152,7 @@ def generators(seed: int, modalities: Sequence[str]) -> list[np.random.Generator
     return [np.random.default_rng([seed, position]) for position in range(len(modalities))]
 
 
-def _targets(kind: str, num_classes: int, class_map: Mapping[int, int] | None):
+def _targets(kind: str, num_classes: int, class_map: Mapping[int, int] | None, seed: int):
     """Returns the class map as an array `[K]`, or None for the kinds without one."""
     if not kind.startswith("asymmetric"):
         if class_map is not None:
@@ -161,7 +163,10 @@ def _targets(kind: str, num_classes: int, class_map: Mapping[int, int] | None):
         if kind == "asymmetric":
             return (classes + 1) % num_classes
         half = num_classes // 2
-        return np.where(classes < half, classes + half, classes).astype(np.int32)
+        # A stream of its own: all modalities flip alike, whatever rows they draw.
+        pairing = np.random.default_rng(seed).spawn(1)[0].permutation(num_classes)
+        classes[pairing[:half]] = pairing[half : 2 * half]
+        return classes
     for source, target in class_map.items():
         if not (0 <= source < num_classes and 0 <= target < num_classes) or source == target:
             raise UsageError(

@@ -1,0 +1,231 @@
+"""Scores of cross-modal retrieval: mAP and its relatives, exact, in bounded memory."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcmr.retrieval.blocks import Task, map_ranked
+from jaxcmr.retrieval.measures import (
+    average_precision,
+    hit_at,
+    interpolated_precision,
+    ndcg,
+    precision_at,
+    recall_at,
+)
+from jaxcmr.retrieval.ranking import cosine_scores, rank_relevance, relevance, unit_rows
+
+__all__ = [
+    "RetrievalScores",
+    "average_precision",
+    "chance_level",
+    "cosine_scores",
+    "hit_at",
+    "ndcg",
+    "precision_at",
+    "precision_recall_curve",
+    "rank_relevance",
+    "recall_at",
+    "relevance",
+    "retrieval_scores",
+    "unit_rows",
+]
+
+
+@dataclasses.dataclass(frozen=True)
+class RetrievalScores:
+    """The scores of every query; all arrays are numpy, `[Q]` float32 unless said otherwise.
+
+    `jaxcmr.retrieval.measures` defines each measure. A query without a relevant item scores 0.
+
+    Attributes:
+        average_precision: over the whole ranked gallery.
+        ndcg: over the whole ranked gallery.
+        average_precision_at: k -> AP@k, divided by the hits inside the top k.
+        precision_at: k -> share of relevant items among the first k.
+        recall_at: k -> share of the relevant items that are among the first k.
+        hit_at: k -> 1 where at least one of the first k items is relevant.
+        ndcg_at: k -> NDCG@k.
+        num_relevant: int32, the relevant items in the gallery of each query.
+    """
+
+    average_precision: np.ndarray
+    ndcg: np.ndarray
+    average_precision_at: Mapping[int, np.ndarray]
+    precision_at: Mapping[int, np.ndarray]
+    recall_at: Mapping[int, np.ndarray]
+    hit_at: Mapping[int, np.ndarray]
+    ndcg_at: Mapping[int, np.ndarray]
+    num_relevant: np.ndarray
+
+    @property
+    def mean_average_precision(self) -> float:
+        """The mAP: the mean over all queries, those without a relevant item included as 0."""
+        return _mean(self.average_precision)
+
+    @property
+    def mean_average_precision_answerable(self) -> float:
+        """The mean over the queries that have a relevant item, as released multi-label codes do."""
+        return _mean(self.average_precision[self.num_relevant > 0])
+
+    def per_class(self, query_labels: np.ndarray, num_classes: int) -> np.ndarray:
+        """Average the AP over the queries of each class.
+
+        Args:
+            query_labels: `[Q]`, or multi-hot `[Q, K]`: a query then counts for all its classes.
+            num_classes: K.
+
+        Returns:
+            `[K]` float64; NaN for a class without a query.
+        """
+        labels = np.asarray(query_labels)
+        if labels.ndim == 1:
+            labels = labels[:, None] == np.arange(num_classes)
+        member = (labels != 0).astype(np.float64)
+        count = member.sum(axis=0)
+        total = member.T @ self.average_precision.astype(np.float64)
+        return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+    def summary(self) -> dict[str, float]:
+        """Return the means over all queries by name: "mAP", "NDCG", "mAP@10", "recall@10", ..."""
+        means = {"mAP": self.mean_average_precision, "NDCG": _mean(self.ndcg)}
+        measured = {
+            "mAP": self.average_precision_at,
+            "precision": self.precision_at,
+            "recall": self.recall_at,
+            "hit": self.hit_at,
+            "NDCG": self.ndcg_at,
+        }
+        for name, by_k in measured.items():
+            means |= {f"{name}@{k}": _mean(values) for k, values in by_k.items()}
+        return means
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean(dtype=np.float64)) if values.size else 0.0
+
+
+def retrieval_scores(
+    query: Any,
+    gallery: Any,
+    query_labels: Any,
+    gallery_labels: Any,
+    *,
+    at: Sequence[int] = (10, 50),
+    keep_self: bool = True,
+    gallery_mask: Any = None,
+    block: int | None = None,
+) -> RetrievalScores:
+    """Rank the gallery by cosine similarity for every query and measure the rankings.
+
+    Exact: scores are float32, equal scores rank by gallery index. The work goes through the device
+    in blocks of queries, so that memory grows with `Q + G`, not with `Q G`. An ensemble is measured
+    by passing the concatenated unit vectors of its members, whose cosine is the mean of theirs.
+
+    Args:
+        query: `[Q, d]` embeddings; a row of zeros has similarity 0 to everything.
+        gallery: `[G, d]` embeddings.
+        query_labels: `[Q]`, or multi-hot `[Q, C]`: then sharing any label makes an item relevant.
+        gallery_labels: `[G]`, or `[G, C]`.
+        at: the values of k for the measures of the top k.
+        keep_self: whether gallery item i belongs to the gallery of query i. True between two
+            modalities; False for queries against their own modality, where it would rank first
+            (RONO and CMCL keep it in their intra-modal tables).
+        gallery_mask: `[G]` bool, False for items that do not exist (a missing modality, padding).
+        block: queries a block; None: as many as fit 64 MiB.
+
+    Returns:
+        The scores of every query, in order.
+
+    Raises:
+        ValueError: if shapes do not fit, the gallery is empty, a k or the block is below 1, or
+            `keep_self=False` with unequal numbers of queries and items.
+    """
+    at = tuple(dict.fromkeys(int(k) for k in at))
+    if min(at, default=1) < 1:
+        raise ValueError(f"at holds {min(at)}; give numbers of ranks of at least 1")
+    task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
+    return RetrievalScores(**map_ranked(_all_measures, at, task, block))
+
+
+def precision_recall_curve(
+    query: Any,
+    gallery: Any,
+    query_labels: Any,
+    gallery_labels: Any,
+    *,
+    recall_levels: Sequence[float] = tuple(i / 10 for i in range(11)),
+    keep_self: bool = True,
+    gallery_mask: Any = None,
+    block: int | None = None,
+) -> np.ndarray:
+    """Compute the mean precision-recall curve: interpolated precision at given recall levels.
+
+    `P(level) = mean over queries of max { hits_r / r : hits_r / R >= level }`. For precision and
+    recall by rank instead, call `retrieval_scores` with the ranks as `at`.
+
+    Args:
+        recall_levels: L values in [0, 1].
+        query, gallery, query_labels, gallery_labels, keep_self, gallery_mask, block: as in
+            `retrieval_scores`.
+
+    Returns:
+        `[L]` float64; queries without a relevant item count as 0.
+
+    Raises:
+        ValueError: as `retrieval_scores`, or if a level leaves [0, 1].
+    """
+    levels = tuple(float(level) for level in recall_levels)
+    if not all(0 <= level <= 1 for level in levels):
+        raise ValueError(f"recall_levels holds {levels}; give values in [0, 1]")
+    task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
+    return map_ranked(interpolated_precision, levels, task, block).mean(axis=0, dtype=np.float64)
+
+
+def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = True) -> float:
+    """Compute the expected mAP of rankings drawn at random, exactly.
+
+    For R relevant items among G and `H = 1 + 1/2 + ... + 1/G`:
+    `E[AP] = (H + (G - H) (R - 1) / (G - 1)) / G`; the mean over queries, 0 where R = 0.
+
+    Args:
+        query_labels: `[Q]`, or multi-hot `[Q, C]`.
+        gallery_labels: `[G]`, or `[G, C]`.
+        keep_self: False leaves item i out of the gallery of query i, as in `retrieval_scores`.
+
+    Returns:
+        A number in [0, 1].
+    """
+    query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
+    if query_labels.ndim == 1:
+        classes, counts = np.unique(gallery_labels, return_counts=True)
+        place = np.minimum(np.searchsorted(classes, query_labels), len(classes) - 1)
+        relevant = np.where(classes[place] == query_labels, counts[place], 0)
+    else:
+        kinds, counts = np.unique(gallery_labels != 0, axis=0, return_counts=True)
+        relevant = ((query_labels != 0).astype(np.float64) @ kinds.T > 0) @ counts
+    size = len(gallery_labels)
+    if not keep_self:
+        size -= 1
+        relevant = relevant - (query_labels.any(axis=1) if query_labels.ndim == 2 else 1)
+    harmonic = np.sum(1 / np.arange(1, size + 1))
+    spread = (size - harmonic) * (relevant - 1) / max(size - 1, 1)
+    return float(np.mean(np.where(relevant > 0, (harmonic + spread) / size, 0)))
+
+
+def _all_measures(ranked: jax.Array, at: tuple[int, ...]) -> dict[str, Any]:
+    at_each = lambda measure: {k: measure(ranked, k) for k in at}
+    return {
+        "average_precision": average_precision(ranked),
+        "ndcg": ndcg(ranked),
+        "average_precision_at": at_each(average_precision),
+        "precision_at": at_each(precision_at),
+        "recall_at": at_each(recall_at),
+        "hit_at": at_each(hit_at),
+        "ndcg_at": at_each(ndcg),
+        "num_relevant": jnp.sum(ranked, axis=-1, dtype=jnp.int32),
+    }
