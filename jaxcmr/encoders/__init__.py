@@ -7,14 +7,28 @@ arguments of the builder.
 from collections.abc import Callable
 
 from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.compact_cnn import compact_cnn
 from jaxcmr.encoders.head import head
 from jaxcmr.encoders.mlp import fc, feature_mlp
+from jaxcmr.encoders.mnist_cnn import mnist_cnn
 from jaxcmr.encoders.pointnet import pointnet
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
+    "mnist_cnn": mnist_cnn,
+    "compact_cnn": compact_cnn,
     "pointnet": pointnet,
     "feature_mlp": feature_mlp,
     "fc": fc,
 }
 
-__all__ = ["ENCODERS", "Encoder", "fc", "feature_mlp", "from_module", "head", "pointnet"]
+__all__ = [
+    "ENCODERS",
+    "Encoder",
+    "compact_cnn",
+    "fc",
+    "feature_mlp",
+    "from_module",
+    "head",
+    "mnist_cnn",
+    "pointnet",
+]
