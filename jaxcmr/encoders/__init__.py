@@ -12,6 +12,7 @@ from jaxcmr.encoders.head import head
 from jaxcmr.encoders.mlp import fc, feature_mlp
 from jaxcmr.encoders.mnist_cnn import mnist_cnn
 from jaxcmr.encoders.pointnet import pointnet
+from jaxcmr.encoders.views import multi_view
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mnist_cnn": mnist_cnn,
@@ -30,5 +31,6 @@ __all__ = [
     "from_module",
     "head",
     "mnist_cnn",
+    "multi_view",
     "pointnet",
 ]
