@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from jaxcmr.encoders.base import Encoder, from_module
 from jaxcmr.encoders.compact_cnn import compact_cnn
+from jaxcmr.encoders.dgcnn import dgcnn
 from jaxcmr.encoders.head import head
 from jaxcmr.encoders.mlp import fc, feature_mlp
 from jaxcmr.encoders.mnist_cnn import mnist_cnn
@@ -18,6 +19,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mnist_cnn": mnist_cnn,
     "compact_cnn": compact_cnn,
     "pointnet": pointnet,
+    "dgcnn": dgcnn,
     "feature_mlp": feature_mlp,
     "fc": fc,
 }
@@ -26,6 +28,7 @@ __all__ = [
     "ENCODERS",
     "Encoder",
     "compact_cnn",
+    "dgcnn",
     "fc",
     "feature_mlp",
     "from_module",

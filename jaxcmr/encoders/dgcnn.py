@@ -1,0 +1,95 @@
+"""DGCNN: edge convolutions over neighbor graphs found anew in each layer's features."""
+
+from typing import Any
+
+import flax.linen as nn
+import jax.numpy as jnp
+
+from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.edge_conv import edge_conv
+from jaxcmr.encoders.linear import Linear, torch_kernel
+from jaxcmr.encoders.neighbors import nearest
+from jaxcmr.encoders.norm import Affine, BatchNorm
+
+
+class GraphLayer(nn.Module):
+    """Convolves `[x_j - x_i, x_i]` over the k nearest neighbors in the layer's own input."""
+
+    features: int
+    k: int
+
+    @nn.compact
+    def __call__(self, x, train: bool):
+        channels = x.shape[-1]
+        kernel = self.param("kernel", torch_kernel, (2 * channels, self.features))
+        difference, center = kernel[:channels], kernel[channels:]
+        return edge_conv(
+            x,
+            nearest(x, self.k),
+            difference,
+            center - difference,
+            Affine(self.features, name="bn"),
+            train=train,
+            negative_slope=0.2,
+        )
+
+
+class DGCNN(nn.Module):
+    embedding_size: int
+    k: int
+    widths: tuple[int, ...]
+    pooled: int | None
+    remat: bool
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, points, *, train: bool):
+        layer_type = nn.remat(GraphLayer, static_argnums=(2,)) if self.remat else GraphLayer
+        x = points.astype(self.dtype)
+        layers = []
+        for layer, width in enumerate(self.widths, start=1):
+            x = layer_type(width, self.k, name=f"conv{layer}")(x, train)
+            layers.append(x)
+        x = jnp.concatenate(layers, -1)
+        width = self.embedding_size if self.pooled is None else self.pooled
+        x = Linear(width, use_bias=False, dtype=self.dtype, name=f"conv{len(layers) + 1}")(x)
+        x = BatchNorm(name=f"bn{len(layers) + 1}")(x, train=train)
+        x = jnp.maximum(x, 0.2 * x)
+        x = jnp.concatenate([x.max(1), x.mean(1)], -1)
+        x = Linear(self.embedding_size, use_bias=False, dtype=self.dtype, name="linear1")(x)
+        x = BatchNorm(name="bn_linear1")(x, train=train).astype(jnp.float32)
+        return jnp.maximum(x, 0.01 * x)
+
+
+def dgcnn(
+    embedding_size: int = 256,
+    k: int = 20,
+    widths: tuple[int, ...] = (64, 64, 128, 256),
+    pooled: int | None = None,
+    remat: bool = False,
+    dtype: Any = jnp.float32,
+) -> Encoder:
+    """Builds DGCNN: `h_i = max_j LeakyReLU(BN(W [x_j - x_i, x_i]))`, layer upon layer.
+
+    The layers' outputs are concatenated, projected (Linear, BN, LeakyReLU), pooled over the points
+    by maximum and by mean, and projected again (Linear, BN, LeakyReLU .01). Neighbors are the k
+    nearest in the features that enter the layer, the point itself among them. Any number of
+    points; with fewer than k each point looks at all of them.
+
+    Args:
+        embedding_size: size d of the embedding.
+        k: neighbors of a point.
+        widths: channels of the edge convolutions.
+        pooled: channels that are pooled over the points; `embedding_size` if None, as in RoMo
+            (the original has 1024).
+        remat: recompute each edge convolution, with its graph, in the backward pass instead of
+            keeping its arrays: for long clouds.
+        dtype: dtype of the products; parameters, statistics, distances and embeddings are float32.
+
+    Returns:
+        An encoder of clouds `[B, N, 3]` into `[B, d]`.
+
+    Source: Wang et al., Dynamic Graph CNN, ACM TOG 2019, as released with Li et al., RoMo, TIP
+    2024.
+    """
+    return from_module(DGCNN(embedding_size, k, tuple(widths), pooled, remat, dtype))

@@ -1,0 +1,128 @@
+"""Neighbor graphs of points: finding the nearest, and reducing over them without edge tensors.
+
+A graph is `neighbors [B, N, k]` int32: the rows that each of N points looks at, in its own cloud.
+Every reduction walks over the k columns and gathers `[B, N, C]` at a time: nothing here has the
+size of the edges times the channels, `[B, N, k, C]`, neither forward nor backward.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+
+# Distances held at once, in floats: enough to keep the matmul busy, small beside the activations.
+BLOCK_FLOATS = 1 << 22
+# Up to this many points a dense adjacency times the gradient beats scattering it row by row.
+DENSE_POINTS = 2048
+
+
+def nearest(x: jax.Array, k: int) -> jax.Array:
+    """Finds the `k` nearest points of each point, itself included, by Euclidean distance.
+
+    `|x_i - x_j|^2 = |x_i|^2 - 2 x_i.x_j + |x_j|^2` in float32, for blocks of rows, so that memory
+    grows with N and not with its square. Among equal distances the lower row comes first. No
+    gradient flows.
+
+    Args:
+        x: `[B, N, D]` points or features.
+        k: number of neighbors; N if there are fewer than `k` points.
+
+    Returns:
+        `[B, N, min(k, N)]` int32, nearest first.
+    """
+    x = lax.stop_gradient(x.astype(jnp.float32))
+    clouds, points, channels = x.shape
+    k = min(k, points)
+    square = jnp.square(x).sum(-1)
+    block = min(points, max(1, BLOCK_FLOATS // (clouds * points)))
+    blocks = -(-points // block)
+    padded = jnp.pad(x, ((0, 0), (0, blocks * block - points), (0, 0)))
+
+    def rows(queries):
+        product = jnp.einsum("bqd,bnd->bqn", queries, x, precision=lax.Precision.HIGHEST)
+        # |x_i|^2 is the same along the row and cannot change its order.
+        return lax.top_k(2 * product - square[:, None, :], k)[1]
+
+    if blocks == 1:
+        return rows(x)
+    queries = padded.reshape(clouds, blocks, block, channels).swapaxes(0, 1)
+    found = lax.map(rows, queries).swapaxes(0, 1)
+    return found.reshape(clouds, blocks * block, k)[:, :points]
+
+
+def take(x: jax.Array, rows: jax.Array) -> jax.Array:
+    """Takes rows `[B, ...]` of each cloud of `x [B, N, C]`: `[B, ..., C]`."""
+    return jax.vmap(lambda cloud, row: cloud.at[row].get(mode="promise_in_bounds"))(x, rows)
+
+
+def columns(neighbors: jax.Array) -> list[jax.Array]:
+    return [neighbors[..., column] for column in range(neighbors.shape[-1])]
+
+
+def in_degree(neighbors: jax.Array, weight: jax.Array) -> jax.Array:
+    """Sums `weight [B, N]` of the points that look at each point: `[B, N]`."""
+    spread = jnp.broadcast_to(weight[..., None], neighbors.shape)
+    count = lambda rows, values: jnp.zeros(rows.shape[0], values.dtype).at[rows].add(values)
+    return jax.vmap(count)(neighbors, spread)
+
+
+@jax.custom_vjp
+def neighbor_sum(x: jax.Array, neighbors: jax.Array) -> jax.Array:
+    """Sums `x [B, N, C]` over the neighbors of each point: `[B, N, C]`."""
+    return functools.reduce(jnp.add, [take(x, column) for column in columns(neighbors)])
+
+
+def _sum_forward(x, neighbors):
+    return neighbor_sum(x, neighbors), neighbors
+
+
+def _sum_backward(neighbors, gradient):
+    points = neighbors.shape[1]
+    if points <= DENSE_POINTS:
+
+        def cloud(rows, values):
+            looked_at = jnp.zeros((points, points), values.dtype)
+            looked_at = looked_at.at[rows, jnp.arange(points)[:, None]].add(1)
+            return looked_at @ values
+
+    else:
+
+        def cloud(rows, values):
+            out = jnp.zeros_like(values)
+            for column in range(rows.shape[-1]):
+                out = out.at[rows[:, column]].add(values)
+            return out
+
+    return jax.vmap(cloud)(neighbors, gradient), None
+
+
+neighbor_sum.defvjp(_sum_forward, _sum_backward)
+
+
+@jax.custom_vjp
+def neighbor_max(x: jax.Array, neighbors: jax.Array) -> jax.Array:
+    """Takes the maximum of `x [B, N, C]` over the neighbors of each point: `[B, N, C]`.
+
+    The gradient goes to one of equal neighbors, the last in the list, as PyTorch sends it to one.
+    """
+    return functools.reduce(jnp.maximum, [take(x, column) for column in columns(neighbors)])
+
+
+def _max_forward(x, neighbors):
+    highest = neighbor_max(x, neighbors)
+    # A second walk is far cheaper than carrying the winner along in the first: XLA on CPU does
+    # not fuse two results, and would walk the first k columns anew for each of them.
+    winner = jnp.zeros(highest.shape, neighbors.dtype)
+    for column in columns(neighbors):
+        winner = jnp.where(take(x, column) == highest, column[..., None], winner)
+    return highest, winner
+
+
+def _max_backward(winner, gradient):
+    channel = jnp.arange(winner.shape[-1])[None, :]
+    cloud = lambda rows, values: jnp.zeros_like(values).at[rows, channel].add(values)
+    return jax.vmap(cloud)(winner, gradient), None
+
+
+neighbor_max.defvjp(_max_forward, _max_backward)
