@@ -8,17 +8,13 @@ import flax.struct
 import jax
 import numpy as np
 
+from jaxcmr.errors import UsageError
+
+__all__ = ["Batch", "Dataset", "Items", "Splits", "UsageError"]
+
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
 # (a mesh is centers, corners, normals, neighbors and mask).
 Items = Any
-
-
-class UsageError(ValueError):
-    """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
-
-    The entry points in `launch/` print it without a traceback and exit with code 2; every other
-    exception is a bug of ours and keeps its traceback.
-    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -66,13 +62,17 @@ class Dataset:
             present={name: mask[index] for name, mask in self.present.items()},
         )
 
+    def with_labels(self, labels: np.ndarray) -> "Dataset":
+        """Returns the same items with other labels as given."""
+        return dataclasses.replace(self, labels=labels)
+
 
 @dataclasses.dataclass(frozen=True)
 class Splits:
     """What a source delivers: the training set and the test set, over the same classes.
 
-    `validation` is None unless the source has an official one; otherwise it is split from the
-    training set, after the noise, so that it carries the same noise.
+    `validation` is None unless the source has an official one; otherwise a part of the training
+    set is held out, after the noise, so that it carries the same noise.
     """
 
     train: Dataset

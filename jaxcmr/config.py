@@ -1,0 +1,126 @@
+"""Defaults of every run, and the checks that catch a mistake before anything is computed.
+
+A config is an `ml_collections.ConfigDict`: the fields below, plus `method` (the method's own
+numbers) and one entry of `encoders` a modality, which the files in `configs/` fill in.
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from jaxcmr.errors import UsageError
+
+
+def default() -> ConfigDict:
+    """Returns the fields that every config shares, with their defaults."""
+    config = ConfigDict()
+    config.seed = 0
+
+    data = config.data = ConfigDict()
+    data.name = "modelnet10"
+    data.root = ""  # "": $JAXCMR_DATA, else the user's cache folder
+    data.fallback = "none"  # a stand-in's name, for a machine without the data; "none" forbids it
+    data.modalities = ("image", "points")
+    data.points = 512  # points a cloud
+    data.views = 6  # rendered azimuths an object
+    data.image_size = 64  # pixels
+    data.channels = 1  # 1 grey, 3 RGB
+    data.train_size = 2000  # rows of a stand-in
+    data.test_size = 500
+    data.seed = 0
+    data.validation = 0.1  # share of the training set, split off after the noise
+
+    noise = config.noise = ConfigDict()
+    noise.kind = "symmetric"
+    noise.rate = 0.0  # nominal share of wrong labels, in [0, 1)
+    noise.seed = 0
+    noise.class_map = ""  # asymmetric: "" flips k to k + 1 mod K, "rono" as RONO on ModelNet10
+    noise.file = ""  # kind "file": an .npz or .npy of given labels, one a training row
+    noise.key = ""  # which array of the .npz
+
+    config.ensemble = ConfigDict({"members": 1})
+
+    encoders = config.encoders = ConfigDict()
+    encoders.embedding_size = 256
+
+    train = config.train = ConfigDict()
+    train.epochs = 50
+    train.batch_size = 128
+    train.steps_per_call = 0  # optimiser steps in one jitted call; 0: a whole epoch
+
+    optimizer = config.optimizer = ConfigDict()
+    optimizer.name = "adam"  # "adam" | "sgd"
+    optimizer.learning_rate = 1e-3
+    optimizer.weight_decay = 1e-5  # L2 in the gradient
+    optimizer.momentum = 0.9  # SGD
+    optimizer.b1, optimizer.b2 = 0.9, 0.999  # Adam
+    optimizer.schedule = "cosine"  # "cosine" | "constant" | "as_released"
+    optimizer.decay_every = 0  # steps between tenfold falls under "as_released"; 0: never
+    optimizer.groups = ConfigDict()  # top-level parameter name -> fields that differ
+
+    evaluate = config.evaluate = ConfigDict()
+    evaluate.every_epochs = 1
+    evaluate.batch_size = 256
+    evaluate.at = (10, 50)  # ranks k of mAP@k, precision@k, recall@k
+    return config
+
+
+def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = None, **options):
+    """Returns the config of one modality's encoder.
+
+    Args:
+        name: a key of `jaxcmr.encoders.ENCODERS`.
+        views: for images with several views `[B, V, H, W, C]`: how many of them a step sees (drawn
+            at random in training, evenly spaced otherwise; their embeddings are averaged). 0: all.
+        augment: names of augmentations of `jaxcmr.data.augment` and their strengths.
+        **options: keyword arguments of the builder. They are stored under the encoder's name, so
+            that another `name` on the command line does not inherit them.
+    """
+    return ConfigDict(
+        {
+            "name": name,
+            "views": views,
+            "pretrained": "",
+            "augment": augment or {},
+            "options": {name: options},
+        }
+    )
+
+
+def check(config: ConfigDict) -> None:
+    """Raises a `UsageError` that names the first field whose value cannot work."""
+    _require(config.train.epochs >= 1, "train.epochs", config.train.epochs, "at least 1")
+    _require(config.train.batch_size >= 2, "train.batch_size", config.train.batch_size, "2 or more")
+    _require(
+        config.train.steps_per_call >= 0,
+        "train.steps_per_call",
+        config.train.steps_per_call,
+        ">= 0",
+    )
+    members = config.ensemble.members
+    _require(members >= 1, "ensemble.members", members, "at least 1")
+    _require(0 <= config.noise.rate < 1, "noise.rate", config.noise.rate, "in [0, 1)")
+    share = config.data.validation
+    _require(0 < share < 1, "data.validation", share, "between 0 and 1")
+    _require(
+        len(config.data.modalities) >= 2, "data.modalities", config.data.modalities, "two names"
+    )
+    _require(config.evaluate.every_epochs >= 1, "evaluate.every_epochs", 0, "at least 1")
+    _choice("optimizer.name", config.optimizer.name, ("adam", "sgd"))
+    _choice("optimizer.schedule", config.optimizer.schedule, ("cosine", "constant", "as_released"))
+    for modality in config.data.modalities:
+        if modality not in config.encoders:
+            raise UsageError(
+                f"no encoder is configured for the modality {modality!r}; "
+                f"add config.encoders.{modality} or leave it out of config.data.modalities"
+            )
+
+
+def _require(holds: bool, field: str, value: Any, expected: str) -> None:
+    if not holds:
+        raise UsageError(f"config.{field} is {value!r}, but it must be {expected}")
+
+
+def _choice(field: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise UsageError(f"config.{field} is {value!r}, but it must be one of {', '.join(choices)}")

@@ -1,0 +1,9 @@
+"""The one exception that a user's mistake raises."""
+
+
+class UsageError(ValueError):
+    """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
+
+    The entry points in `launch/` print it without a traceback and exit with code 2; every other
+    exception is a bug of ours and keeps its traceback.
+    """

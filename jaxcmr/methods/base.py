@@ -1,0 +1,79 @@
+"""What a method is: a frozen bundle of pure functions that the one training step combines."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import flax.struct
+import jax
+
+Beliefs = Any  # pytree of arrays indexed by training row: vote memory, label banks
+Targets = Any  # pytree with a leading member axis: what each member is taught on this batch
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What one member computes from one batch.
+
+    Attributes:
+        embeddings: modality name -> `[B, d]`, not normalised.
+        logits: modality name -> `[B, K]`.
+        centers: `[K, d]` learned class centers, or None.
+    """
+
+    embeddings: Mapping[str, jax.Array]
+    logits: Mapping[str, jax.Array]
+    centers: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class Progress:
+    """Where the training stands: arrays, so that nothing is compiled again.
+
+    Attributes:
+        step: int32, optimiser steps done.
+        epoch: int32, complete passes done, from 0.
+        fraction: float32 in [0, 1), share of all steps done.
+    """
+
+    step: jax.Array
+    epoch: jax.Array
+    fraction: jax.Array
+
+
+def no_beliefs(rows: int) -> Beliefs:
+    """Starts a method that believes nothing about its labels but what is given."""
+    del rows
+    return {}
+
+
+def no_vote(outputs, beliefs, batch, progress, hp):
+    """Leaves the beliefs alone and gives the members no targets beside the batch."""
+    del outputs, batch, progress, hp
+    return beliefs, None
+
+
+class Method(NamedTuple):
+    """How losses, label beliefs and encoders combine. No loop, no I/O, no device talk.
+
+    `hp` is the dict of the config's `method` numbers as arrays.
+
+    Attributes:
+        init: `(key, inputs) -> variables` of one member. The top-level names under `params` are
+            the optimiser's parameter groups.
+        apply: `(variables, inputs, *, key, train) -> (Outputs, state)` of one member.
+        losses: `(outputs, batch, targets, progress, hp) -> {term: [B]}`, one member: the weighted
+            terms of each pair; their sum is what the member minimises. The mean over pairs, under
+            the batch mask, is taken once, by the step.
+        beliefs: `(rows) -> Beliefs` at the start.
+        vote: `(outputs of all members, beliefs, batch, progress, hp) -> (beliefs, targets)`, inside
+            the same jitted step, without gradient: the only place where members meet.
+        refresh: `(outputs over the training set, beliefs, progress, hp) -> beliefs` after each
+            epoch, or None.
+    """
+
+    init: Callable[..., Any]
+    apply: Callable[..., tuple[Outputs, Any]]
+    losses: Callable[..., Mapping[str, jax.Array]]
+    beliefs: Callable[[int], Beliefs] = no_beliefs
+    vote: Callable[..., tuple[Beliefs, Targets]] = no_vote
+    refresh: Callable[..., Beliefs] | None = None

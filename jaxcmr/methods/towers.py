@@ -1,0 +1,106 @@
+"""One tower a modality: choice of views, augmentation, encoder; and the head they share."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxcmr.encoders import ENCODERS, Encoder, multi_view
+from jaxcmr.encoders.head import head
+from jaxcmr.methods.base import Outputs
+from jaxcmr.types import Items, UsageError
+
+
+class Network(NamedTuple):
+    """Two pure functions over all modalities of one member (see `Method.init`, `Method.apply`)."""
+
+    init: Callable[..., Any]
+    apply: Callable[..., tuple[Outputs, Any]]
+
+
+def with_head(config: ConfigDict, num_classes: int) -> Network:
+    """Builds the towers of `config.data.modalities` and one classification head for all of them.
+
+    Parameters and batch statistics are grouped by modality; the head's are the group `head`.
+    """
+    size = config.encoders.embedding_size
+    parts = {name: tower(config.encoders[name], size) for name in config.data.modalities}
+    classifier = head(num_classes)
+
+    def init(key: jax.Array, inputs: Mapping[str, Items]):
+        keys = dict(zip((*parts, "head"), jax.random.split(key, len(parts) + 1)))
+        variables = {name: part.init(keys[name], inputs[name]) for name, part in parts.items()}
+        variables["head"] = classifier.init(keys["head"], jnp.zeros((1, size)))
+        return _by_collection(variables)
+
+    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
+        embeddings, logits, states = {}, {}, {}
+        for number, (name, part) in enumerate(parts.items()):
+            own = None if key is None else jax.random.fold_in(key, number)
+            embeddings[name], states[name] = part.apply(
+                _of(variables, name), inputs[name], train=train, key=own
+            )
+            logits[name], _ = classifier.apply(
+                _of(variables, "head"), embeddings[name], train=train
+            )
+        return Outputs(embeddings, logits), _by_collection(states)
+
+    return Network(init, apply)
+
+
+def tower(config: ConfigDict, embedding_size: int) -> Encoder:
+    """Builds the encoder of one modality from its config (`jaxcmr.config.encoder`)."""
+    if config.name not in ENCODERS:
+        raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
+    options = config.options.get(config.name, {})
+    encoder = ENCODERS[config.name](embedding_size=embedding_size, **options)
+    return _few_views(encoder, config.views)
+
+
+def _few_views(encoder: Encoder, count: int) -> Encoder:
+    """Shows the encoder `count` of an item's views: drawn in training, evenly spaced otherwise."""
+    if count == 0:
+        return encoder
+    encoder = multi_view(encoder)
+
+    def choose(images: jax.Array, key: jax.Array | None, train: bool) -> jax.Array:
+        batch, views = images.shape[:2]
+        if count > views:
+            raise UsageError(
+                f"the encoder is to see {count} views, but there are {views} of each item; "
+                "raise config.data.views or lower config.encoders.<modality>.views"
+            )
+        if not train:
+            return images[:, (jnp.arange(count) * views) // count]
+        keys = jax.random.split(key, batch)
+        chosen = jax.vmap(lambda k: jax.random.permutation(k, views)[:count])(keys)
+        return jnp.take_along_axis(images, chosen[:, :, None, None, None], axis=1)
+
+    def init(key: jax.Array, images: jax.Array):
+        return encoder.init(key, choose(images, None, False))
+
+    def apply(variables, images: jax.Array, *, train: bool, key: jax.Array | None = None):
+        if train:
+            view_key, key = jax.random.split(key)
+            images = choose(images, view_key, True)
+        else:
+            images = choose(images, None, False)
+        return encoder.apply(variables, images, train=train, key=key)
+
+    return Encoder(init, apply)
+
+
+def _by_collection(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Turns `{part: {collection: leaves}}` into `{collection: {part: leaves}}`."""
+    collections = sorted({name for part in variables.values() for name in part})
+    return {
+        name: {part: own[name] for part, own in variables.items() if name in own}
+        for name in collections
+    }
+
+
+def _of(variables: Mapping[str, Mapping[str, Any]], part: str) -> dict[str, Any]:
+    """Picks one part's variables out of all collections."""
+    return {name: parts[part] for name, parts in variables.items() if part in parts}

@@ -1,0 +1,36 @@
+"""The small table at the end of a run."""
+
+from typing import Any
+
+
+def result_table(result: dict[str, Any]) -> str:
+    """Formats the scores of `result.json`, in percent, one line a direction.
+
+    A result on stand-in data says so in its first line.
+    """
+    scores = result["scores"]
+    at = min((int(name.split("@")[1]) for name in _first(scores["best"]) if "@" in name), default=0)
+    measures = ["mAP", *(f"{name}@{at}" for name in ("mAP", "precision", "recall") if at)]
+    width = max(len(direction) for direction in scores["best"]) + 2
+    noise, source = result["noise"], result["data"]
+    stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""
+    lines = [
+        f"{result['method']} on {source.get('name')}{stand_in}, "
+        f"{100 * noise['actual_rate']:.0f} % wrong labels ({noise['kind']}), "
+        f"{result['members']} member(s), epoch {result['best_epoch']} of {result['epochs']}",
+        "",
+        " " * width + "".join(f"{name:>14}" for name in measures) + "     last untrained chance",
+    ]
+    for direction, found in scores["best"].items():
+        cells = "".join(f"{100 * found[name]:14.2f}" for name in measures)
+        others = (
+            f"{100 * scores['last'][direction]['mAP']:9.2f}"
+            f"{100 * scores['untrained'][direction]['mAP']:10.2f}"
+            f"{100 * scores['chance']:7.2f}"
+        )
+        lines.append(f"{direction:<{width}}" + cells + others)
+    return "\n".join(lines)
+
+
+def _first(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    return next(iter(scores.values()))

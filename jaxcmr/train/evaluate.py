@@ -1,0 +1,153 @@
+"""Predictions over a data set, and the retrieval scores made from them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from itertools import permutations
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from ml_collections import ConfigDict
+
+from jaxcmr.losses.stable import unit_rows
+from jaxcmr.methods.base import Method, Outputs
+from jaxcmr.retrieval import metrics
+from jaxcmr.train import feed
+from jaxcmr.train.state import TrainState, members_of
+from jaxcmr.types import Batch, Dataset
+
+Predict = Callable[[TrainState, Batch], Outputs]
+
+
+def build_predict(method: Method, batch_size: int) -> Predict:
+    """Returns the jitted `predict(state, data) -> Outputs` over a whole resident set.
+
+    Every leaf of the result is `[E, N, ...]` (`centers` is left out); the set passes through the
+    members in blocks of `batch_size` rows.
+    """
+
+    @jax.jit
+    def predict(state: TrainState, data: Batch) -> Outputs:
+        rows = data.labels.shape[0]
+        blocks = -(-rows // batch_size)
+        index = jnp.arange(blocks * batch_size).reshape(blocks, batch_size)
+
+        def block(index: jax.Array) -> Outputs:
+            batch = feed.take(data, jnp.where(index < rows, index, -1))
+            member = lambda variables: method.apply(variables, batch.inputs, key=None, train=False)
+            outputs, _ = jax.vmap(member)({"params": state.params, **state.model_state})
+            return outputs.replace(centers=None)
+
+        def join(leaf: jax.Array) -> jax.Array:  # [blocks, E, batch_size, ...] -> [E, N, ...]
+            leaf = jnp.moveaxis(leaf, 0, 1)
+            return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])[:, :rows]
+
+        return jax.tree.map(join, lax.map(block, index))
+
+    return predict
+
+
+def ensemble_embeddings(outputs: Outputs) -> dict[str, jax.Array]:
+    """Joins the members' unit embeddings `[E, N, d]` into unit rows `[N, E d]`.
+
+    Their cosine similarity is the mean of the members' cosine similarities.
+    """
+
+    def join(embeddings: jax.Array) -> jax.Array:
+        members, rows, size = embeddings.shape
+        units = unit_rows(embeddings) / jnp.sqrt(members)
+        return jnp.moveaxis(units, 0, 1).reshape(rows, members * size)
+
+    return {name: join(embeddings) for name, embeddings in outputs.embeddings.items()}
+
+
+def build_validation(
+    method: Method, validation: Dataset, batch_size: int
+) -> Callable[[TrainState], dict[str, float]]:
+    """Returns `state -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
+
+    Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
+    """
+    data = feed.resident(validation)
+    predict = build_predict(method, batch_size)
+
+    def score(state: TrainState) -> dict[str, float]:
+        embeddings = ensemble_embeddings(predict(state, data))
+        scores = _directions(embeddings, validation.labels, validation.present, at=())
+        found = {
+            f"val_mAP {direction}": own.mean_average_precision
+            for direction, (own, _) in scores.items()
+        }
+        return {"val_mAP": float(np.mean(list(found.values()))), **found}
+
+    return score
+
+
+def build_test(
+    method: Method, test: Dataset, config: ConfigDict
+) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Returns `state -> (scores, embeddings)` of the test set, by the true labels if known.
+
+    Scores: direction -> the means of `RetrievalScores.summary`, `per_class` (class name -> mAP),
+    and `members`, the mAP of each member alone. Embeddings: modality -> `[N, E d]` unit rows.
+    """
+    data = feed.resident(test)
+    predict = build_predict(method, config.batch_size)
+    labels = reference_labels(test)
+
+    def score(state: TrainState):
+        outputs = predict(state, data)
+        embeddings = ensemble_embeddings(outputs)
+        found = {}
+        ensemble = _directions(embeddings, labels, test.present, config.at)
+        for direction, (scores, query_labels) in ensemble.items():
+            per_class = scores.per_class(query_labels, len(test.class_names))
+            found[direction] = {
+                **scores.summary(),
+                "per_class": dict(zip(test.class_names, per_class.tolist())),
+                "members": [],
+            }
+        for member in range(members_of(state)):
+            alone = {name: rows[member] for name, rows in outputs.embeddings.items()}
+            for direction, (scores, _) in _directions(alone, labels, test.present, ()).items():
+                found[direction]["members"].append(scores.mean_average_precision)
+        return found, {name: np.asarray(rows) for name, rows in embeddings.items()}
+
+    return score
+
+
+def chance(test: Dataset) -> float:
+    """Returns the mAP that a random ranking of the test set is expected to have."""
+    labels = reference_labels(test)
+    return metrics.chance_level(labels, labels)
+
+
+def reference_labels(dataset: Dataset) -> np.ndarray:
+    """Returns the true labels where they are known, else the labels as given."""
+    return dataset.labels if dataset.true_labels is None else dataset.true_labels
+
+
+def _directions(
+    embeddings: Mapping[str, jax.Array],
+    labels: np.ndarray,
+    present: Mapping[str, np.ndarray],
+    at: Sequence[int],
+) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
+    """Measures every ordered pair of modalities; missing items neither ask nor answer.
+
+    Returns direction -> the scores of the queries and the queries' labels.
+    """
+    scores = {}
+    for source, target in permutations(embeddings, 2):
+        asks = np.flatnonzero(present[source]) if source in present else slice(None)
+        found = metrics.retrieval_scores(
+            embeddings[source][asks],
+            embeddings[target],
+            labels[asks],
+            labels,
+            at=at,
+            gallery_mask=present.get(target),
+        )
+        scores[f"{source}->{target}"] = found, labels[asks]
+    return scores

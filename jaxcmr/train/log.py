@@ -1,0 +1,62 @@
+"""What a run says: `metrics.jsonl` for programs, one line an epoch for people."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from absl import logging
+
+
+class MetricsLog:
+    """Appends one JSON object a line to `metrics.jsonl`.
+
+    Args:
+        path: the file.
+        epochs: lines of this many epochs are kept; later ones, written by a run that was stopped
+            before its checkpoint was complete, are dropped, because they are about to come again.
+    """
+
+    def __init__(self, path: Path, epochs: int):
+        kept = []
+        if path.exists() and epochs > 0:
+            kept = [line for line in path.read_text().splitlines() if _epoch(line) <= epochs]
+        path.write_text("".join(line + "\n" for line in kept))
+        self._path = path
+
+    def write(self, record: Mapping[str, Any]) -> None:
+        """Appends a record."""
+        with self._path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    """Returns the records of a `metrics.jsonl`."""
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
+    """Says in one line how the run stands; `left` is in seconds."""
+    quiet = {"step", "epoch", "steps_per_second"}
+    terms = {k: v for k, v in line.items() if k not in quiet and "mAP" not in k}
+    losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
+    scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]
+    minutes, seconds = divmod(round(left), 60)
+    logging.info(
+        "epoch %d/%d  %s%s  %.1f steps/s  %d:%02d left",
+        line["epoch"],
+        epochs,
+        "  ".join(losses),
+        f"  val mAP {'/'.join(scores)}" if scores else "",
+        line["steps_per_second"],
+        minutes,
+        seconds,
+    )
+
+
+def _epoch(line: str) -> float:
+    """Returns the epoch of a line; infinity for a line cut short by a crash."""
+    try:
+        return json.loads(line)["epoch"]
+    except (json.JSONDecodeError, KeyError, TypeError):
+        return float("inf")

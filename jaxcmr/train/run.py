@@ -1,0 +1,174 @@
+"""The callable behind the main command: from a config to results in a folder."""
+
+import json
+import resource
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from jaxcmr import config as configuration
+from jaxcmr import data, methods
+from jaxcmr.labels.noise import NoiseRecord
+from jaxcmr.train import evaluate, loop, noisy
+from jaxcmr.types import Dataset, UsageError
+
+
+class Outcome(NamedTuple):
+    """What a run found.
+
+    Attributes:
+        result: the content of `result.json`.
+        test: the test set.
+        embeddings: modality -> `[N, E d]` unit rows of the test set, by the best epoch's members.
+    """
+
+    result: dict[str, Any]
+    test: Dataset
+    embeddings: dict[str, np.ndarray]
+
+
+def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
+    """Trains and evaluates a config; the same call again goes on where it was stopped.
+
+    Writes `config.json`, `noise.npz`, `split.npz`, `metrics.jsonl`, `checkpoints/`, `embeddings/`
+    and `result.json` into `workdir`.
+
+    Raises:
+        UsageError: for everything that the user can mend.
+    """
+    configuration.check(config)
+    _claim(workdir, config)
+    splits = data.load(config.data)
+    record, train, validation, rows = noisy.prepare(splits, config)
+    _introduce(config, train, validation, splits.test, record)
+    record.save(workdir / "noise.npz")
+    np.savez_compressed(workdir / "split.npz", **rows)
+
+    method = methods.build(config, len(train.class_names))
+    scorer = evaluate.build_test(method, splits.test, config.evaluate)
+    untrained = {}
+    fitted = loop.fit(
+        config, method, train, validation, workdir, lambda state: untrained.update(scorer(state)[0])
+    )
+    best, embeddings = scorer(fitted.best)
+    last, _ = scorer(fitted.last)
+    _save_embeddings(workdir / "embeddings", splits.test, embeddings)
+    result = {
+        "method": config.method.name,
+        "data": dict(splits.train.provenance),
+        "sizes": {"train": len(train), "validation": len(validation), "test": len(splits.test)},
+        "noise": record.summary(),
+        "members": config.ensemble.members,
+        "seed": config.seed,
+        "epochs": config.train.epochs,
+        "best_epoch": fitted.best_epoch,
+        "scores": {
+            "best": best,
+            "last": last,
+            "untrained": untrained,
+            "chance": evaluate.chance(splits.test),
+        },
+        "training_seconds": round(fitted.seconds, 1),
+        "peak_memory_bytes": _peak_memory(),
+        "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},
+    }
+    _write_json(workdir / "result.json", result)
+    return Outcome(result, splits.test, embeddings)
+
+
+def _claim(workdir: Path, config: ConfigDict) -> None:
+    """Writes `config.json`, or checks that the folder belongs to the same config."""
+    path = workdir / "config.json"
+    ours = json.loads(json.dumps(config.to_dict()))
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        theirs = json.loads(path.read_text()) if path.exists() else ours
+    except (OSError, json.JSONDecodeError) as error:
+        raise UsageError(f"the folder {workdir} cannot be used: {error}") from error
+    if theirs != ours:
+        different = sorted(
+            field
+            for field in _flat(ours).keys() | _flat(theirs).keys()
+            if _flat(ours).get(field, "absent") != _flat(theirs).get(field, "absent")
+        )
+        field = different[0]
+        raise UsageError(
+            f"{workdir} holds a run of another config: config.{field} was "
+            f"{_flat(theirs).get(field, 'absent')!r} and is {_flat(ours).get(field, 'absent')!r}; "
+            "choose another --workdir or remove the folder"
+        )
+    _write_json(path, ours)
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    leaves = {}
+    for name, value in tree.items():
+        if isinstance(value, dict):
+            leaves |= _flat(value, f"{prefix}{name}.")
+        else:
+            leaves[prefix + name] = value
+    return leaves
+
+
+def _introduce(
+    config: ConfigDict, train: Dataset, validation: Dataset, test: Dataset, record: NoiseRecord
+) -> None:
+    """Says what is about to be trained on what."""
+    source = train.provenance
+    loud = logging.warning if source.get("source") == "stand-in" else logging.info
+    loud("data: %s, %s (%s)", source.get("name"), source.get("source"), source.get("path", ""))
+    logging.info(
+        "%d rows to train on, %d to validate, %d to test; %d classes; "
+        "%s noise of rate %.2f: %d of %d labels are wrong",
+        len(train),
+        len(validation),
+        len(test),
+        len(train.class_names),
+        record.kind,
+        record.rate,
+        len(record.rows),
+        len(record.true_labels),
+    )
+    logging.info(
+        "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
+        config.method.name,
+        config.ensemble.members,
+        config.train.epochs,
+        config.train.batch_size,
+        jax.device_count(),
+        jax.devices()[0].device_kind,
+    )
+
+
+def _save_embeddings(folder: Path, test: Dataset, embeddings: dict[str, np.ndarray]) -> None:
+    """Writes one file a modality: unit rows, ids and labels of the test set."""
+    folder.mkdir(exist_ok=True)
+    labels = test.labels if test.true_labels is None else test.true_labels
+    for modality, rows in embeddings.items():
+        np.savez(
+            folder / f"{modality}.npz",
+            embeddings=rows,
+            ids=test.ids.astype(np.str_),
+            labels=labels,
+            class_names=np.array(test.class_names, np.str_),
+        )
+
+
+def _write_json(path: Path, content: Any) -> None:
+    """Writes a file that appears whole or not at all."""
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(content, indent=2) + "\n")
+    partial.replace(path)
+
+
+def _peak_memory() -> int:
+    """Returns the largest resident size that this process has had, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
