@@ -11,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_rows
+from jaxcmr.losses.stable import unit_rows
+from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
-# What one block of queries may take. The biggest arrays are the 64-bit keys and their sorted copy;
-# with the scores, the relevance and the running hits a pair takes about 32 bytes.
-_BLOCK_BYTES = 64 * 2**20
+# The size of a block: more queries would only leave the caches (measured at 5,000 items), more
+# bytes would cost memory. The biggest arrays are the 64-bit keys and their sorted copy; with the
+# scores, the relevance and the running hits a pair takes about 32 bytes.
+_BLOCK_QUERIES = 256
+_BLOCK_BYTES = 128 * 2**20
 _BYTES_PER_PAIR = 32
 
 
@@ -50,7 +53,7 @@ def map_ranked(
             program); its results have one entry a query.
         options: hashable, handed to `measure`.
         task: what is ranked.
-        block: queries a block; None: as many as fit 64 MiB.
+        block: queries a block; None: 256, or as many as fit 128 MiB.
 
     Returns:
         The results of `measure` as numpy arrays `[Q, ...]`.
@@ -61,13 +64,13 @@ def map_ranked(
     task = _checked(task)
     num_queries, num_items = len(task.query), len(task.gallery)
     if block is None:
-        block = _BLOCK_BYTES // (_BYTES_PER_PAIR * num_items)
+        block = min(_BLOCK_QUERIES, _BLOCK_BYTES // (_BYTES_PER_PAIR * num_items))
     elif block < 1:
         raise ValueError(f"block is {block}; give a number of queries of at least 1")
     block = max(1, min(block, num_queries))
     device = jnp.zeros(()).device  # threads do not inherit the caller's default device
     gallery = jax.device_put((task.gallery, task.gallery_labels, task.gallery_mask), device)
-    gallery = (_unit_rows(gallery[0]), *gallery[1:])
+    gallery = (_unit_rows(gallery[0]).astype(jnp.float32), *gallery[1:])
     self_index = np.full(num_queries, -1) if task.keep_self else np.arange(num_queries)
     queries = (task.query, task.query_labels, self_index.astype(np.int32))
 
@@ -91,7 +94,7 @@ def map_ranked(
 def _block(
     query, query_labels, self_index, gallery, gallery_labels, gallery_mask, *, measure, options
 ):
-    scores = jnp.matmul(unit_rows(query), gallery.T, precision=lax.Precision.HIGHEST)
+    scores = unit_scores(unit_rows(query).astype(jnp.float32), gallery)
     items = lax.iota(jnp.int32, len(gallery))
     excluded = ~gallery_mask[None, :] | (self_index[:, None] == items[None, :])
     relevant = relevance(query_labels, gallery_labels)

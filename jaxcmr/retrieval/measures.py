@@ -8,20 +8,23 @@ Notation: `rel_r` is the relevance at rank r = 1..G, `hits_r = rel_1 + ... + rel
 
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jaxtyping import Array, Float, Int, Shaped
+
+Ranked = Shaped[Array, "*batch g"]
+Value = Float[Array, "*batch"]
 
 _WIDTH = 128
 
 
-def cumulative_hits(ranked: jax.Array) -> jax.Array:
+def cumulative_hits(ranked: Ranked) -> Float[Array, "*batch g"]:
     """Count the hits up to each rank: `hits_r`, `[..., G]` float32, exact up to 2^24 items."""
     *batch, size = ranked.shape
     pieces = -(-size // _WIDTH)
     padding = [(0, 0)] * len(batch) + [(0, pieces * _WIDTH - size)]
-    x = jnp.pad(ranked.astype(jnp.float32), padding).reshape(*batch, pieces, _WIDTH)
+    x = jnp.pad((ranked != 0).astype(jnp.float32), padding).reshape(*batch, pieces, _WIDTH)
     # A product with a triangle of ones sums each piece; XLA's own cumsum is several times slower.
     triangle = jnp.triu(jnp.ones((_WIDTH, _WIDTH), jnp.float32))
     within = jnp.matmul(x, triangle, precision=lax.Precision.HIGHEST)
@@ -30,21 +33,21 @@ def cumulative_hits(ranked: jax.Array) -> jax.Array:
     return (within + before[..., None]).reshape(*batch, pieces * _WIDTH)[..., :size]
 
 
-def _ranks(ranked: jax.Array) -> jax.Array:
+def _ranks(ranked: Ranked) -> Int[Array, "*batch g"]:
     return lax.broadcasted_iota(jnp.int32, ranked.shape, ranked.ndim - 1) + 1
 
 
-def _ratio(numerator: jax.Array, denominator: jax.Array) -> jax.Array:
+def _ratio(numerator: Value, denominator: Value) -> Value:
     return numerator / jnp.where(denominator > 0, denominator, 1)
 
 
-def _top(ranked: jax.Array, k: int | None) -> jax.Array:
+def _top(ranked: Ranked, k: int | None) -> Shaped[Array, "*batch k"]:
     if k is not None and k < 1:
         raise ValueError(f"k is {k}; give a number of ranks of at least 1")
-    return ranked[..., :k]
+    return ranked[..., :k] != 0
 
 
-def average_precision(ranked: jax.Array, k: int | None = None) -> jax.Array:
+def average_precision(ranked: Ranked, k: int | None = None) -> Value:
     """Compute the average precision: the mean of the precision at the ranks of the hits.
 
     `AP@k = 1 / hits_k * sum_{r <= k} rel_r hits_r / r`; over all ranks (`k=None`) `hits_k = R`.
@@ -69,27 +72,27 @@ def average_precision(ranked: jax.Array, k: int | None = None) -> jax.Array:
     return _ratio(total, hits[..., -1])
 
 
-def precision_at(ranked: jax.Array, k: int) -> jax.Array:
+def precision_at(ranked: Ranked, k: int) -> Value:
     """Compute the share of relevant items among the first k: `hits_k / k`, also for k above G."""
     return jnp.sum(_top(ranked, k), axis=-1, dtype=jnp.float32) / k
 
 
-def recall_at(ranked: jax.Array, k: int) -> jax.Array:
+def recall_at(ranked: Ranked, k: int) -> Value:
     """Compute the share of the relevant items found among the first k: `hits_k / R`.
 
     With hundreds of relevant items (class-level retrieval) it stays small for small k; it is at
     most `k / R`. `hit_at` is the "R@k" of instance-level (image-caption) retrieval.
     """
     found = jnp.sum(_top(ranked, k), axis=-1, dtype=jnp.float32)
-    return _ratio(found, jnp.sum(ranked, axis=-1, dtype=jnp.float32))
+    return _ratio(found, jnp.sum(ranked != 0, axis=-1, dtype=jnp.float32))
 
 
-def hit_at(ranked: jax.Array, k: int) -> jax.Array:
+def hit_at(ranked: Ranked, k: int) -> Value:
     """Tell whether at least one of the first k items is relevant: `[hits_k > 0]`."""
     return jnp.any(_top(ranked, k), axis=-1).astype(jnp.float32)
 
 
-def ndcg(ranked: jax.Array, k: int | None = None) -> jax.Array:
+def ndcg(ranked: Ranked, k: int | None = None) -> Value:
     """Compute the normalised discounted cumulative gain with gains 0 and 1.
 
     `NDCG@k = sum_{r <= k} rel_r / log2(r + 1)  /  sum_{r <= min(R, k)} 1 / log2(r + 1)`
@@ -113,11 +116,13 @@ def ndcg(ranked: jax.Array, k: int | None = None) -> jax.Array:
         precision=lax.Precision.HIGHEST,
     )
     ideal = jnp.asarray(np.concatenate([[0.0], np.cumsum(discount)]), jnp.float32)
-    reachable = jnp.minimum(jnp.sum(ranked, axis=-1, dtype=jnp.int32), top.shape[-1])
+    reachable = jnp.minimum(jnp.sum(ranked != 0, axis=-1, dtype=jnp.int32), top.shape[-1])
     return _ratio(gain, ideal[reachable])
 
 
-def interpolated_precision(ranked: jax.Array, recall_levels: Sequence[float]) -> jax.Array:
+def interpolated_precision(
+    ranked: Ranked, recall_levels: Sequence[float]
+) -> Float[Array, "*batch l"]:
     """Compute the precision-recall curve of each list, interpolated as in TREC.
 
     `P(level) = max { hits_r / r : hits_r / R >= level }`.

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -17,14 +16,14 @@ from jaxcmr.retrieval.measures import (
     precision_at,
     recall_at,
 )
-from jaxcmr.retrieval.ranking import cosine_scores, rank_relevance, relevance, unit_rows
+from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
 __all__ = [
     "RetrievalScores",
     "average_precision",
     "chance_level",
-    "cosine_scores",
     "hit_at",
+    "interpolated_precision",
     "ndcg",
     "precision_at",
     "precision_recall_curve",
@@ -32,7 +31,7 @@ __all__ = [
     "recall_at",
     "relevance",
     "retrieval_scores",
-    "unit_rows",
+    "unit_scores",
 ]
 
 
@@ -136,7 +135,7 @@ def retrieval_scores(
             modalities; False for queries against their own modality, where it would rank first
             (RONO and CMCL keep it in their intra-modal tables).
         gallery_mask: `[G]` bool, False for items that do not exist (a missing modality, padding).
-        block: queries a block; None: as many as fit 64 MiB.
+        block: queries a block; None: 256, or as many as fit 128 MiB.
 
     Returns:
         The scores of every query, in order.
@@ -217,7 +216,7 @@ def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = Tr
     return float(np.mean(np.where(relevant > 0, (harmonic + spread) / size, 0)))
 
 
-def _all_measures(ranked: jax.Array, at: tuple[int, ...]) -> dict[str, Any]:
+def _all_measures(ranked, at: tuple[int, ...]) -> dict[str, Any]:
     at_each = lambda measure: {k: measure(ranked, k) for k in at}
     return {
         "average_precision": average_precision(ranked),

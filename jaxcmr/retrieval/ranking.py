@@ -1,40 +1,30 @@
-"""Ranks a gallery for each query, exactly: cosine scores, relevance, and one sort for both."""
+"""Ranks a gallery for each query, exactly: scores, relevance, and one sort for both."""
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jaxtyping import Array, Bool, Float, Shaped
 
 
-def unit_rows(embeddings: jax.Array) -> jax.Array:
-    """Scale rows to length one: `x / |x|`, float32; a row of zeros stays zero.
-
-    Args:
-        embeddings: `[N, d]`, any float dtype; the largest finite values do not overflow.
-
-    Returns:
-        `[N, d]` float32.
-    """
-    x = embeddings.astype(jnp.float32)
-    largest = jnp.max(jnp.abs(x), axis=-1, keepdims=True)
-    x = x / jnp.where(largest > 0, largest, 1)
-    length = jnp.sqrt(jnp.sum(jnp.square(x), axis=-1, keepdims=True))
-    return x / jnp.where(length > 0, length, 1)
-
-
-def cosine_scores(query: jax.Array, gallery: jax.Array) -> jax.Array:
-    """Compute the cosine similarity of all pairs, in full float32 on every platform.
+def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Float[Array, "q g"]:
+    """Compute the inner products of all pairs, in full float32 on every platform.
 
     Args:
-        query: `[Q, d]`.
-        gallery: `[G, d]`.
+        query: `[Q, d]`; unit rows make the products cosine similarities.
+        gallery: `[G, d]`, likewise.
 
     Returns:
-        `[Q, G]` float32 in [-1, 1] up to rounding; 0 where a row is all zeros.
+        `[Q, G]` float32. Rounding may set the scores of equal gallery rows apart by a last bit, as
+        in every float32 product.
     """
-    return jnp.matmul(unit_rows(query), unit_rows(gallery).T, precision=lax.Precision.HIGHEST)
+    return jnp.matmul(
+        query, gallery.T, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32
+    )
 
 
-def relevance(query_labels: jax.Array, gallery_labels: jax.Array) -> jax.Array:
+def relevance(
+    query_labels: Shaped[Array, "q *c"], gallery_labels: Shaped[Array, "g *c"]
+) -> Bool[Array, "q g"]:
     """Tell which gallery items are relevant for which query.
 
     Args:
@@ -59,8 +49,10 @@ def relevance(query_labels: jax.Array, gallery_labels: jax.Array) -> jax.Array:
 
 
 def rank_relevance(
-    scores: jax.Array, relevant: jax.Array, excluded: jax.Array | None = None
-) -> jax.Array:
+    scores: Float[Array, "*batch g"],
+    relevant: Bool[Array, "*batch g"],
+    excluded: Bool[Array, "*batch g"] | None = None,
+) -> Bool[Array, "*batch g"]:
     """Bring the relevance of each row into rank order: descending score, ties by gallery index.
 
     One sort of 64-bit keys: the 32 bits of the score, mapped so that whole numbers order as the
