@@ -10,16 +10,22 @@ from jaxcmr.encoders.base import Encoder, from_module
 from jaxcmr.encoders.compact_cnn import compact_cnn
 from jaxcmr.encoders.dgcnn import dgcnn
 from jaxcmr.encoders.head import head
+from jaxcmr.encoders.meshnet import meshnet
 from jaxcmr.encoders.mlp import fc, feature_mlp
 from jaxcmr.encoders.mnist_cnn import mnist_cnn
 from jaxcmr.encoders.pointnet import pointnet
+from jaxcmr.encoders.resnet import resnet18, resnet34, resnet50
 from jaxcmr.encoders.views import multi_view
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
     "mnist_cnn": mnist_cnn,
     "compact_cnn": compact_cnn,
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet50": resnet50,
     "pointnet": pointnet,
     "dgcnn": dgcnn,
+    "meshnet": meshnet,
     "feature_mlp": feature_mlp,
     "fc": fc,
 }
@@ -33,7 +39,11 @@ __all__ = [
     "feature_mlp",
     "from_module",
     "head",
+    "meshnet",
     "mnist_cnn",
     "multi_view",
     "pointnet",
+    "resnet18",
+    "resnet34",
+    "resnet50",
 ]

@@ -26,13 +26,16 @@ def place(weights: dict[str, np.ndarray], modules: dict[str, str]) -> dict:
     return {name: tree for name, tree in variables.items() if tree}
 
 
-def buffer_sums(variables: dict, modules: dict[str, str], buffers: list[str], updates: int = 1):
-    """Returns sum and sum of squares of each listed buffer, `[2, len(buffers)]`."""
+def buffer_sums(variables: dict, modules: dict[str, str], buffers: list[str], updates=None):
+    """Returns sum and sum of squares of each listed buffer, `[2, len(buffers)]`.
+
+    `updates`: how often each buffer's batch norm ran, once if None.
+    """
     sums = []
-    for name in buffers:
+    for name, count in zip(buffers, updates or [1] * len(buffers)):
         module, leaf = name.rsplit(".", 1)
         if leaf == "num_batches_tracked":
-            value = np.float64(updates)
+            value = np.float64(count)
         else:
             value = variables["batch_stats"]
             for part in modules[module].split("/"):
