@@ -1,6 +1,6 @@
 """Sources of paired data: `load(config)` delivers the splits of any of them.
 
-Adding a source: one file with a function `(config) -> Splits`, one line in `SOURCES`.
+Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
 """
 
 from collections.abc import Callable
@@ -8,17 +8,22 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from jaxcmr.data.check import check
-from jaxcmr.data.modelnet import load_modelnet10
+from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
+from jaxcmr.data.summary import describe, draw_sheet
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
-SOURCES: dict[str, Callable[[ConfigDict], Splits]] = {
+SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "modelnet10": load_modelnet10,
+    "modelnet40": load_modelnet40,
+    "procedural10": load_procedural10,
 }
 
 
-def load(config: ConfigDict) -> Splits:
+def load(config: ConfigDict, workers: int = 0) -> Splits:
     """Loads the data set that `config` (the part `data` of a config) names, and checks it.
+
+    `workers` is the number of processes that prepare objects; 0: one a core.
 
     Raises:
         UsageError: unknown name, no data, or data that cannot be used, in one sentence.
@@ -27,9 +32,9 @@ def load(config: ConfigDict) -> Splits:
         raise UsageError(
             f"config.data.name is {config.name!r}, but it must be one of {', '.join(SOURCES)}"
         )
-    splits = SOURCES[config.name](config)
+    splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
     return splits
 
 
-__all__ = ["SOURCES", "check", "load"]
+__all__ = ["SOURCES", "check", "describe", "draw_sheet", "load"]

@@ -254,3 +254,28 @@ def clutter(rng: np.random.Generator, width, depth, height, count: int) -> list[
             parts.append(box((x, y + 0.03, height + 0.08), (0.05, 0.03, 0.16)))
             parts.append(box((x, y, height + 0.01), (w * 0.5, 0.15, 0.02)))
     return parts
+
+
+def company(rng: np.random.Generator, mesh: Mesh) -> list[Mesh]:
+    """What stands around a piece of furniture: a rug, a wall, a lamp, a plant or a box."""
+    low, high = mesh.vertices.min(0), mesh.vertices.max(0)
+    (x, y, _), (width, depth, height) = (low + high) / 2, high - low
+    floor = low[2]
+    kind = rng.integers(0, 4)
+    side = rng.choice([-1, 1])
+    if kind == 0:
+        w, d = (width, depth) * rng.uniform(1.05, 1.5, 2)
+        return [box((x + rng.uniform(-0.2, 0.2) * width, y, floor), (w, d, 0.02))]
+    if kind == 1:
+        w, h = width * rng.uniform(0.8, 1.5), height * rng.uniform(0.7, 1.4)
+        return [box((x, high[1] + 0.05, floor + h / 2), (w, 0.04, h))]
+    if kind == 2:
+        tall = height * rng.uniform(0.6, 1.4)
+        place = (x + side * width * rng.uniform(0.6, 0.75), y + rng.uniform(-0.3, 0.3) * depth)
+        return [
+            prism((*place, floor + 0.02), tall * 0.25, tall * 0.25, 0.04, 12),
+            beam((*place, floor), (*place, floor + tall), 0.04, sides=6),
+            prism((*place, floor + tall), tall * 0.3, tall * 0.3, tall * 0.2, 12, 2, 0.6),
+        ]
+    size = rng.uniform(0.2, 0.6) * np.array([width, max(depth, 0.3 * width), height])
+    return [box((x + side * (width / 2 + size[0] * 0.7), y, floor + size[2] / 2), size)]

@@ -1,0 +1,117 @@
+"""Meshes of a folder or zip in ModelNet's layout, `<class>/<split>/<name>.off`."""
+
+import functools
+import re
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import NamedTuple
+
+from jaxcmr.data.geometry import Mesh
+from jaxcmr.data.objects import Item
+from jaxcmr.data.off import parse_off
+from jaxcmr.errors import UsageError
+
+MAX_BYTES = 1 << 30  # of one mesh: the largest of ModelNet has 0.1 GB
+_MEMBER = re.compile(r"(?:.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<stem>[^/]+)\.off", re.I)
+
+
+class MeshFiles(NamedTuple):
+    """The objects of both splits, sorted by class and name, and what identifies their files."""
+
+    train: list[Item]
+    test: list[Item]
+    class_names: tuple[str, ...]
+    state: list[tuple[str, int, int]]  # path, bytes, checksum or time of the last change
+
+
+def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
+    """Lists the meshes of a folder or of a zip; hidden files are passed over.
+
+    Args:
+        path: a folder or a `.zip`.
+        expected: the class names that must be there, and the only ones; (): take what is there.
+
+    Raises:
+        UsageError: no mesh, a class too many or too few, or no zip.
+    """
+    found = _list_zip(path) if path.is_file() else _list_folder(path)
+    rows = []
+    for name, size, version, source in found:
+        match = _MEMBER.fullmatch(name)
+        hidden = any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
+        if match and not hidden:
+            rows.append(
+                (match["name"], match["split"].lower(), match["stem"], name, size, version, source)
+            )
+    if not rows:
+        raise UsageError(f"{path} holds no mesh <class>/<train or test>/<name>.off")
+    classes = tuple(sorted({row[0] for row in rows}))
+    if expected and classes != tuple(sorted(expected)):
+        wrong = sorted(set(classes) ^ set(expected))
+        raise UsageError(
+            f"{path} has not the {len(expected)} classes expected; compare {wrong[0]!r}"
+        )
+    rows.sort()
+    items = {"train": [], "test": []}
+    for name, split, stem, *_, source in rows:
+        items[split].append(Item(stem, classes.index(name), source))
+    return MeshFiles(items["train"], items["test"], classes, [row[3:6] for row in rows])
+
+
+def _list_folder(path: Path) -> list[tuple]:
+    files = sorted(path.glob("*/*/*.off"))
+    stats = [(file, file.stat()) for file in files]
+    return [
+        (file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns, str(file))
+        for file, stat in stats
+    ]
+
+
+def _list_zip(path: Path) -> list[tuple]:
+    members = _open_zip(str(path)).infolist()
+    return [(m.filename, m.file_size, m.CRC, (str(path), m.filename)) for m in members]
+
+
+def read_mesh(item: Item) -> Mesh:
+    """Reads the mesh of an item of `list_meshes`; nothing is ever unpacked to the disk."""
+    if isinstance(item.source, str):
+        name = item.source
+        try:
+            data = Path(name).read_bytes()
+        except OSError as error:
+            raise UsageError(f"{name} cannot be read ({error.strerror})") from None
+    else:
+        path, member = item.source
+        name = f"{path}:{member}"
+        data = _read_member(path, member, name)
+    return parse_off(data, name)
+
+
+def _read_member(path: str, member: str, name: str) -> bytes:
+    try:
+        with _open_zip(path).open(member) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (
+        OSError,
+        zipfile.BadZipFile,
+        zlib.error,
+        EOFError,
+        NotImplementedError,
+        RuntimeError,
+    ) as e:
+        raise UsageError(f"{name} is damaged ({e}); get the zip again") from None
+    if len(data) > MAX_BYTES:
+        raise UsageError(
+            f"{name} unpacks to more than {MAX_BYTES >> 20} MB; this is no ModelNet mesh"
+        )
+    return data
+
+
+@functools.lru_cache(maxsize=2)
+def _open_zip(path: str) -> zipfile.ZipFile:
+    """Opens a zip once a process: its table of contents is long."""
+    try:
+        return zipfile.ZipFile(path)
+    except (OSError, zipfile.BadZipFile) as error:
+        raise UsageError(f"{path} is no zip file, or was cut off ({error}); get it again") from None

@@ -1,0 +1,166 @@
+"""Point files: clouds, labels and names of both splits in one `.npz` or `.h5` (see README.md)."""
+
+import dataclasses
+import functools
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from jaxcmr.data.cache import write_atomically
+from jaxcmr.errors import UsageError
+
+SUFFIXES = (".npz", ".h5", ".hdf5")
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The names of the arrays in a file; `{split}` stands for `train` and `test`."""
+
+    points: str = "{split}_points"
+    labels: str = "{split}_labels"
+    names: str = "{split}_names"
+    classes: str = "class_names"
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads all arrays of an `.npz` or HDF5 file; text becomes numpy unicode, no pickle is opened.
+
+    Raises:
+        UsageError: the file cannot be read, by name.
+    """
+    if path.suffix not in SUFFIXES:
+        raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path, allow_pickle=False) as file:
+                return dict(file)
+        with h5py.File(path) as file:
+            arrays = {}
+            file.visititems(
+                lambda name, item: (
+                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
+                )
+            )
+    except (  # what numpy, zipfile and h5py raise on damaged files
+        OSError,
+        ValueError,
+        EOFError,
+        KeyError,
+        RuntimeError,
+        zipfile.BadZipFile,
+        zlib.error,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
+    return {name: _decode(np.asarray(array)) for name, array in arrays.items()}
+
+
+def _decode(array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind in "SO":
+        return np.array([_text(item) for item in array.ravel()]).reshape(array.shape)
+    return array
+
+
+def _text(item) -> str:
+    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+
+
+def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
+    """Reads and checks a point file.
+
+    Returns:
+        `class_names [K]`; for each split `<split>_points [N, P, 3]` float32, `<split>_labels [N]`
+        int32 (into class_names), `<split>_names [N]`.
+
+    Raises:
+        UsageError: an array is missing, or its shape or values are impossible.
+    """
+    arrays = read_arrays(path)
+    classes = _array(arrays, keys.classes, path).ravel().astype(str)
+    result = {"class_names": classes}
+    for split in SPLITS:
+        points = _array(arrays, keys.points.format(split=split), path)
+        labels = _array(arrays, keys.labels.format(split=split), path)
+        if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
+            raise UsageError(
+                f"{path}: {keys.points.format(split=split)} must be numbers [N, P, 3], "
+                f"not {points.dtype} {list(points.shape)}"
+            )
+        labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
+        names = arrays.get(keys.names.format(split=split))
+        if names is None:
+            names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
+        if len(names) != len(points):
+            raise UsageError(f"{path}: {len(names)} {split} names for {len(points)} clouds")
+        result[f"{split}_points"] = points
+        result[f"{split}_labels"] = labels
+        result[f"{split}_names"] = names.astype(str)
+    return result
+
+
+def _array(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
+    if key not in arrays:
+        raise UsageError(
+            f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}; rename, or "
+            "convert the file with launch/prepare.py points"
+        )
+    return arrays[key]
+
+
+def _labels(labels: np.ndarray, rows: int, classes: int, name: str) -> np.ndarray:
+    """Returns integer labels `[rows]` from a row, a column, or floats that are whole numbers."""
+    if labels.size != rows:
+        raise UsageError(f"{name} have the shape {list(labels.shape)}, but there are {rows} clouds")
+    labels = labels.reshape(rows)
+    if labels.dtype.kind not in "fiub" or not (labels == np.floor(labels)).all():
+        raise UsageError(f"{name} must be whole numbers, not {labels.dtype} {labels[:3]}")
+    if rows and (labels.min() < 0 or labels.max() >= classes):
+        raise UsageError(
+            f"{name} run from {labels.min()} to {labels.max()}, but there are {classes} class names"
+        )
+    return labels.astype(np.int32)
+
+
+def dequantize(points: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Returns float32 points; integers are mapped linearly from their type's range.
+
+    `x = low + q / q_max * (high - low)` for unsigned types, for example q / 65535 * 2 - 1.
+    """
+    if points.dtype.kind == "f":
+        return points.astype(np.float32)
+    limits = np.iinfo(points.dtype)
+    unit = (points.astype(np.float64) - limits.min) / (limits.max - limits.min)
+    return (low + unit * (high - low)).astype(np.float32)
+
+
+def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: float = 1.0) -> dict:
+    """Writes the clouds of any `.npz`/`.h5` with two splits as a point file of our schema.
+
+    Returns:
+        The numbers of clouds, points and classes.
+    """
+    arrays = read_point_file(source, keys)
+    for split in SPLITS:
+        points = dequantize(arrays[f"{split}_points"], low, high)
+        if not np.isfinite(points).all():
+            row = int(np.argmax(~np.isfinite(points).all((1, 2))))
+            raise UsageError(f"{source}: a {split} cloud is not finite, the first in row {row}")
+        arrays[f"{split}_points"] = points
+    write_atomically(output, lambda file: np.savez_compressed(file, **arrays))
+    return {
+        "train": len(arrays["train_labels"]),
+        "test": len(arrays["test_labels"]),
+        "points": arrays["train_points"].shape[1],
+        "classes": len(arrays["class_names"]),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def cached(path: str) -> dict[str, np.ndarray]:
+    """`read_point_file`, once a process: a worker asks for one cloud after another."""
+    return read_point_file(Path(path))

@@ -1,0 +1,91 @@
+"""Prepares data ahead of a run, and shows what is in it.
+
+    python launch/prepare.py modelnet10 --root=DATA --picture=modelnet10.png
+    python launch/prepare.py points --source=clouds.npz --output=DATA/modelnet10.npz
+
+A preparation that was interrupted goes on where it stopped; what is prepared is not done again.
+The formats are described in jaxcmr/data/README.md.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from absl import logging
+
+from jaxcmr.errors import UsageError
+
+
+def main(argv: list[str]) -> int:
+    """Runs one subcommand; a user's mistake becomes one sentence and exit code 2."""
+    arguments = _parser().parse_args(argv)
+    logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
+    try:
+        arguments.run(arguments)
+    except UsageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for name in ("modelnet10", "modelnet40", "procedural10"):
+        command = commands.add_parser(name, help=f"points and rendered views of {name}")
+        command.set_defaults(run=_prepare_objects, name=name)
+        command.add_argument("--root", default="", help="folder of the data")
+        command.add_argument("--points", type=int, help="points a cloud")
+        command.add_argument("--views", type=int, help="rendered azimuths an object")
+        command.add_argument("--image_size", type=int, help="pixels")
+        command.add_argument("--seed", type=int, help="of sampling and generator")
+        command.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
+        command.add_argument("--picture", default="", help="write a contact sheet (.png) here")
+    command = commands.add_parser("points", help="convert clouds into our point file")
+    command.set_defaults(run=_convert_points)
+    command.add_argument("--source", required=True, help=".npz or .h5 with both splits")
+    command.add_argument("--output", required=True, help="the .npz to write")
+    command.add_argument("--points_key", default="{split}_points", help="name of the clouds")
+    command.add_argument("--labels_key", default="{split}_labels", help="name of the labels")
+    command.add_argument("--names_key", default="{split}_names", help="name of the ids")
+    command.add_argument("--classes_key", default="class_names", help="name of the class names")
+    command.add_argument("--low", type=float, default=-1, help="value of the smallest integer")
+    command.add_argument("--high", type=float, default=1, help="value of the largest integer")
+    return parser
+
+
+def _prepare_objects(arguments: argparse.Namespace) -> None:
+    from jaxcmr import data
+    from jaxcmr.config import default
+
+    config = default().data
+    for field in ("root", "points", "views", "image_size", "seed"):
+        if getattr(arguments, field) is not None:
+            config[field] = getattr(arguments, field)
+    config.name = arguments.name
+    started = time.perf_counter()
+    splits = data.load(config, workers=arguments.workers)
+    seconds = time.perf_counter() - started
+    print(data.describe(splits))
+    objects = len(splits.train) + len(splits.test)
+    print(f"{seconds:.1f} s for {objects} objects ({100 * seconds / objects:.2f} s per 100)")
+    if arguments.picture:
+        data.draw_sheet(splits.train, Path(arguments.picture))
+        print(f"contact sheet: {arguments.picture}")
+
+
+def _convert_points(arguments: argparse.Namespace) -> None:
+    from jaxcmr.data import pointfiles
+
+    keys = pointfiles.Keys(
+        arguments.points_key, arguments.labels_key, arguments.names_key, arguments.classes_key
+    )
+    output = Path(arguments.output)
+    found = pointfiles.convert(Path(arguments.source), output, keys, arguments.low, arguments.high)
+    print(f"{output}: " + ", ".join(f"{count} {name}" for name, count in found.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
