@@ -7,7 +7,8 @@ rows are held out of every label loss for the whole training (`held_out_rows`), 
 applied to them like to any other row, and its agreement with their given labels is counted
 (`count_agreement`). The given labels are noisy, but independently of what the panel has learned,
 and so the noise can be taken out again (`rule_precision`, `relabel_precision`); the lower end of
-the interval opens the gate of `clarify`.
+the interval opens the gate of `clarify`. Against a label that was taught a panel agrees less
+easily, and was right more often than estimated in trials: the gate errs on the safe side.
 """
 
 from typing import NamedTuple
@@ -52,6 +53,13 @@ def clarify(
 ) -> jax.Array:
     """Chooses the label to teach: the given one if accepted, else the proposal if trusted.
 
+    A proposal equal to the rejected label is no clarification and leaves the item unlabelled. Where
+    members know wrong labels by heart and thresholds follow the mean votes, a label may be
+    rejected with two thirds of the votes behind it: such proposals are then most of all, and
+    as wrong as the rejected labels. (Wikipedia, 40 % wrong, three members after 15 epochs of
+    generalised cross-entropy: 59 % of all proposals on rejected rows were right, 98 % of those
+    that contradict the label.)
+
     Args:
         labels: `[B]` class ids as given.
         accepted: `[..., B]` bool (`belief.accept`).
@@ -64,7 +72,7 @@ def clarify(
         its voters are absent.
     """
     given = jnp.broadcast_to(labels, accepted.shape).astype(jnp.int32)
-    return jnp.where(accepted, given, jnp.where(trusted, proposals, -1))
+    return jnp.where(accepted, given, jnp.where(trusted & (proposals != given), proposals, -1))
 
 
 def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) -> jax.Array:

@@ -32,6 +32,11 @@ class TestRule:
             clarify.clarify(labels, accepted, proposals, jnp.array(False)), [0, -1, -1, -1]
         )
 
+    def test_a_rejected_label_is_not_restored(self):
+        labels = jnp.array([0, 1])
+        found = clarify.clarify(labels, jnp.array([False, True]), labels, True)
+        np.testing.assert_array_equal(found, [-1, 1])
+
     def test_each_member_has_its_gate(self):
         labels, proposals = jnp.array([0, 1]), jnp.array([[2, 2], [2, 2]])
         accepted = jnp.array([[True, False], [True, False]])
@@ -180,3 +185,5 @@ class TestSimulatedPanels:
         agreement = clarify.count_agreement(proposals, given, held_out)
         found = clarify.relabel_precision(agreement, 0.4, K)
         np.testing.assert_allclose(found.estimate, actual, atol=0.08)
+        taught = ~held_out & (proposals >= 0) & (proposals != given)
+        assert (proposals == true)[taught].mean() > found.low
