@@ -126,7 +126,7 @@ def retrieval_scores(
     by passing the concatenated unit vectors of its members, whose cosine is the mean of theirs.
 
     Args:
-        query: `[Q, d]` embeddings; a row of zeros has similarity 0 to everything.
+        query: `[Q, d]` embeddings; a row of zeros (no entry above 1e-12) has similarity 0 to all.
         gallery: `[G, d]` embeddings.
         query_labels: `[Q]`, or multi-hot `[Q, C]`: then sharing any label makes an item relevant.
         gallery_labels: `[G]`, or `[G, C]`.
