@@ -14,7 +14,7 @@ from jaxcmr.data.geometry import Mesh, face_areas
 BACKGROUND = 1.0
 # In the camera's frame (right, up, towards the viewer): over the left shoulder of the viewer.
 LIGHT = np.array([-0.45, 0.6, 0.66]) / np.linalg.norm([-0.45, 0.6, 0.66])
-NEIGHBORS = 12
+NEIGHBORS = 16
 MAX_SPLAT = 6  # pixels; bounds the work where a cloud has a few far points
 
 
@@ -113,14 +113,18 @@ def surface_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
     """Estimates the normals `[N, 3]` of a cloud and the radius that closes its surface.
 
     The normal is the direction of least variance of the nearest neighbors (Hoppe et al.,
-    SIGGRAPH 1992), its sign arbitrary; the radius is the median distance to the sixth neighbor.
+    SIGGRAPH 1992), its sign arbitrary, smoothed once over them: the main axis of the mean of
+    `n n^T`, which needs no sign. The radius is the median distance to the fifth neighbor.
     """
     count = min(NEIGHBORS, len(points))
     distance, neighbors = cKDTree(points).query(points, k=count)
     distance, neighbors = distance.reshape(len(points), -1), neighbors.reshape(len(points), -1)
     local = points[neighbors] - points[neighbors].mean(1, keepdims=True)
-    _, vectors = np.linalg.eigh(np.einsum("nki,nkj->nij", local, local))
-    return vectors[:, :, 0], float(np.median(distance[:, min(6, count - 1)]))
+    _, vectors = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
+    normals = vectors[:, :, 0]
+    around = normals[neighbors]
+    _, vectors = np.linalg.eigh(around.transpose(0, 2, 1) @ around)
+    return vectors[:, :, -1], float(np.median(distance[:, min(5, count - 1)]))
 
 
 def render_points(points: np.ndarray, cameras: np.ndarray, size: int) -> np.ndarray:
@@ -138,34 +142,41 @@ def render_points(points: np.ndarray, cameras: np.ndarray, size: int) -> np.ndar
     radius = min(max(radius, 1.2 * pixel), MAX_SPLAT * 2 * pixel)
     reach = int(np.ceil(radius / pixel))
     dy, dx = (grid.ravel() for grid in np.mgrid[-reach : reach + 1, -reach : reach + 1])
-    near = dx**2 + dy**2 <= (reach + 0.5) ** 2
-    dx, dy = dx[near], dy[near]
-    images = [_splat(points @ c.T, normals @ c.T, half, radius, fine, dx, dy) for c in cameras]
+    near = (np.maximum(np.abs(dx) - 0.5, 0) ** 2 + np.maximum(np.abs(dy) - 0.5, 0) ** 2) * (
+        pixel**2
+    ) < radius**2
+    stamp = np.stack([dx[near], dy[near]])
+    points, normals = points.astype(np.float32), normals.astype(np.float32)
+    turned = ((points @ c.T, normals @ c.T) for c in cameras.astype(np.float32))
+    images = [_splat(p, n, half, radius, fine, stamp) for p, n in turned]
     image = np.stack(images).reshape(len(cameras), size, 2, size, 2).mean((2, 4))
     return np.round(255 * image).astype(np.uint8)
 
 
-def _splat(points, normals, half, radius, size, dx, dy) -> np.ndarray:
-    """Draws discs (`points`, `normals` in the camera's frame) into `[size, size]` brightness."""
-    pixel = 2 * half / size
-    column = np.floor((points[:, 0] + half) / pixel).astype(np.int64)[:, None] + dx
-    row = np.floor((half - points[:, 1]) / pixel).astype(np.int64)[:, None] + dy
-    x = (column + 0.5) * pixel - half - points[:, :1]
-    y = half - (row + 0.5) * pixel - points[:, 1:2]
+def _splat(points, normals, half: float, radius: float, size: int, stamp) -> np.ndarray:
+    """Draws discs (`points`, `normals` in the camera's frame) into `[size, size]` brightness.
+
+    `stamp [2, S]` are the offsets (columns, rows) of the pixels that a disc may cover.
+    """
+    pixel = np.float32(2 * half / size)
     facing = np.where(normals[:, 2:] < 0, -normals, normals)
-    slope = np.maximum(facing[:, 2:], 0.05)  # a disc seen edge on stays a line, not nothing
-    z = -(facing[:, :1] * x + facing[:, 1:2] * y) / slope
-    thin = (x * facing[:, :1] + y * facing[:, 1:2]) ** 2  # across the edge: one pixel at least
-    keep = (x**2 + y**2 + np.minimum(z**2, np.where(thin < pixel**2, 0, np.inf)) <= radius**2) & (
-        (row >= 0) & (row < size) & (column >= 0) & (column < size)
-    )
-    point = np.broadcast_to(np.arange(len(points))[:, None], keep.shape)[keep]
-    cell = (row * size + column)[keep]
-    depth = (points[:, 2:] + np.clip(z, -radius, radius))[keep]
-    buffer = np.full(size * size, -np.inf)
-    np.maximum.at(buffer, cell, depth)
-    nearest = depth >= buffer[cell]
+    place = np.stack([points[:, 0] + half, half - points[:, 1]]) / pixel
+    cell = np.floor(place)
+    # From the disc's center to each pixel of the stamp, across and up.
+    dx = (cell[0] - place[0] + 0.5)[:, None] * pixel + stamp[0].astype(np.float32) * pixel
+    dy = -((cell[1] - place[1] + 0.5)[:, None] * pixel + stamp[1].astype(np.float32) * pixel)
+    slope = np.maximum(facing[:, 2:], 0.1)  # a disc seen edge on stays a line, not nothing
+    dz = -(facing[:, :1] * dx + facing[:, 1:2] * dy) / slope
+    column = cell[0].astype(np.int32)[:, None] + stamp[0].astype(np.int32)
+    row = cell[1].astype(np.int32)[:, None] + stamp[1].astype(np.int32)
+    keep = (dx * dx + dy * dy + dz * dz <= radius * radius) | (stamp == 0).all(0)
+    keep &= (row >= 0) & (row < size) & (column >= 0) & (column < size)
+    depth = points[:, 2:] + np.clip(dz, -radius, radius)
+    # Depth in the high bits, the point in the low ones: one scatter finds the nearest point.
+    front = ((depth + 4) * 2**28).astype(np.int64) * len(points) + np.arange(len(points))[:, None]
+    nearest = np.full(size * size, -1)
+    np.maximum.at(nearest, (row * size + column)[keep], front[keep])
     image = np.full(size * size, BACKGROUND)
-    brightness = shade(facing, points[:, 2])
-    image[cell[nearest]] = brightness[point[nearest]]
+    hit = nearest >= 0
+    image[hit] = shade(facing, points[:, 2])[nearest[hit] % len(points)]
     return image.reshape(size, size)
