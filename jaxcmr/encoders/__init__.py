@@ -9,6 +9,7 @@ from collections.abc import Callable
 from jaxcmr.encoders.base import Encoder, from_module
 from jaxcmr.encoders.compact_cnn import compact_cnn
 from jaxcmr.encoders.dgcnn import dgcnn
+from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0
 from jaxcmr.encoders.head import head
 from jaxcmr.encoders.meshnet import meshnet
 from jaxcmr.encoders.mlp import fc, feature_mlp
@@ -23,6 +24,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "resnet18": resnet18,
     "resnet34": resnet34,
     "resnet50": resnet50,
+    "efficientnet_lite0": efficientnet_lite0,
     "pointnet": pointnet,
     "dgcnn": dgcnn,
     "meshnet": meshnet,
@@ -35,6 +37,7 @@ __all__ = [
     "Encoder",
     "compact_cnn",
     "dgcnn",
+    "efficientnet_lite0",
     "fc",
     "feature_mlp",
     "from_module",

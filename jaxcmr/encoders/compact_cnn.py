@@ -6,8 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, from_module
-from jaxcmr.encoders.conv import Conv, as_images, global_pool
-from jaxcmr.encoders.linear import Linear
+from jaxcmr.encoders.conv import Conv
+from jaxcmr.encoders.image import as_images, embed, global_pool
 from jaxcmr.encoders.norm import BatchNorm
 
 
@@ -15,6 +15,7 @@ class CompactCNN(nn.Module):
     embedding_size: int
     width: int
     pool: str
+    head: str
     dtype: Any
 
     @nn.compact
@@ -24,15 +25,14 @@ class CompactCNN(nn.Module):
         for layer, width in enumerate(widths, start=1):
             x = Conv(width, size=5 if layer == 1 else 3, stride=2, name=f"conv{layer}")(x)
             x = nn.relu(BatchNorm(name=f"bn{layer}")(x, train=train))
-        x = global_pool(x, self.pool)
-        x = Linear(self.embedding_size, use_bias=False, dtype=self.dtype, name="fc")(x)
-        return nn.relu(BatchNorm(name="bn_fc")(x, train=train)).astype(jnp.float32)
+        return embed(global_pool(x, self.pool), self.embedding_size, self.head, train=train)
 
 
 def compact_cnn(
     embedding_size: int = 256,
     width: int = 32,
     pool: str = "mean_max",
+    head: str = "linear_bn_relu",
     dtype: Any = jnp.float32,
 ) -> Encoder:
     """Builds four strided convolutions with batch norm, global pooling, and a linear layer.
@@ -45,10 +45,11 @@ def compact_cnn(
         embedding_size: size d of the embedding.
         width: channels of the second convolution; the work grows with its square.
         pool: "mean", "max" or "mean_max" (both, concatenated).
+        head: "linear_bn_relu", "linear" or "none" (the embedding is the pooled features).
         dtype: dtype of the products; parameters, statistics and embeddings are float32.
 
     Returns:
         An encoder of images `[B, H, W, C]` (any size, grey or RGB), float in [0, 1] or uint8,
         into `[B, d]`.
     """
-    return from_module(CompactCNN(embedding_size, width, pool, dtype))
+    return from_module(CompactCNN(embedding_size, width, pool, head, dtype))

@@ -25,14 +25,22 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
-from jax import lax
 from jax.custom_batching import custom_vmap
 
+from jaxcmr.encoders.conv_products import (
+    Pair,
+    explicit_pads,
+    input_grad_lax,
+    input_grad_matmul,
+    kernel_grad_lax,
+    kernel_grad_matmul,
+    output_lax,
+    output_matmul,
+    output_size,
+    slices,
+)
 from jaxcmr.encoders.linear import torch_kernel
 from jaxcmr.encoders.norm import along
-
-Pads = tuple[tuple[int, int], tuple[int, int]]
-Pair = tuple[int, int]
 
 FORMS = ("matmul", "lax")
 
@@ -75,21 +83,6 @@ class Conv(nn.Module):
         return out + along(self.param("bias", uniform, (self.features,)).astype(out.dtype), out)
 
 
-def as_images(images: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
-    """Returns `images` as `[B, H, W, C]` of `dtype`: uint8 divided by 255, grey `[B, H, W]` too.
-
-    Raises:
-        ValueError: if the array has neither three nor four axes.
-    """
-    if images.ndim == 3:
-        images = images[..., None]
-    if images.ndim != 4:
-        raise ValueError(f"images must be [B, H, W, C] or [B, H, W], not of shape {images.shape}")
-    if jnp.issubdtype(images.dtype, jnp.integer):
-        images = images.astype(jnp.float32) / 255
-    return images.astype(dtype)
-
-
 def conv2d(
     images: jax.Array,
     kernel: jax.Array,
@@ -118,14 +111,14 @@ def conv2d(
         ValueError: if the channels do not fit or the padded image is smaller than the kernel.
     """
     strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
-    pads = _pads(padding, images.shape[1:3], kernel.shape[:2], strides)
+    pads = explicit_pads(padding, images.shape[1:3], kernel.shape[:2], strides)
     depthwise = kernel.shape[2] == 1 and kernel.shape[3] == images.shape[3] > 1
     if not depthwise and kernel.shape[2] != images.shape[3]:
         raise ValueError(
             f"the kernel takes {kernel.shape[2]} channels, the images have {images.shape[3]}: "
             f"kernel {kernel.shape}, images {images.shape}"
         )
-    size = _output_size(images.shape[1:3], kernel.shape[:2], strides, pads)
+    size = output_size(images.shape[1:3], kernel.shape[:2], strides, pads)
     if min(size) < 1:
         raise ValueError(
             f"images of {images.shape[1:3]} padded by {pads} are smaller than the kernel "
@@ -151,135 +144,9 @@ def max_pool(images: jax.Array, window: int, *, stride: int | None = None, paddi
         tiles = images[:, : h // window * window, : w // window * window]
         return tiles.reshape(b, h // window, window, w // window, window, c).max((2, 4))
     pads = ((padding, padding), (padding, padding))
-    slices = _slices(images, (window, window), (stride, stride), pads, -jnp.inf)
-    return functools.reduce(jnp.maximum, slices)
-
-
-def global_pool(images: jax.Array, pool: str) -> jax.Array:
-    """Pools `[B, H, W, C]` over all pixels to `[B, C]`, or `[B, 2 C]` for "mean_max".
-
-    Raises:
-        ValueError: if `pool` is none of "mean", "max", "mean_max".
-    """
-    if pool not in ("mean", "max", "mean_max"):
-        raise ValueError(f'pool must be "mean", "max" or "mean_max", not {pool!r}')
-    parts = []
-    if pool != "max":
-        parts.append(images.mean((1, 2)))
-    if pool != "mean":
-        parts.append(images.max((1, 2)))
-    return jnp.concatenate(parts, -1)
-
-
-def _pads(padding, size: Pair, window: Pair, strides: Pair) -> Pads:
-    """Returns the zeros before and after each axis that `padding` stands for."""
-    if padding == "SAME":
-        total = [max((-(-n // s) - 1) * s + k - n, 0) for n, k, s in zip(size, window, strides)]
-        return tuple((t // 2, t - t // 2) for t in total)
-    if isinstance(padding, int):
-        return ((padding, padding), (padding, padding))
-    return tuple((int(low), int(high)) for low, high in padding)
-
-
-def _output_size(size: Pair, window: Pair, strides: Pair, pads: Pads) -> Pair:
-    return tuple((n + sum(p) - k) // s + 1 for n, k, s, p in zip(size, window, strides, pads))
-
-
-def _slices(images, window: Pair, strides: Pair, pads: Pads, fill=0.0) -> list[jax.Array]:
-    """Returns the `kh kw` shifted, strided copies of `images`, each of the output's size.
-
-    Negative pads crop.
-    """
-    height, width = _output_size(images.shape[1:3], window, strides, pads)
-    batch, channels = images.shape[0], images.shape[3]
-    if any(map(any, pads)):
-        config = ((0, 0, 0), (*pads[0], 0), (*pads[1], 0), (0, 0, 0))
-        images = lax.pad(images, jnp.asarray(fill, images.dtype), config)
-    (sy, sx), last = strides, ((height - 1) * strides[0] + 1, (width - 1) * strides[1] + 1)
-    return [
-        lax.slice(images, (0, i, j, 0), (batch, i + last[0], j + last[1], channels), (1, sy, sx, 1))
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
-
-
-# The three products of a convolution by matmul, and by shifted multiply-adds for a depthwise one.
-
-
-def _output_matmul(images, kernel, strides, pads, depthwise):
-    slices = _slices(images, kernel.shape[:2], strides, pads)
-    if depthwise:
-        taps = kernel.reshape(len(slices), 1, 1, 1, kernel.shape[3])
-        return sum(part * tap for part, tap in zip(slices, taps))
-    columns = slices[0] if len(slices) == 1 else jnp.concatenate(slices, -1)
-    return columns @ kernel.reshape(-1, kernel.shape[3])
-
-
-def _kernel_grad_matmul(images, grad, kernel_shape, strides, pads, depthwise):
-    slices = _slices(images, kernel_shape[:2], strides, pads)
-    if depthwise:
-        parts = [jnp.einsum("bhwc,bhwc->c", part, grad) for part in slices]
-        return jnp.stack(parts).reshape(kernel_shape)
-    columns = slices[0] if len(slices) == 1 else jnp.concatenate(slices, -1)
-    return jnp.einsum("bhwk,bhwo->ko", columns, grad).reshape(kernel_shape)
-
-
-def _input_grad_matmul(kernel, grad, size, strides, pads, depthwise):
-    """Returns the gradient to the images `[B, *size, C]`: a convolution of `grad` for each phase.
-
-    The row `y` of the input, `y + top = s q + a`, meets the kernel's rows `a + s t` at the output
-    rows `q - t`: rows of one phase `a` are a stride-1 convolution of `grad` with the kernel's rows
-    `a, a + s, ...` in reverse order. The phases are then interleaved.
-    """
-    low = [p[0] // s for p, s in zip(pads, strides)]
-    high = [-(-(p[0] + n) // s) for p, n, s in zip(pads, size, strides)]
-    channels = kernel.shape[3] if depthwise else kernel.shape[2]
-
-    def phase(a: int, b: int) -> jax.Array:
-        part = kernel[a :: strides[0], b :: strides[1]][::-1, ::-1]
-        if 0 in part.shape:  # a stride larger than the kernel skips these pixels
-            shape = (grad.shape[0], high[0] - low[0], high[1] - low[1], channels)
-            return jnp.zeros(shape, grad.dtype)
-        reach = tuple(
-            (taps - 1 - lo, hi - n)
-            for taps, lo, hi, n in zip(part.shape[:2], low, high, grad.shape[1:3])
-        )
-        part = part if depthwise else part.swapaxes(2, 3)
-        return _output_matmul(grad, part, (1, 1), reach, depthwise)
-
-    rows = [
-        jnp.stack([phase(a, b) for b in range(strides[1])], 3) for a in range(strides[0])
-    ]  # each [B, Q, Q', s', C]
-    full = jnp.stack(rows, 2) if len(rows) > 1 else rows[0][:, :, None]
-    shape = (grad.shape[0], full.shape[1] * strides[0], full.shape[3] * strides[1], channels)
-    top, left = (p[0] - lo * s for p, lo, s in zip(pads, low, strides))
-    return full.reshape(shape)[:, top : top + size[0], left : left + size[1]]
-
-
-# The same three products by XLA's convolution, for platforms where it is fast.
-
-
-def _output_lax(images, kernel, strides, pads, depthwise):
-    return lax.conv_general_dilated(
-        images,
-        kernel,
-        strides,
-        pads,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[3] if depthwise else 1,
+    return functools.reduce(
+        jnp.maximum, slices(images, (window, window), (stride, stride), pads, -jnp.inf)
     )
-
-
-def _kernel_grad_lax(images, grad, kernel_shape, strides, pads, depthwise):
-    forward = lambda kernel: _output_lax(images, kernel, strides, pads, depthwise)
-    return jax.linear_transpose(forward, jax.ShapeDtypeStruct(kernel_shape, grad.dtype))(grad)[0]
-
-
-def _input_grad_lax(kernel, grad, size, strides, pads, depthwise):
-    channels = kernel.shape[3] if depthwise else kernel.shape[2]
-    forward = lambda images: _output_lax(images, kernel, strides, pads, depthwise)
-    shape = (grad.shape[0], *size, channels)
-    return jax.linear_transpose(forward, jax.ShapeDtypeStruct(shape, grad.dtype))(grad)[0]
 
 
 def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
@@ -310,10 +177,10 @@ def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _conv(images, kernel, strides, pads, depthwise, form):
     if form == "matmul":
-        return _output_matmul(images, kernel, strides, pads, depthwise)
+        return output_matmul(images, kernel, strides, pads, depthwise)
     if form == "lax":
-        return _output_lax(images, kernel, strides, pads, depthwise)
-    return _by_batching(_output_lax, _output_matmul, 0, strides, pads, depthwise)(images, kernel)
+        return output_lax(images, kernel, strides, pads, depthwise)
+    return _by_batching(output_lax, output_matmul, 0, strides, pads, depthwise)(images, kernel)
 
 
 def _conv_forward(images, kernel, strides, pads, depthwise, form):
@@ -325,14 +192,14 @@ def _conv_backward(strides, pads, depthwise, form, residuals, grad):
     to_kernel = (kernel.shape, strides, pads, depthwise)
     to_input = (images.shape[1:3], strides, pads, depthwise)
     if form == "matmul":
-        kernel_grad = _kernel_grad_matmul(images, grad, *to_kernel)
-        input_grad = _input_grad_matmul(kernel, grad, *to_input)
+        kernel_grad = kernel_grad_matmul(images, grad, *to_kernel)
+        input_grad = input_grad_matmul(kernel, grad, *to_input)
     elif form == "lax":
-        kernel_grad = _kernel_grad_lax(images, grad, *to_kernel)
-        input_grad = _input_grad_lax(kernel, grad, *to_input)
+        kernel_grad = kernel_grad_lax(images, grad, *to_kernel)
+        input_grad = input_grad_lax(kernel, grad, *to_input)
     else:
-        kernel_product = _by_batching(_kernel_grad_lax, _kernel_grad_matmul, -1, *to_kernel)
-        input_product = _by_batching(_input_grad_lax, _input_grad_matmul, 1, *to_input)
+        kernel_product = _by_batching(kernel_grad_lax, kernel_grad_matmul, -1, *to_kernel)
+        input_product = _by_batching(input_grad_lax, input_grad_matmul, 1, *to_input)
         kernel_grad = kernel_product(images, grad)
         input_grad = input_product(kernel, grad)
     return input_grad, kernel_grad

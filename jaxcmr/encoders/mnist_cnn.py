@@ -6,7 +6,8 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, from_module
-from jaxcmr.encoders.conv import Conv, as_images, max_pool
+from jaxcmr.encoders.conv import Conv, max_pool
+from jaxcmr.encoders.image import as_images
 from jaxcmr.encoders.linear import Linear
 
 
