@@ -11,7 +11,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Integer
+from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
 from jaxcmr.losses.stable import at_least_float32, unit_rows
 
@@ -92,13 +92,13 @@ def paired_rows(
     )
 
 
-def similarities(anchor: Rows, columns: Rows) -> Float[Array, "v b"]:
-    """Returns the dot product of one anchor with every column, in full precision."""
-    # Accelerators round the factors of a float32 product by default; divided by a small
-    # temperature that error would show in the loss.
-    return jnp.einsum(
-        "vbd,d->vb", columns.embedding, anchor.embedding, precision=lax.Precision.HIGHEST
-    )
+def similarities(anchor: Rows, columns: Rows, temperature: ScalarLike = 1.0) -> Float[Array, "v b"]:
+    """Returns the dot products of one anchor with every column over the temperature."""
+    # Divided before the product, so that compilers cannot merge the division into a later
+    # subtraction of the maximum. Accelerators round the factors of a float32 product by default;
+    # over a small temperature that error would show in the loss.
+    scaled = anchor.embedding / temperature
+    return jnp.einsum("vbd,d->vb", columns.embedding, scaled, precision=lax.Precision.HIGHEST)
 
 
 def map_anchors(

@@ -74,7 +74,7 @@ def multimodal_contrastive(
     def value_of(anchor: Rows, columns: Rows) -> Float[Array, ""]:
         partners = columns.present & anchor.is_pair_of(columns)
         contrast = _contrast_weights(anchor, columns, intra_modal_weight)
-        scores = similarities(anchor, columns) / temperature
+        scores = similarities(anchor, columns, temperature)
         ratio = _log_sum(scores, contrast) - _log_sum(scores, partners)
         return jnp.where(jnp.any(partners), 2.0 * ratio, 0.0)
 
@@ -253,7 +253,7 @@ def _mean_log_ratio(
 
     def value_of(anchor: Rows, columns: Rows) -> Float[Array, ""]:
         positive, contrast = sets(anchor, columns)
-        scores = similarities(anchor, columns) / temperature
+        scores = similarities(anchor, columns, temperature)
         total = jnp.sum(positive)
         # Divided before it is summed, so that a single positive keeps its score to the last bit.
         shares = positive / jnp.where(total > 0, total, 1.0)

@@ -50,10 +50,12 @@ def weighted_logsumexp(
     top = jnp.max(scores, axis=axis, keepdims=True, where=kept, initial=-jnp.inf)
     top = lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
     # The inner where keeps entries that are left out from overflowing: inf * 0 is NaN.
-    terms = weights * jnp.exp(jnp.where(kept, scores - top, -jnp.inf))
-    total = jnp.sum(terms, axis=axis)
-    empty = ~jnp.any(kept, axis=axis)
-    return jnp.log(jnp.where(empty, 1.0, total)) + jnp.squeeze(top, axis)
+    below = jnp.where(kept, scores - top, -jnp.inf)
+    # Compilers may contract `a * b - top` without rounding `a * b`, so that the largest score
+    # (huge, a product) is not its own maximum. Then its share of the sum is still taken as 1.
+    below -= lax.stop_gradient(jnp.maximum(below, 0.0))
+    total = jnp.sum(weights * jnp.exp(below), axis=axis)
+    return jnp.log(jnp.where(total > 0, total, 1.0)) + jnp.squeeze(top, axis)
 
 
 def label_log_odds(

@@ -1,0 +1,216 @@
+"""What the losses become at their limits, what does not change them, and their gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.test_util import check_grads
+
+from jaxcmr import losses
+
+MODALITIES, INSTANCES, SIZE, CLASSES = 2, 7, 5, 3
+LABELS = jnp.array([0, 1, 2, 0, 1, 2, 0])
+UNKNOWN = jnp.full(INSTANCES, -1)
+
+
+@pytest.fixture(scope="module")
+def embeddings():
+    return jax.random.normal(jax.random.key(0), (MODALITIES, INSTANCES, SIZE))
+
+
+def assert_same_function(first, second, x, atol=1e-6):
+    """Compares values and gradients."""
+    for f in (lambda g: g, lambda g: jax.grad(lambda z: jnp.sum(jnp.sin(g(z))))):
+        np.testing.assert_allclose(f(first)(x), f(second)(x), rtol=1e-5, atol=atol)
+
+
+@pytest.mark.parametrize("intra_modal_weight", [1.0, 0.0])
+def test_denoising_with_nothing_accepted_is_multimodal(embeddings, intra_modal_weight):
+    options = {"temperature": 0.3, "intra_modal_weight": intra_modal_weight}
+    assert_same_function(
+        lambda z: 2 * losses.denoising_contrastive(z, UNKNOWN, **options),
+        lambda z: losses.multimodal_contrastive(z, **options),
+        embeddings,
+    )
+
+
+def test_denoising_with_everything_accepted_is_supervised(embeddings):
+    # Written from the definition: rows of the other modality, positives of the same class.
+    def supervised(z):
+        z = z / jnp.linalg.norm(z, axis=-1, keepdims=True)
+        same = (LABELS[:, None] == LABELS[None]).astype(z.dtype)
+        log_p = [jax.nn.log_softmax(a @ b.T / 0.3, axis=1) for a, b in (z, z[::-1])]
+        return jnp.stack([-(same * each).sum(1) / same.sum(1) for each in log_p])
+
+    for loss in (losses.denoising_contrastive, losses.cross_modal_supervised_contrastive):
+        assert_same_function(
+            lambda z, loss=loss: loss(z, LABELS, temperature=0.3, intra_modal_weight=0.0),
+            supervised,
+            embeddings,
+        )
+
+
+def test_denoising_with_own_modality_leaves_out_its_class(embeddings):
+    # Everything accepted, own modality in the denominator: only its rows of other classes.
+    z = embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
+    scores = np.asarray(jnp.exp(jnp.einsum("vbd,uad->vbua", z, z) / 0.3))
+    same = np.asarray(LABELS[:, None] == LABELS[None])
+    actual = losses.denoising_contrastive(embeddings, LABELS, temperature=0.3)
+    for v in range(2):
+        for b in range(INSTANCES):
+            across, own = scores[v, b, 1 - v], scores[v, b, v]
+            total = across.sum() + own[~same[b]].sum()
+            expected = -np.log(across[same[b]] / total).mean()
+            np.testing.assert_allclose(actual[v, b], expected, rtol=1e-5)
+
+
+def test_denoising_weights_fade_into_the_unlabelled_positives(embeddings):
+    # Weight 0 leaves the own instance as the only positive.
+    options = {"temperature": 0.3, "intra_modal_weight": 0.0}
+    np.testing.assert_allclose(
+        losses.denoising_contrastive(embeddings, LABELS, jnp.zeros(INSTANCES), **options),
+        losses.denoising_contrastive(embeddings, UNKNOWN, **options),
+        rtol=1e-5,
+        atol=1e-6,
+    )
+
+
+def test_cross_modal_supervised_with_distinct_labels_is_info_nce(embeddings):
+    options = {"temperature": 0.3, "intra_modal_weight": 0.0}
+    np.testing.assert_allclose(
+        2 * losses.cross_modal_supervised_contrastive(embeddings, jnp.arange(INSTANCES), **options),
+        losses.multimodal_contrastive(embeddings, **options),
+        rtol=1e-5,
+    )
+
+
+def test_robust_center_flips_its_sign_at_the_threshold():
+    # Centers e1 and e2 and a row between them at angle a from e1: cos a and the mean cosine
+    # decide. The threshold lies where exp(cos a) = exp((cos a + sin a) / 2) + margin.
+    margin = 0.2
+    centers = jnp.eye(2)
+
+    def trust(angle):
+        return np.exp(np.cos(angle)) - np.exp((np.cos(angle) + np.sin(angle)) / 2) - margin
+
+    low, high = 0.0, np.pi / 4  # trusted, not trusted
+    for _ in range(60):
+        middle = (low + high) / 2
+        low, high = (middle, high) if trust(middle) > 0 else (low, middle)
+
+    def loss(angle, ramp):
+        row = jnp.array([[jnp.cos(angle), jnp.sin(angle)]])
+        options = {"tau1": 1.0, "tau2": 1.0, "margin": margin}
+        return losses.robust_center(row, jnp.array([0]), centers, ramp=ramp, **options)[0]
+
+    slope = jax.grad(loss)
+    # A larger angle is farther from the labelled center: a positive slope attracts.
+    assert slope(low - 1e-4, 1.0) > 0.1
+    assert slope(low + 1e-4, 1.0) < -0.1
+    assert float(loss(low, 1.0)) == pytest.approx(0.0, abs=1e-5)
+    # The warm-up attracts on both sides.
+    assert slope(low - 1e-4, 0.0) > 0.1
+    assert slope(low + 1e-4, 0.0) > 0.1
+
+
+def test_robust_concentrating_is_still_below_the_clip():
+    p = jnp.array([0.02, 0.3, 0.36, 0.9])  # around 1 / K
+    logits = jnp.log(jnp.stack([p, (1 - p) * 0.5, (1 - p) * 0.5], axis=1))
+    labels = jnp.zeros(4, int)
+    slopes = jax.grad(lambda z, **o: losses.robust_concentrating(z, labels, **o).sum())
+    clipped, free = slopes(logits), slopes(logits, clip=0.0)
+    np.testing.assert_array_equal(jnp.any(clipped != 0, axis=1), [False, False, True, True])
+    assert jnp.all(jnp.any(free != 0, axis=1))
+    np.testing.assert_array_equal(clipped[2:], free[2:])
+    values = losses.robust_concentrating(logits, labels)
+    floor = np.log(3) ** 0.25 * (1 - 1 / 3)
+    np.testing.assert_allclose(values[:2], [floor, floor], rtol=1e-6)
+
+
+PAIRWISE = {
+    "multimodal_contrastive": lambda z, y: losses.multimodal_contrastive(z, temperature=0.5),
+    "supervised_contrastive": lambda z, y: losses.supervised_contrastive(z, y, temperature=0.5),
+    "cross_modal_supervised_contrastive": lambda z, y: losses.cross_modal_supervised_contrastive(
+        z, y, temperature=0.5
+    ),
+    "denoising_contrastive": lambda z, y: losses.denoising_contrastive(
+        z, y, jnp.where(y == 1, 0.3, 0.9), temperature=0.5
+    ),
+    "cross_modal_margin": lambda z, y: losses.cross_modal_margin(z, margin=0.9),
+    "modality_distance": lambda z, y: losses.modality_distance(z),
+}
+
+
+@pytest.mark.parametrize("name", PAIRWISE)
+def test_invariances_and_members(name):
+    loss = jax.jit(PAIRWISE[name])
+    # Three modalities, two members, one instance without a label.
+    z = jax.random.normal(jax.random.key(1), (2, 3, INSTANCES, SIZE))
+    labels = LABELS.at[3].set(-1)
+    values = loss(z[0], labels)
+    order = np.array([3, 1, 6, 0, 2, 5, 4])
+    close = {"rtol": 1e-5, "atol": 1e-6}
+    np.testing.assert_allclose(
+        loss(z[0][:, order], labels[order]), values[..., order], err_msg="instances", **close
+    )
+    modalities = np.array([2, 0, 1])
+    expected = values[modalities] if values.ndim == 2 else values
+    np.testing.assert_allclose(
+        loss(z[0][modalities], labels), expected, err_msg="modalities", **close
+    )
+    members = jax.jit(jax.vmap(PAIRWISE[name], in_axes=(0, None)))(z, labels)
+    np.testing.assert_allclose(members[0], values, err_msg="members", **close)
+    np.testing.assert_allclose(members[1], loss(z[1], labels), err_msg="members", **close)
+
+
+def test_members_of_the_other_losses():
+    logits = jax.random.normal(jax.random.key(2), (2, 6, CLASSES))
+    labels = LABELS[:6]
+    for loss in (
+        losses.cross_entropy,
+        losses.robust_clustering,
+        losses.robust_concentrating,
+        lambda z, y: losses.center_distance(z, y, z[:CLASSES]),
+        lambda z, y: losses.class_prior_penalty(z, mask=y > 0),
+    ):
+        together = jax.vmap(loss, in_axes=(0, None))(logits, labels)
+        alone = jnp.stack([loss(each, labels) for each in logits])
+        np.testing.assert_allclose(together, alone, rtol=1e-6, atol=1e-7)
+
+
+def test_three_modalities_from_the_definition():
+    z = jax.random.normal(jax.random.key(4), (3, 4, SIZE))
+    rows = np.asarray((z / jnp.linalg.norm(z, axis=-1, keepdims=True)).reshape(12, SIZE))
+    scores = np.exp(rows @ rows.T / 0.5)
+    np.fill_diagonal(scores, 0.0)
+    partners = np.tile(np.eye(4), (3, 3)) - np.eye(12)
+    expected = -2 * np.log((partners * scores).sum(1) / scores.sum(1)).reshape(3, 4)
+    actual = losses.multimodal_contrastive(z, temperature=0.5)
+    np.testing.assert_allclose(actual, expected, rtol=1e-5)
+    # The mean of the partners' logarithms lies above the logarithm of their sum.
+    apart = losses.denoising_contrastive(z, jnp.full(4, -1), temperature=0.5)
+    log_p = np.log(scores + np.eye(12)) - np.log(scores.sum(1, keepdims=True))
+    np.testing.assert_allclose(apart, -(partners * log_p).sum(1).reshape(3, 4) / 2, rtol=1e-5)
+    assert jnp.all(2 * apart > actual)
+
+
+GRADIENT_CHECKS = {
+    "multimodal": lambda z: losses.multimodal_contrastive(z, temperature=0.5, block_size=3),
+    "denoising": lambda z: losses.denoising_contrastive(z, LABELS, temperature=0.5),
+    "robust_center": lambda z: losses.robust_center(
+        z[0], LABELS, z[1, :CLASSES], ramp=0.4, tau1=0.5, tau2=0.5, margin=0.3
+    ),
+    "center_classification": lambda z: losses.center_classification(
+        z[0], LABELS, z[1, :CLASSES], temperature=0.5
+    ),
+    "robust_concentrating": lambda z: losses.robust_concentrating(z[0], LABELS, clip=0.0),
+    "soft_focal": lambda z: losses.soft_focal(z[0], jax.nn.softmax(z[1] * 0)),
+    "class_prior_penalty": lambda z: losses.class_prior_penalty(z[0]),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENT_CHECKS)
+def test_gradients_against_differences(name, embeddings):
+    with jax.enable_x64(True):
+        z = jnp.asarray(np.asarray(embeddings), "float64")
+        check_grads(jax.jit(GRADIENT_CHECKS[name]), (z,), order=1, modes=["rev"])
