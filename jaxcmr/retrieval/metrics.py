@@ -71,7 +71,7 @@ class RetrievalScores:
         """The mean over the queries that have a relevant item, as released multi-label codes do."""
         return _mean(self.average_precision[self.num_relevant > 0])
 
-    def per_class(self, query_labels: np.ndarray, num_classes: int) -> np.ndarray:
+    def per_class(self, query_labels: Any, num_classes: int) -> np.ndarray:
         """Average the AP over the queries of each class.
 
         Args:

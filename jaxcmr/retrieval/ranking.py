@@ -23,7 +23,7 @@ def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Flo
 
 
 def relevance(
-    query_labels: Shaped[Array, "q *c"], gallery_labels: Shaped[Array, "g *c"]
+    query_labels: Shaped[Array, "q *form"], gallery_labels: Shaped[Array, "g *other_form"]
 ) -> Bool[Array, "q g"]:
     """Tell which gallery items are relevant for which query.
 
