@@ -131,6 +131,7 @@ def assign(features: jax.Array, centers: jax.Array, *, block: int = 4096) -> jax
     return _assign(features - offset, centers - offset, block)[0]
 
 
+@partial(jax.jit, static_argnames="num_clusters")
 def plus_plus_centers(
     key: jax.Array, features: jax.Array, num_clusters: int, mask: jax.Array | None = None
 ) -> jax.Array:
