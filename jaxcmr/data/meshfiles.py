@@ -69,8 +69,9 @@ def _list_folder(path: Path) -> list[tuple]:
 
 
 def _list_zip(path: Path) -> list[tuple]:
-    members = _open_zip(str(path)).infolist()
-    return [(m.filename, m.file_size, m.CRC, (str(path), m.filename)) for m in members]
+    stamp = path.stat().st_mtime_ns
+    members = _open_zip(str(path), stamp).infolist()
+    return [(m.filename, m.file_size, m.CRC, (str(path), stamp, m.filename)) for m in members]
 
 
 def read_mesh(item: Item) -> Mesh:
@@ -82,15 +83,15 @@ def read_mesh(item: Item) -> Mesh:
         except OSError as error:
             raise UsageError(f"{name} cannot be read ({error.strerror})") from None
     else:
-        path, member = item.source
+        path, stamp, member = item.source
         name = f"{path}:{member}"
-        data = _read_member(path, member, name)
+        data = _read_member(path, stamp, member, name)
     return parse_off(data, name)
 
 
-def _read_member(path: str, member: str, name: str) -> bytes:
+def _read_member(path: str, stamp: int, member: str, name: str) -> bytes:
     try:
-        with _open_zip(path).open(member) as file:
+        with _open_zip(path, stamp).open(member) as file:
             data = file.read(MAX_BYTES + 1)
     except (
         OSError,
@@ -109,8 +110,9 @@ def _read_member(path: str, member: str, name: str) -> bytes:
 
 
 @functools.lru_cache(maxsize=2)
-def _open_zip(path: str) -> zipfile.ZipFile:
-    """Opens a zip once a process: its table of contents is long."""
+def _open_zip(path: str, stamp: int) -> zipfile.ZipFile:
+    """Opens a zip once a process and version (`stamp`): its table of contents is long."""
+    del stamp
     try:
         return zipfile.ZipFile(path)
     except (OSError, zipfile.BadZipFile) as error:

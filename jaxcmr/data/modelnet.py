@@ -137,17 +137,17 @@ def _found_meshes(release: Release, path: Path, source: str, url: str) -> Found:
 
 
 def _found_points(release: Release, path: Path) -> Found:
-    arrays = pointfiles.read_point_file(path)
+    digest = cache.sha256(path)
+    arrays = pointfiles.cached(str(path), digest)
     splits = {
         split: [
-            Item(str(name), int(label), (str(path), f"{split}_points", row))
+            Item(str(name), int(label), (str(path), digest, f"{split}_points", row))
             for row, (name, label) in enumerate(
                 zip(arrays[f"{split}_names"], arrays[f"{split}_labels"])
             )
         ]
         for split in pointfiles.SPLITS
     }
-    digest = cache.sha256(path)
     provenance = {"source": "files", "name": release.name, "path": str(path), "shapes": "points"}
     return Found(
         splits["train"], splits["test"], tuple(map(str, arrays["class_names"])), read_points,
@@ -157,8 +157,8 @@ def _found_points(release: Release, path: Path) -> Found:
 
 def read_points(item: Item) -> np.ndarray:
     """Reads the cloud of an item of a point file."""
-    path, key, row = item.source
-    return pointfiles.cached(path)[key][row]
+    path, digest, key, row = item.source
+    return pointfiles.cached(path, digest)[key][row]
 
 
 def _generate(config: ConfigDict) -> Found:

@@ -1,0 +1,92 @@
+import numpy as np
+import pytest
+
+from jaxcmr.data import cache, objects
+from jaxcmr.data.objects import Item, Recipe
+from jaxcmr.errors import UsageError
+
+RECIPE = Recipe(points=8, views=1, image_size=8)
+CALLS = []
+
+
+def read(item):
+    CALLS.append(item.id)
+    if item.source == "broken":
+        raise UsageError(f"{item.id} is broken")
+    return np.random.default_rng(item.source).normal(size=(20, 3))
+
+
+def items(count):
+    return [Item(f"object_{k}", k % 3, k) for k in range(count)]
+
+
+@pytest.fixture(autouse=True)
+def small_shards(monkeypatch):
+    monkeypatch.setattr(objects, "SHARD", 4)
+    CALLS.clear()
+
+
+def test_an_interrupted_preparation_goes_on_where_it_stopped(tmp_path):
+    folder = tmp_path / "set"
+    broken = items(10)
+    broken[9] = broken[9]._replace(source="broken")
+    with pytest.raises(UsageError, match="object_9 is broken"):
+        objects.prepare(broken, read, RECIPE, folder, {}, workers=1)
+    assert not folder.exists()
+    assert len(CALLS) == 10
+    CALLS.clear()
+    arrays = objects.prepare(items(10), read, RECIPE, folder, {"note": 1}, workers=1)
+    assert CALLS == ["object_8", "object_9"]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+    whole = objects.prepare(items(10), read, RECIPE, tmp_path / "other", {}, workers=1)
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(array, whole[name])
+    assert list(arrays["ids"]) == [f"object_{k}" for k in range(10)]
+    np.testing.assert_array_equal(arrays["labels"], [k % 3 for k in range(10)])
+
+
+def test_a_damaged_shard_or_result_is_made_again(tmp_path):
+    folder = tmp_path / "set"
+    expected = objects.prepare(items(5), read, RECIPE, folder, {}, workers=1)
+    (folder / "image.npy").write_bytes(b"\x93NUMPY cut")
+    partial = tmp_path / "set.partial"
+    partial.mkdir()
+    (partial / "00000.npz").write_bytes(b"PK cut off")
+    CALLS.clear()
+    again = objects.prepare(items(5), read, RECIPE, folder, {}, workers=1)
+    assert len(CALLS) == 5
+    np.testing.assert_array_equal(again["image"], expected["image"])
+
+
+def test_rows_do_not_depend_on_their_neighbors(tmp_path):
+    all_rows = objects.prepare(items(6), read, RECIPE, tmp_path / "a", {}, workers=1)
+    some = objects.prepare(items(6)[3:], read, RECIPE, tmp_path / "b", {}, workers=1)
+    np.testing.assert_array_equal(all_rows["points"][3:], some["points"])
+
+
+def test_a_small_cloud_is_repeated_and_a_large_one_subsampled():
+    cloud = np.random.default_rng(0).normal(size=(5, 3))
+    few = objects.object_arrays(cloud, "x", RECIPE)["points"]
+    assert len(few) == 8 and len(np.unique(few, axis=0)) == 5
+    large = objects.object_arrays(np.random.default_rng(0).normal(size=(50, 3)), "x", RECIPE)
+    assert len(np.unique(large["points"], axis=0)) == 8
+
+
+def test_nothing_half_written_keeps_its_name(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        cache.write_atomically(tmp_path / "x.npy", fail)
+    with pytest.raises(ValueError):
+        cache.save_arrays(tmp_path / "set", {"a": np.array([object()])}, {})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_roots(tmp_path, monkeypatch):
+    assert cache.data_root("") == cache.user_cache() == tmp_path / "cache" / "jaxcmr"
+    monkeypatch.setenv("JAXCMR_DATA", str(tmp_path))
+    assert cache.data_root("") == tmp_path
+    with pytest.raises(UsageError, match=r"config.data.root is /no/where, but there is no such"):
+        cache.data_root("/no/where")
