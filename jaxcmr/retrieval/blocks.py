@@ -80,14 +80,14 @@ def map_ranked(
 
     def fetch(results, first):
         size = min(block, num_queries - first)
-        return jax.tree.map(lambda array: np.asarray(array)[:size], results)
+        return jax.tree.map(lambda array: jax.device_get(array)[:size], results)
 
     # The first block compiles before the threads start, lest each of them does.
-    done = [fetch(start(0), 0)]
+    opening = start(0)
     with ThreadPoolExecutor(_workers(device)) as pool:
         firsts = range(block, num_queries, block)
-        done += pool.map(lambda first: fetch(start(first), first), firsts)
-    return jax.tree.map(lambda *parts: np.concatenate(parts), *done)
+        others = list(pool.map(lambda first: fetch(start(first), first), firsts))
+    return jax.tree.map(lambda *parts: np.concatenate(parts), fetch(opening, 0), *others)
 
 
 @functools.partial(jax.jit, static_argnames=("measure", "options"))
@@ -120,8 +120,12 @@ def _workers(device: jax.Device) -> int:
     return min(os.cpu_count() or 1, 8)
 
 
+def _on_host(array: Any) -> np.ndarray:
+    return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
+
+
 def _checked(task: Task) -> Task:
-    query, gallery, query_labels, gallery_labels = (np.asarray(array) for array in task[:4])
+    query, gallery, query_labels, gallery_labels = map(_on_host, task[:4])
     if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
         raise ValueError(
             f"query has shape {query.shape} and gallery {gallery.shape}; give [Q, d] and [G, d]"
@@ -145,7 +149,7 @@ def _checked(task: Task) -> Task:
             f"keep_self=False pairs query i with item i, but there are {len(query)} queries and "
             f"{len(gallery)} items; give the same rows twice"
         )
-    mask = np.ones(len(gallery)) if task.gallery_mask is None else np.asarray(task.gallery_mask)
+    mask = np.ones(len(gallery)) if task.gallery_mask is None else _on_host(task.gallery_mask)
     if mask.shape != (len(gallery),):
         raise ValueError(f"gallery_mask has shape {mask.shape}; give one value an item")
     mask = mask.astype(bool)
