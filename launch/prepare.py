@@ -40,6 +40,8 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--points", type=int, help="points a cloud")
         command.add_argument("--views", type=int, help="rendered azimuths an object")
         command.add_argument("--image_size", type=int, help="pixels")
+        command.add_argument("--train_size", type=int, help="objects to generate")
+        command.add_argument("--test_size", type=int, help="objects to generate")
         command.add_argument("--seed", type=int, help="of sampling and generator")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
         command.add_argument("--picture", default="", help="write a contact sheet (.png) here")
@@ -61,7 +63,7 @@ def _prepare_objects(arguments: argparse.Namespace) -> None:
     from jaxcmr.config import default
 
     config = default().data
-    for field in ("root", "points", "views", "image_size", "seed"):
+    for field in ("root", "points", "views", "image_size", "train_size", "test_size", "seed"):
         if getattr(arguments, field) is not None:
             config[field] = getattr(arguments, field)
     config.name = arguments.name

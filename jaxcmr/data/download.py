@@ -97,7 +97,7 @@ def _transfer(url: str, part: Path, note: Path, open_url: Callable) -> None:
     """Fills `part`, from its end if `note` names the version that the server still has."""
     request = urllib.request.Request(url)
     have = part.stat().st_size if part.exists() else 0
-    version = json.loads(note.read_text()).get("version") if note.exists() else None
+    version = _noted(note)
     if have and version:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", version)
@@ -131,3 +131,10 @@ def _version(headers) -> str | None:
     """What identifies the file for `If-Range`: a strong ETag, or the date."""
     tag = headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
+
+
+def _noted(note: Path) -> str | None:
+    try:
+        return json.loads(note.read_text())["version"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

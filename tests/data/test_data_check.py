@@ -1,0 +1,87 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxcmr.data import check
+from jaxcmr.errors import UsageError
+from jaxcmr.types import Dataset, Splits
+
+
+def dataset(prefix: str, rows: int = 6) -> Dataset:
+    labels = (np.arange(rows) % 2).astype(np.int32)
+    return Dataset(
+        inputs={
+            "image": np.zeros((rows, 1, 4, 4, 1), np.uint8),
+            "mesh": {"centers": np.zeros((rows, 5, 3)), "mask": np.ones((rows, 5), bool)},
+        },
+        labels=labels,
+        true_labels=labels,
+        ids=np.array([f"{prefix}{k}" for k in range(rows)]),
+        class_names=("cat", "dog"),
+        provenance={},
+    )
+
+
+def splits(**change) -> Splits:
+    return Splits(dataclasses.replace(dataset("a"), **change), dataset("b", 4), dataset("c", 2))
+
+
+def with_nan():
+    inputs = dict(dataset("a").inputs)
+    centers = np.zeros((6, 5, 3))
+    centers[4, 2, 1] = np.inf
+    return {**inputs, "mesh": {"centers": centers, "mask": np.ones((6, 5), bool)}}
+
+
+def test_good_data_pass():
+    check(splits(), ("image", "mesh"))
+    check(splits(true_labels=None), ("image",))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.zeros(6, np.int32)}, "the class 'dog' has no sample in the training set"),
+        (
+            {"labels": np.zeros(6)},
+            "labels of the training set must be one integer a row, not float",
+        ),
+        (
+            {"labels": np.array([0, 1, 0, 2, 0, 1])},
+            "hold 2 in row 3, but there are 2 classes, 0 to 1",
+        ),
+        ({"labels": np.array([0, 1, 0, -1, 0, 1])}, "hold -1 in row 3"),
+        (
+            {"labels": np.zeros(5, np.int32)},
+            "'image' of the training set has 6 rows, but there are 5",
+        ),
+        ({"labels": np.zeros(0, np.int32)}, "the training set has no sample"),
+        ({"true_labels": np.array([9, 1, 0, 1, 0, 1])}, "true labels of the training set hold 9"),
+        ({"inputs": with_nan()}, "not finite in row 4 (a4)"),
+        (
+            {"inputs": {"image": np.array([["x"]] * 6)}},
+            "'image' of the training set is of type <U1",
+        ),
+        ({"inputs": {"points": np.zeros((6, 3))}}, "has no modality 'image', only points"),
+        ({"inputs": {**with_nan(), "image": np.zeros((6, 1, 8, 8, 1))}}, "not finite"),
+        ({"ids": np.array(["a"] * 5)}, "has 6 labels but 5 ids"),
+        ({"ids": np.array(["a", "a", "b", "c", "d", "e"])}, "the id 'a' is used twice"),
+        ({"ids": np.array(["b0", "a", "b", "c", "d", "e"])}, "the id 'b0' is used twice"),
+        ({"present": {"image": np.ones(3, bool)}}, "has 6 labels but 3 flags 'image'"),
+        ({"class_names": ("cat", "cow")}, "the test set has other classes than the training set"),
+    ],
+)
+def test_each_mistake_is_one_sentence(change, message):
+    with pytest.raises(UsageError) as error:
+        check(splits(**change), ("image", "mesh"))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_different_shapes_in_the_splits():
+    other = dataclasses.replace(
+        dataset("a"), inputs={**dataset("a").inputs, "image": np.zeros((6, 1, 8, 8, 1))}
+    )
+    with pytest.raises(UsageError, match="'image' items of the test set have the shape"):
+        check(Splits(other, dataset("b")), ("image",))
