@@ -6,6 +6,7 @@ size of the edges times the channels, `[B, N, k, C]`, neither forward nor backwa
 """
 
 import functools
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -42,7 +43,10 @@ def nearest(x: jax.Array, k: int) -> jax.Array:
     def rows(queries):
         product = jnp.einsum("bqd,bnd->bqn", queries, x, precision=lax.Precision.HIGHEST)
         # |x_i|^2 is the same along the row and cannot change its order.
-        return lax.top_k(2 * product - square[:, None, :], k)[1]
+        found = lax.top_k(2 * product - square[:, None, :], k)
+        # XLA recognises a top-k by its slice of a sort; a slice taken of the result would merge
+        # with that one, and all the rows would be sorted, 20 times slower.
+        return lax.optimization_barrier(found)[1]
 
     if blocks == 1:
         return rows(x)
@@ -54,6 +58,14 @@ def nearest(x: jax.Array, k: int) -> jax.Array:
 def take(x: jax.Array, rows: jax.Array) -> jax.Array:
     """Takes rows `[B, ...]` of each cloud of `x [B, N, C]`: `[B, ..., C]`."""
     return jax.vmap(lambda cloud, row: cloud.at[row].get(mode="promise_in_bounds"))(x, rows)
+
+
+def walk(reduce: Callable, x: jax.Array, neighbors: jax.Array) -> jax.Array:
+    """Reduces the rows of `x [B, N, C]` that each column of `neighbors` takes: `[B, N, C]`."""
+    # Without the barrier XLA fuses what made `x` into each of the k gathers, and computes it k
+    # times: k times the walk of the layer before.
+    x = lax.optimization_barrier(x)
+    return functools.reduce(reduce, [take(x, column) for column in columns(neighbors)])
 
 
 def columns(neighbors: jax.Array) -> list[jax.Array]:
@@ -70,7 +82,7 @@ def in_degree(neighbors: jax.Array, weight: jax.Array) -> jax.Array:
 @jax.custom_vjp
 def neighbor_sum(x: jax.Array, neighbors: jax.Array) -> jax.Array:
     """Sums `x [B, N, C]` over the neighbors of each point: `[B, N, C]`."""
-    return functools.reduce(jnp.add, [take(x, column) for column in columns(neighbors)])
+    return walk(jnp.add, x, neighbors)
 
 
 def _sum_forward(x, neighbors):
@@ -106,11 +118,11 @@ def neighbor_max(x: jax.Array, neighbors: jax.Array) -> jax.Array:
 
     The gradient goes to one of equal neighbors, the last in the list, as PyTorch sends it to one.
     """
-    return functools.reduce(jnp.maximum, [take(x, column) for column in columns(neighbors)])
+    return walk(jnp.maximum, x, neighbors)
 
 
 def _max_forward(x, neighbors):
-    highest = neighbor_max(x, neighbors)
+    highest, x = lax.optimization_barrier((neighbor_max(x, neighbors), x))
     # A second walk is far cheaper than carrying the winner along in the first: XLA on CPU does
     # not fuse two results, and would walk the first k columns anew for each of them.
     winner = jnp.zeros(highest.shape, neighbors.dtype)

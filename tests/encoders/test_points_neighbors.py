@@ -125,3 +125,11 @@ def test_a_constant_cloud_stays_finite():
     )
     value, gradient = jax.jit(jax.value_and_grad(loss))(x)
     assert np.isfinite(value) and np.isfinite(gradient).all()
+
+
+@pytest.mark.skipif(jax.default_backend() != "cpu", reason="the compiled form is the CPU's")
+def test_finding_neighbors_compiles_to_a_top_k_and_not_to_a_sort():
+    walk = lambda x: graph.neighbor_max(x, graph.nearest(x, 4))
+    compiled = jax.jit(walk).lower(cloud(0, 2, 64, 3)).compile().as_text()
+    assert "TopK" in compiled
+    assert " sort(" not in compiled

@@ -1,0 +1,214 @@
+"""Measures the encoders, and a whole training epoch, against PyTorch on the same machine.
+
+    python launch/benchmark.py encoders                     # the table
+    python launch/benchmark.py encoders --only=dgcnn        # one line of it
+    python launch/benchmark.py encoders --memory            # peak memory, a process a number
+    python launch/benchmark.py epoch                        # RONO on 3D MNIST, 5000 pairs
+
+Runs alternate (ours, theirs, ours, ...) and medians are compared. Without PyTorch only our column
+is filled. Weights and inputs are random: speed does not depend on them.
+"""
+
+import functools
+import importlib.util
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+import numpy as np
+from absl import app, flags
+
+FLAGS = flags.FLAGS
+flags.DEFINE_multi_string("only", [], "Names of the encoders to measure; all if not given.")
+flags.DEFINE_integer("repeats", 5, "Runs of each side.", lower_bound=1)
+flags.DEFINE_integer("members", 4, "Size of the ensemble.", lower_bound=1)
+flags.DEFINE_bool("memory", False, "Measure peak memory instead of time.")
+flags.DEFINE_string("side", "", "Internal: the side whose memory this process measures.")
+
+SCAN_STEPS = 4
+# Name -> (batch size, shape of one input). Batch sizes keep PyTorch's edge tensors in memory.
+CASES = {
+    "mnist_cnn": (128, (28, 28, 1)),
+    "mnist_cnn_scan": (128, (28, 28, 1)),
+    "resnet18": (32, (112, 112, 3)),
+    "pointnet": (32, (1024, 3)),
+    "dgcnn": (8, (1024, 3)),
+    "meshnet": (8, (1024,)),
+}
+
+
+def inputs_of(name):
+    """Returns a random batch, in our layout."""
+    batch, shape = CASES[name]
+    rng = np.random.default_rng(0)
+    normal = lambda *shape: rng.standard_normal((batch, *shape), dtype=np.float32)
+    if name != "meshnet":
+        return normal(*shape)
+    normals = normal(*shape, 3)
+    return {
+        "centers": normal(*shape, 3),
+        "corners": normal(*shape, 9),
+        "normals": normals / np.linalg.norm(normals, axis=-1, keepdims=True),
+        "neighbors": rng.integers(0, shape[0], (batch, *shape, 3), dtype=np.int32),
+        "mask": np.ones((batch, *shape), bool),
+    }
+
+
+def ours(name, members):
+    """Returns a function that runs one forward and backward pass, or SCAN_STEPS inside a scan."""
+    import jax
+    import jax.numpy as jnp
+
+    from jaxcmr.encoders import ENCODERS
+
+    encoder = ENCODERS[name.removesuffix("_scan")]()
+    inputs = jax.tree.map(jnp.asarray, inputs_of(name))
+    one = jax.tree.map(lambda leaf: leaf[:2], inputs)
+    keys = jax.random.split(jax.random.key(0), members)
+    variables = jax.jit(jax.vmap(encoder.init, in_axes=(0, None)))(keys, one)
+    if members == 1:
+        variables = jax.tree.map(lambda leaf: leaf[0], variables)
+
+    def loss(params, state, inputs, key):
+        out, state = encoder.apply({"params": params, **state}, inputs, train=True, key=key)
+        return jnp.square(out).mean(), state
+
+    gradient = jax.grad(loss, has_aux=True)
+    if members > 1:
+        gradient = jax.vmap(gradient, in_axes=(0, 0, None, 0))
+
+    def step(variables, inputs):
+        state = {name: value for name, value in variables.items() if name != "params"}
+        keys_now = keys if members > 1 else keys[0]
+        grads, state = gradient(variables["params"], state, inputs, keys_now)
+        params = jax.tree.map(lambda p, g: p - 1e-3 * g, variables["params"], grads)
+        return {"params": params, **state}
+
+    def scan(variables, inputs):
+        body = lambda variables, _: (step(variables, inputs), None)
+        return jax.lax.scan(body, variables, length=SCAN_STEPS)[0]
+
+    run = jax.jit(scan if name.endswith("_scan") else step)
+    return lambda: jax.block_until_ready(run(variables, inputs))
+
+
+def theirs(name, members):
+    """Returns the same in PyTorch: `members` models one after the other, step by step."""
+    import benchmark_torch
+    import torch
+
+    classes = {
+        "mnist_cnn": benchmark_torch.MnistCNN,
+        "resnet18": benchmark_torch.ResNet18,
+        "pointnet": benchmark_torch.PointNet,
+        "dgcnn": benchmark_torch.DGCNN,
+        "meshnet": benchmark_torch.MeshNet,
+    }
+    models = [classes[name.removesuffix("_scan")]().train() for _ in range(members)]
+    optimizers = [torch.optim.SGD(model.parameters(), lr=1e-3) for model in models]
+    channels_first = lambda x: torch.tensor(np.moveaxis(x, -1, 1).copy())
+    batch = inputs_of(name)
+    if name == "meshnet":
+        parts = [channels_first(batch[key]) for key in ("centers", "corners", "normals")]
+        inputs = (*parts, torch.tensor(batch["neighbors"], dtype=torch.int64))
+    else:
+        inputs = channels_first(batch)
+
+    def run():
+        for _ in range(SCAN_STEPS if name.endswith("_scan") else 1):
+            for model, optimizer in zip(models, optimizers):
+                optimizer.zero_grad()
+                model(inputs).square().mean().backward()
+                optimizer.step()
+
+    return run
+
+
+def interleaved(sides, repeats):
+    """Returns the median seconds of each function; the runs alternate, after one of each."""
+    seconds = {name: [] for name in sides}
+    for repeat in range(repeats + 1):
+        for name, run in sides.items():
+            start = time.perf_counter()
+            run()
+            if repeat:
+                seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def sides_of(name, members):
+    """Returns the functions to compare, ours alone where there is no PyTorch."""
+    sides = {"ours": functools.partial(ours, name, members)}
+    if importlib.util.find_spec("torch"):
+        sides["theirs"] = functools.partial(theirs, name, members)
+    return sides
+
+
+def encoders(names):
+    """Prints milliseconds per sample (and member), forward and backward."""
+    print(f"{'encoder':16}{'members':>8}{'batch':>7}{'ours ms':>10}{'PyTorch ms':>12}{'ratio':>7}")
+    for name in names:
+        for members in sorted({1, FLAGS.members}):
+            sides = {side: build() for side, build in sides_of(name, members).items()}
+            steps = SCAN_STEPS if name.endswith("_scan") else 1
+            samples = CASES[name][0] * steps * members
+            found = interleaved(sides, FLAGS.repeats)
+            mine, other = found["ours"], found.get("theirs", float("nan"))
+            print(
+                f"{name:16}{members:8d}{CASES[name][0]:7d}{1e3 * mine / samples:10.3f}"
+                f"{1e3 * other / samples:12.3f}{other / mine:7.2f}",
+                flush=True,
+            )
+
+
+def memory(names):
+    """Prints the peak memory of one model's step above that of the idle process, in MiB."""
+    print(f"{'encoder':16}{'batch':>7}{'ours MiB':>10}{'PyTorch MiB':>13}")
+    for name in names:
+        sides = ["ours", *(["theirs"] if importlib.util.find_spec("torch") else [])]
+        peaks = {side: _measured_alone(name, side) for side in sides}
+        other = peaks.get("theirs", float("nan"))
+        print(f"{name:16}{CASES[name][0]:7d}{peaks['ours']:10.0f}{other:13.0f}", flush=True)
+
+
+def _measured_alone(name, side):
+    command = [sys.executable, __file__, "encoders", f"--only={name}", "--memory", f"--side={side}"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def peak_of(name, side):
+    """Prints the growth of this process's largest resident size while the side runs."""
+    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    run = {"ours": ours, "theirs": theirs}[side](name, 1)
+    before = peak()
+    run()
+    run()
+    print(json.dumps(peak() - before))
+
+
+def main(argv):
+    """Chooses the table."""
+    names = FLAGS.only or list(CASES)
+    unknown = sorted(set(names) - set(CASES))
+    if argv[1:] not in (["encoders"], ["epoch"]) or unknown:
+        wrong = f"there is no encoder {unknown[0]!r}" if unknown else "say what to measure"
+        print(f"error: {wrong}; `encoders` (--only={'|'.join(CASES)}) or `epoch`", file=sys.stderr)
+        sys.exit(2)
+    if argv[1] == "epoch":
+        import benchmark_epoch
+
+        benchmark_epoch.run(FLAGS.repeats)
+    elif FLAGS.side:
+        peak_of(names[0], FLAGS.side)
+    elif FLAGS.memory:
+        memory(names)
+    else:
+        encoders(names)
+
+
+if __name__ == "__main__":
+    app.run(main)
