@@ -14,11 +14,12 @@ from jax import lax
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
-# The size of a block: more queries would only leave the caches (measured at 5,000 items), more
-# bytes would cost memory. The biggest arrays are the 64-bit keys and their sorted copy; with the
-# scores, the relevance and the running hits a pair takes about 32 bytes.
-_BLOCK_QUERIES = 256
-_BLOCK_BYTES = 128 * 2**20
+# What a block of queries may take. On a CPU it stays below the size above which the C library hands
+# freed memory back to the system and each block would pay for its pages again (a fifth of the time).
+_CPU_BLOCK_BYTES = 24 * 2**20
+_BLOCK_BYTES = 256 * 2**20
+# The biggest arrays are the 64-bit keys and their sorted copy; scores, relevance and running hits
+# make it about 32 bytes a pair.
 _BYTES_PER_PAIR = 32
 
 
@@ -53,7 +54,7 @@ def map_ranked(
             program); its results have one entry a query.
         options: hashable, handed to `measure`.
         task: what is ranked.
-        block: queries a block; None: 256, or as many as fit 128 MiB.
+        block: queries a block; None: as many as fit 24 MiB (CPU) or 256 MiB.
 
     Returns:
         The results of `measure` as numpy arrays `[Q, ...]`.
@@ -63,12 +64,14 @@ def map_ranked(
     """
     task = _checked(task)
     num_queries, num_items = len(task.query), len(task.gallery)
+    device = jnp.zeros(()).device  # threads do not inherit the caller's default device
+    workers = _workers(device)
     if block is None:
-        block = min(_BLOCK_QUERIES, _BLOCK_BYTES // (_BYTES_PER_PAIR * num_items))
+        budget = _CPU_BLOCK_BYTES if device.platform == "cpu" else _BLOCK_BYTES
+        block = min(budget // (_BYTES_PER_PAIR * num_items), -(-num_queries // workers))
     elif block < 1:
         raise ValueError(f"block is {block}; give a number of queries of at least 1")
     block = max(1, min(block, num_queries))
-    device = jnp.zeros(()).device  # threads do not inherit the caller's default device
     gallery = jax.device_put((task.gallery, task.gallery_labels, task.gallery_mask), device)
     gallery = (_unit_rows(gallery[0]).astype(jnp.float32), *gallery[1:])
     self_index = np.full(num_queries, -1) if task.keep_self else np.arange(num_queries)
@@ -84,7 +87,7 @@ def map_ranked(
 
     # The first block compiles before the threads start, lest each of them does.
     opening = start(0)
-    with ThreadPoolExecutor(_workers(device)) as pool:
+    with ThreadPoolExecutor(workers) as pool:
         firsts = range(block, num_queries, block)
         others = list(pool.map(lambda first: fetch(start(first), first), firsts))
     return jax.tree.map(lambda *parts: np.concatenate(parts), fetch(opening, 0), *others)

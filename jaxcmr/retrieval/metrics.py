@@ -135,7 +135,7 @@ def retrieval_scores(
             modalities; False for queries against their own modality, where it would rank first
             (RONO and CMCL keep it in their intra-modal tables).
         gallery_mask: `[G]` bool, False for items that do not exist (a missing modality, padding).
-        block: queries a block; None: 256, or as many as fit 128 MiB.
+        block: queries a block; None: as many as fit 24 MiB (CPU) or 256 MiB.
 
     Returns:
         The scores of every query, in order.
