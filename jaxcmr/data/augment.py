@@ -1,18 +1,18 @@
 """Augmentations: pure functions of a key and a batch, each item drawn anew.
 
-All keep shapes and dtypes, run inside `jit`, and are the identity at strength zero. Points are
-`[B, N, 3]`, images `[B, H, W, C]` float in [0, 1], meshes the dict that MeshNet takes.
+Each takes `(key, batch, strength)`, keeps shapes and dtypes, runs inside `jit`, and is the identity
+at strength zero; the defaults are the field's. Points are `[B, N, 3]`, images `[B, H, W, C]` float
+in [0, 1], meshes the dict that MeshNet takes.
 """
 
 import jax
 import jax.numpy as jnp
 
 
-def scale_points(
-    key: jax.Array, points: jax.Array, low: float = 2 / 3, high: float = 1.5
-) -> jax.Array:
-    """Stretches each cloud along each axis: `points * u`, `u ~ U(low, high)` per cloud and axis."""
-    factor = jax.random.uniform(key, (points.shape[0], 1, 3), minval=low, maxval=high)
+def scale_points(key: jax.Array, points: jax.Array, stretch: float = 0.5) -> jax.Array:
+    """Stretches each cloud along each axis apart, by `U(1 / (1 + stretch), 1 + stretch)`."""
+    shape = (points.shape[0], 1, 3)
+    factor = jax.random.uniform(key, shape, minval=1 / (1 + stretch), maxval=1 + stretch)
     return (points * factor).astype(points.dtype)
 
 
@@ -23,12 +23,10 @@ def shift_points(key: jax.Array, points: jax.Array, distance: float = 0.2) -> ja
     return (points + move).astype(points.dtype)
 
 
-def jitter_points(
-    key: jax.Array, points: jax.Array, sigma: float = 0.01, clip: float = 0.05
-) -> jax.Array:
-    """Moves each point by normal noise of deviation `sigma`, cut at `clip`, along each axis."""
-    noise = jnp.clip(sigma * jax.random.normal(key, points.shape), -clip, clip)
-    return (points + noise).astype(points.dtype)
+def jitter_points(key: jax.Array, points: jax.Array, sigma: float = 0.01) -> jax.Array:
+    """Moves each point by normal noise of deviation `sigma`, cut at `5 sigma`, along each axis."""
+    noise = jnp.clip(jax.random.normal(key, points.shape), -5.0, 5.0)
+    return (points + sigma * noise).astype(points.dtype)
 
 
 def rotate_points(
@@ -69,6 +67,7 @@ def flip_images(key: jax.Array, images: jax.Array, rate: float = 0.5) -> jax.Arr
 
 def crop_images(key: jax.Array, images: jax.Array, padding: int = 4) -> jax.Array:
     """Shifts each image by up to `padding` pixels: zeros around it, then a crop of its old size."""
+    padding = int(padding)
     batch, height, width, channels = images.shape
     around = ((0, 0), (padding, padding), (padding, padding), (0, 0))
     padded = jnp.pad(images, around)
@@ -79,17 +78,17 @@ def crop_images(key: jax.Array, images: jax.Array, padding: int = 4) -> jax.Arra
     return jax.vmap(cut)(padded, corners)
 
 
-def zoom_images(key: jax.Array, images: jax.Array, area: float = 0.5) -> jax.Array:
-    """Cuts a square share `U(area, 1)` out of each image, anywhere, and resizes it to the whole.
+def zoom_images(key: jax.Array, images: jax.Array, cut: float = 0.5) -> jax.Array:
+    """Cuts a part of the same shape out of each image, anywhere, and resizes it to the whole.
 
     Args:
         key: random key.
         images: `[B, H, W, C]`.
-        area: smallest share of the area, in (0, 1].
+        cut: largest share of the area that is cut away, in [0, 1); the share is uniform.
     """
     batch, height, width, _ = images.shape
     area_key, place_key = jax.random.split(key)
-    side = jnp.sqrt(jax.random.uniform(area_key, (batch, 1), minval=area, maxval=1.0))
+    side = jnp.sqrt(jax.random.uniform(area_key, (batch, 1), minval=1 - cut, maxval=1.0))
     size = jnp.array([[height, width]])
     # `scale_and_translate` maps input x to output x * scale + translation.
     start = jax.random.uniform(place_key, (batch, 2)) * (1 - side) * size
@@ -100,24 +99,21 @@ def zoom_images(key: jax.Array, images: jax.Array, area: float = 0.5) -> jax.Arr
     return jax.vmap(zoom)(images, scale, -start * scale).astype(images.dtype)
 
 
-def jitter_colors(
-    key: jax.Array, images: jax.Array, brightness: float = 0.4, contrast: float = 0.4
-) -> jax.Array:
+def jitter_colors(key: jax.Array, images: jax.Array, strength: float = 0.4) -> jax.Array:
     """Changes brightness and contrast of each image, and cuts the result to [0, 1].
 
-    `m + c (b x - m)`, `b ~ U(1 - brightness, 1 + brightness)`, `c` likewise, m the mean of `b x`.
+    `m + c (b x - m)`, b and c drawn from `U(1 - strength, 1 + strength)`, m the mean of `b x`.
     """
-    bright_key, contrast_key = jax.random.split(key)
-    shape = (images.shape[0], 1, 1, 1)
-    factor = lambda key, by: jax.random.uniform(key, shape, minval=1 - by, maxval=1 + by)
-    lit = images * factor(bright_key, brightness)
+    shape = (2, images.shape[0], 1, 1, 1)
+    brightness, contrast = jax.random.uniform(key, shape, minval=1 - strength, maxval=1 + strength)
+    lit = images * brightness
     mean = lit.mean((1, 2, 3), keepdims=True)
-    out = mean + factor(contrast_key, contrast) * (lit - mean)
+    out = mean + contrast * (lit - mean)
     return jnp.clip(out, 0.0, 1.0).astype(images.dtype)
 
 
 def jitter_faces(
-    key: jax.Array, mesh: dict[str, jax.Array], sigma: float = 0.01, clip: float = 0.05
+    key: jax.Array, mesh: dict[str, jax.Array], sigma: float = 0.01
 ) -> dict[str, jax.Array]:
     """Moves each real face, centers and corners apart, by clipped normal noise, as MeshNet does.
 
@@ -125,7 +121,7 @@ def jitter_faces(
     """
     real = mesh["mask"][..., None]
     keys = dict(zip(("centers", "corners"), jax.random.split(key)))
-    moved = {name: jitter_points(keys[name], mesh[name], sigma, clip) for name in keys}
+    moved = {name: jitter_points(keys[name], mesh[name], sigma) for name in keys}
     return mesh | {name: jnp.where(real, value, mesh[name]) for name, value in moved.items()}
 
 

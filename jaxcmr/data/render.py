@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from jaxcmr.data.geometry import Mesh, face_areas
 
 BACKGROUND = 1.0
+BORDER = 1.04  # the picture is that much wider than the widest view of the object
 # In the camera's frame (right, up, towards the viewer): over the left shoulder of the viewer.
 LIGHT = np.array([-0.45, 0.6, 0.66]) / np.linalg.norm([-0.45, 0.6, 0.66])
 NEIGHBORS = 16
@@ -34,21 +35,19 @@ def camera_ring(views: int, elevation: float = 30.0) -> np.ndarray:
     return np.stack([right, np.cross(toward, right), toward], 1)
 
 
-def shade(normals: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Returns brightness in [0, 1] from normals `[..., 3]` in the camera's frame and depth.
+def lambert(normals: np.ndarray) -> np.ndarray:
+    """Returns brightness in [0, 1] from unit normals `[..., 3]` in the camera's frame.
 
-    Two-sided Lambert shading (CAD faces have no reliable orientation), darker with distance:
-    `(0.22 + 0.73 max(n.l, 0)) (0.9 + 0.1 depth)`; depth in [-1, 1] grows towards the viewer.
+    Two-sided Lambert shading, because the faces of CAD models have no reliable orientation:
+    `0.22 + 0.73 max(n.l, 0)`, n turned towards the viewer.
     """
     facing = np.where(normals[..., 2:] < 0, -normals, normals)
-    lambert = np.maximum(facing @ LIGHT, 0)
-    return (0.22 + 0.73 * lambert) * (0.9 + 0.1 * np.clip(depth, -1, 1))
+    return (0.22 + 0.73 * np.maximum(facing @ LIGHT, 0)).astype(np.float32)
 
 
-def _half_extent(points: np.ndarray, cameras: np.ndarray) -> float:
-    """The half width of the picture that shows `points` in every view, with a 4 % border."""
-    flat = np.einsum("vij,nj->vni", cameras[:, :2], points)
-    return 1.04 * float(np.abs(flat).max())
+def fade(depth: np.ndarray) -> np.ndarray:
+    """Returns the factor that darkens what is farther: `0.9 + 0.1 depth`, depth in [-1, 1]."""
+    return 0.9 + 0.1 * np.clip(depth, -1, 1)
 
 
 def render_mesh(mesh: Mesh, cameras: np.ndarray, size: int) -> np.ndarray:
@@ -67,28 +66,32 @@ def render_mesh(mesh: Mesh, cameras: np.ndarray, size: int) -> np.ndarray:
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(mesh.triangles, np.float32))
     normals, _ = face_areas(mesh)
-    half = _half_extent(mesh.vertices, cameras)
+    flat = np.einsum("vij,nj->vni", cameras[:, :2], mesh.vertices)
+    half = BORDER * float(np.abs(flat).max())
+
+    brightness_of = lambert(normals @ cameras.transpose(0, 2, 1))  # [V, F]
+    axes = cameras.astype(np.float32)
+    right, up, toward = half * axes[:, 0], half * axes[:, 1], axes[:, 2]
 
     def trace(view: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        camera = cameras[view]
-        offset = np.stack([x * half, y * half, np.full_like(x, 2.0)], -1)
-        origins = np.einsum("ni,nij->nj", offset, camera).astype(np.float32)
-        hits = scene.run(origins, (-camera[:, 2]).astype(np.float32), query="INTERSECT", output=1)
+        direction = toward[view]
+        origins = x[:, None] * right[view] + y[:, None] * up[view] + 2 * direction
+        hits = scene.run(origins, -direction, query="INTERSECT", output=1)
         face = hits["primID"]
-        seen = face >= 0
-        brightness = np.full(len(x), BACKGROUND)
-        turned = np.einsum("nij,nj->ni", camera[seen], normals[face[seen]])
-        brightness[seen] = shade(turned, 2.0 - hits["tfar"][seen])
-        return brightness
+        brightness = brightness_of[view, face] * fade(2 - hits["tfar"])
+        return np.where(face >= 0, brightness, BACKGROUND)
 
     step = 2.0 / size
-    center = (np.arange(size) + 0.5) * step - 1
-    view, row, column = np.unravel_index(
-        np.arange(len(cameras) * size * size), (len(cameras), size, size)
-    )
-    image = trace(view, center[column], -center[row]).reshape(len(cameras), size, size)
+    center = ((np.arange(size) + 0.5) * step - 1).astype(np.float32)
+    # Only rays inside the object's box in each view.
+    low, high = flat.min(1, keepdims=True) / half - step, flat.max(1, keepdims=True) / half + step
+    column_in = (center >= low[..., 0]) & (center <= high[..., 0])
+    row_in = (-center >= low[..., 1]) & (-center <= high[..., 1])
+    view, row, column = np.nonzero(row_in[:, :, None] & column_in[:, None, :])
+    image = np.full((len(cameras), size, size), BACKGROUND, np.float32)
+    image[view, row, column] = trace(view, center[column], -center[row])
     view, row, column = np.nonzero(_has_edge(image))
-    quarter = 0.25 * step * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]])
+    quarter = np.float32(0.25 * step) * np.array([[-1, -1], [-1, 1], [1, -1], [1, 1]], np.float32)
     if len(view):
         x = center[column][:, None] + quarter[:, 0]
         y = -center[row][:, None] + quarter[:, 1]
@@ -135,7 +138,7 @@ def render_points(points: np.ndarray, cameras: np.ndarray, size: int) -> np.ndar
     """
     points = np.asarray(points, np.float64)
     normals, radius = surface_frame(points)
-    half = _half_extent(points, cameras)
+    half = BORDER * float(np.abs(np.einsum("vij,nj->vni", cameras[:, :2], points)).max())
     # Twice the picture's resolution, averaged down: smooth edges.
     fine = 2 * size
     pixel = 2 * half / fine
@@ -178,5 +181,5 @@ def _splat(points, normals, half: float, radius: float, size: int, stamp) -> np.
     np.maximum.at(nearest, (row * size + column)[keep], front[keep])
     image = np.full(size * size, BACKGROUND)
     hit = nearest >= 0
-    image[hit] = shade(facing, points[:, 2])[nearest[hit] % len(points)]
+    image[hit] = (lambert(facing) * fade(points[:, 2]))[nearest[hit] % len(points)]
     return image.reshape(size, size)

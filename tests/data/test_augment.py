@@ -19,25 +19,24 @@ MESH = {
     "neighbors": jnp.zeros((4, 6, 3), jnp.int32),
     "mask": jnp.arange(24).reshape(4, 6) % 6 < 5,
 }
-# Each with its input and the arguments that make it the identity.
 CASES = {
-    "scale_points": (POINTS, {"low": 1.0, "high": 1.0}),
-    "shift_points": (POINTS, {"distance": 0.0}),
-    "jitter_points": (POINTS, {"sigma": 0.0}),
-    "rotate_points": (POINTS, {"angle": 0.0}),
-    "drop_points": (POINTS, {"rate": 0.0}),
-    "flip_images": (IMAGES, {"rate": 0.0}),
-    "crop_images": (IMAGES, {"padding": 0}),
-    "zoom_images": (IMAGES, {"area": 1.0}),
-    "jitter_colors": (IMAGES, {"brightness": 0.0, "contrast": 0.0}),
-    "jitter_faces": (MESH, {"sigma": 0.0}),
-    "rotate_faces": (MESH, {"angle": 0.0}),
+    "scale_points": POINTS,
+    "shift_points": POINTS,
+    "jitter_points": POINTS,
+    "rotate_points": POINTS,
+    "drop_points": POINTS,
+    "flip_images": IMAGES,
+    "crop_images": IMAGES,
+    "zoom_images": IMAGES,
+    "jitter_colors": IMAGES,
+    "jitter_faces": MESH,
+    "rotate_faces": MESH,
 }
 
 
 @functools.cache
-def run(name, **options):
-    return jax.jit(functools.partial(getattr(augment, name), **options))
+def run(name, *strength, **options):
+    return jax.jit(lambda key, batch: getattr(augment, name)(key, batch, *strength, **options))
 
 
 def distance(first, second):
@@ -47,13 +46,13 @@ def distance(first, second):
 
 @pytest.mark.parametrize("name", CASES)
 def test_keys_decide_and_strength_zero_is_the_identity(name):
-    inputs, identity = CASES[name]
+    inputs = CASES[name]
     first, again, other = (run(name)(jax.random.key(key), inputs) for key in (0, 0, 1))
     shape = lambda tree: jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
     assert shape(first) == shape(inputs)
     assert distance(first, again) == 0.0
     assert distance(first, other) > 1e-3
-    assert distance(run(name, **identity)(KEY, inputs), inputs) < 1e-6
+    assert distance(run(name, 0.0)(KEY, inputs), inputs) < 1e-6
 
 
 def test_items_are_drawn_independently():
@@ -69,8 +68,8 @@ def test_bounds():
     moved = run("shift_points")(KEY, jnp.zeros((64, 2, 3)))
     assert 0.18 < np.abs(moved).max() <= 0.2
     np.testing.assert_array_equal(moved[:, 0], moved[:, 1])
-    noise = np.asarray(run("jitter_points", sigma=0.02, clip=0.05)(KEY, jnp.zeros((64, 50, 3))))
-    assert np.abs(noise).max() == np.float32(0.05)
+    noise = np.asarray(run("jitter_points", 0.02)(KEY, jnp.zeros((64, 50, 3))))
+    assert 0.06 < np.abs(noise).max() <= 0.1
     np.testing.assert_allclose(noise.std(), 0.02, rtol=0.05)
     lit = run("jitter_colors")(KEY, IMAGES)
     assert lit.min() >= 0.0 and lit.max() <= 1.0
@@ -98,7 +97,7 @@ def test_unknown_axis():
 
 
 def test_dropped_points_become_the_first():
-    out = np.asarray(run("drop_points", rate=0.5)(KEY, POINTS))
+    out = np.asarray(run("drop_points", 0.5)(KEY, POINTS))
     kept = (out == POINTS).all(-1)
     first = (out == POINTS[:, :1]).all(-1)
     assert (kept | first).all()
@@ -117,7 +116,7 @@ def test_flips_are_mirror_images():
 
 def test_crops_are_windows_of_the_padded_image():
     row = jnp.broadcast_to(jnp.arange(1.0, 9.0)[None, :, None, None], (64, 8, 10, 1))
-    out = np.asarray(run("crop_images", padding=2)(KEY, row))
+    out = np.asarray(run("crop_images", 2)(KEY, row))
     shifts = set()
     for image in out:
         column = image[:, 5, 0]
@@ -132,7 +131,7 @@ def test_crops_are_windows_of_the_padded_image():
 
 def test_a_zoom_shows_a_part_of_the_image():
     ramp = jnp.broadcast_to(jnp.linspace(0.0, 1.0, 32)[None, None, :, None], (64, 32, 32, 1))
-    out = np.asarray(run("zoom_images", area=0.25)(KEY, ramp))[..., 0]
+    out = np.asarray(run("zoom_images", 0.75)(KEY, ramp))[..., 0]
     span = out[:, 16, 28] - out[:, 16, 3]  # 25 of 31 steps in the whole image
     assert (span <= 25 / 31 + 1e-3).all() and (span >= 0.5 * 25 / 31 - 1e-3).all()
     assert span.min() < 0.45 and span.max() > 0.75

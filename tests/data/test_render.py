@@ -3,7 +3,7 @@ import pytest
 
 from jaxcmr.data.geometry import normalize, normalize_mesh, sample_surface
 from jaxcmr.data.off import parse_off
-from jaxcmr.data.render import camera_ring, render_mesh, render_points, shade, surface_frame
+from jaxcmr.data.render import camera_ring, fade, lambert, render_mesh, render_points, surface_frame
 from jaxcmr.data.solids import box, merge, turn
 
 SIZE = 32
@@ -26,10 +26,11 @@ def test_cameras_are_rotations_at_the_elevation():
 
 
 def test_shading_is_two_sided_and_darker_behind():
-    normals = np.array([[0.0, 0, 1], [0, 0, -1]])
-    front = shade(normals, np.zeros(2))
-    assert front[0] == front[1]
-    assert shade(normals, np.ones(2))[0] > front[0] > shade(normals, -np.ones(2))[0]
+    light = np.array([-0.45, 0.6, 0.66]) / np.sqrt(0.45**2 + 0.6**2 + 0.66**2)
+    normals = np.array([light, -light, [0.6, 0.45, 0.66]])
+    assert lambert(normals)[0] == lambert(normals)[1] == pytest.approx(0.22 + 0.73)
+    assert lambert(normals)[2] < lambert(normals)[0]
+    np.testing.assert_allclose(fade(np.array([-5, -1, 0, 1])), [0.8, 0.8, 0.9, 1.0])
 
 
 def test_a_plate_seen_from_above_covers_what_it_covers():
