@@ -14,8 +14,9 @@ from jax import lax
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
-# What a block of queries may take. On a CPU it stays below the size above which the C library hands
-# freed memory back to the system and each block would pay for its pages again (a fifth of the time).
+# What a block of queries may take. On a CPU it stays below the size from which on the C library
+# hands freed memory back to the system, so that each block would pay for its pages again: a fifth
+# of the time.
 _CPU_BLOCK_BYTES = 24 * 2**20
 _BLOCK_BYTES = 256 * 2**20
 # The biggest arrays are the 64-bit keys and their sorted copy; scores, relevance and running hits
