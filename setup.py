@@ -15,17 +15,22 @@ setup(
     install_requires=[
         "absl-py",
         "chex",
+        "embreex",  # ray casting: views without a display or a graphics driver
         "flax>=0.10",
         "h5py",  # HDF5 point clouds
         "importlib_resources",  # tensorflow-datasets imports it without requiring it
         "jax>=0.10",
+        "jaxtyping",  # the shapes in the signatures of the losses
+        "joblib",  # worker processes that do not import the caller's script again
         "matplotlib",  # curves and contact sheets
         "ml_collections>=1.0",
         "numpy",
         "optax>=0.2.4",
         "orbax-checkpoint>=0.11",
-        "pyvista",  # headless rendering of meshes and clouds
+        "pillow",
+        "scipy",  # k-d trees, the assignment problem
         "tensorflow-datasets",
+        "trimesh",  # mesh files other than .off
     ],
     extras_require={
         "test": [
@@ -36,7 +41,6 @@ setup(
             "pytest-xdist",
             "ruff",
             "scikit-learn",
-            "scipy",
         ],
     },
 )

@@ -18,6 +18,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config = default()
     config.data.name = "modelnet10"
     config.data.fallback = "procedural10"
+    config.data.points = 256
     config.noise.rate = 0.4
 
     config.encoders.image = encoder("compact_cnn", views=2)

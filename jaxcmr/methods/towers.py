@@ -7,10 +7,34 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxcmr.data import augment
 from jaxcmr.encoders import ENCODERS, Encoder, multi_view
 from jaxcmr.encoders.head import head
+from jaxcmr.encoders.image import as_images
 from jaxcmr.methods.base import Outputs
 from jaxcmr.types import Items, UsageError
+
+IMAGE_AUGMENTATIONS = {
+    function.__name__: function
+    for function in (
+        augment.flip_images,
+        augment.crop_images,
+        augment.zoom_images,
+        augment.jitter_colors,
+    )
+}
+AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
+    function.__name__: function
+    for function in (
+        augment.scale_points,
+        augment.shift_points,
+        augment.jitter_points,
+        augment.rotate_points,
+        augment.drop_points,
+        augment.jitter_faces,
+        augment.rotate_faces,
+    )
+}
 
 
 class Network(NamedTuple):
@@ -56,7 +80,30 @@ def tower(config: ConfigDict, embedding_size: int) -> Encoder:
         raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
     options = config.options.get(config.name, {})
     encoder = ENCODERS[config.name](embedding_size=embedding_size, **options)
-    return _few_views(encoder, config.views)
+    return _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
+
+
+def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
+    """Augments what the encoder sees in training, in the order in which the config names them."""
+    if not strengths:
+        return encoder
+    unknown = set(strengths) - set(AUGMENTATIONS)
+    if unknown:
+        raise UsageError(
+            f"there is no augmentation {unknown.pop()!r}; choose from {', '.join(AUGMENTATIONS)}"
+        )
+
+    def apply(variables, items: Items, *, train: bool, key: jax.Array | None = None):
+        if train:
+            keys = jax.random.split(key, len(strengths) + 1)
+            if any(name in IMAGE_AUGMENTATIONS for name in strengths):
+                items = as_images(items, jnp.float32)
+            for own, (name, strength) in zip(keys[1:], strengths.items()):
+                items = AUGMENTATIONS[name](own, items, strength)
+            key = keys[0]
+        return encoder.apply(variables, items, train=train, key=key)
+
+    return Encoder(encoder.init, apply)
 
 
 def _few_views(encoder: Encoder, count: int) -> Encoder:

@@ -96,7 +96,9 @@ def _points(axes: Axes, cloud: np.ndarray) -> None:
     y = np.cos(tilt) * cloud[:, 2] + np.sin(tilt) * away
     depth = np.cos(tilt) * away - np.sin(tilt) * cloud[:, 2]
     order = np.argsort(-depth)
-    axes.scatter(x[order], y[order], c=depth[order], cmap="viridis", s=1.5, linewidths=0)
+    axes.scatter(
+        x[order], y[order], c=depth[order], cmap="viridis", s=600 / len(cloud), linewidths=0
+    )
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
 
 

@@ -105,7 +105,10 @@ def build_test(
             per_class = scores.per_class(query_labels, len(test.class_names))
             found[direction] = {
                 **scores.summary(),
-                "per_class": dict(zip(test.class_names, per_class.tolist())),
+                "per_class": {
+                    name: None if np.isnan(value) else float(value)
+                    for name, value in zip(test.class_names, per_class)
+                },
                 "members": [],
             }
         for member in range(members_of(state)):

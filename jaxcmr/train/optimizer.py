@@ -1,7 +1,8 @@
 """The optimiser: optax transformations and a rate schedule for each group of parameters.
 
 A group is a top-level name of the parameters ("image", "points", "head", "centers"); a config
-gives defaults for all and, under `groups`, the fields in which a group differs.
+gives defaults for all and, under `groups`, the fields in which a group differs. A group that a
+method does not have is not used, so that one config serves methods with and without centers.
 """
 
 from collections.abc import Callable, Mapping
@@ -11,8 +12,6 @@ import jax
 import jax.numpy as jnp
 import optax
 from ml_collections import ConfigDict
-
-from jaxcmr.types import UsageError
 
 
 class Optimizer(NamedTuple):
@@ -48,12 +47,6 @@ def build(config: ConfigDict, total_steps: int) -> Optimizer:
         return optax.chain(decay, optax.trace(own["momentum"]))
 
     def chain(params: Mapping[str, Any]) -> optax.GradientTransformation:
-        unknown = set(config.groups) - set(params)
-        if unknown:
-            raise UsageError(
-                f"config.optimizer.groups names {sorted(unknown)}, "
-                f"but the parameters are grouped as {sorted(params)}"
-            )
         groups = {group: transform(group) for group in params}
         labels = {group: jax.tree.map(lambda _, g=group: g, params[group]) for group in params}
         return optax.multi_transform(groups, labels)
