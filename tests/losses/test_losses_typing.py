@@ -13,7 +13,8 @@ CHECKED = """
     z = jax.random.normal(jax.random.key(0), (2, 4, 3))
     y, logits = jnp.array([0, 1, 2, -1]), z[0]
     pairwise = {"temperature": 0.5, "present": jnp.ones((2, 4), bool)}
-    results = [
+    # Traced only: the checks see shapes and dtypes, and nothing has to be compiled.
+    calls = lambda z, logits: [
         losses.warmup_ramp(3, 25.0),
         losses.warmup_ramp(jnp.int32(3), jnp.float32(25)),
         losses.robust_center(z[0], y, z[1], ramp=jnp.float32(1), tau1=1, tau2=1.0, margin=0.2),
@@ -44,8 +45,7 @@ CHECKED = """
         losses.masked_mean(z, jnp.ones((2, 4, 3), bool)),
         losses.masked_mean(z[0], y[:3] >= 0),
     ]
-    assert {name for name in losses.__all__} <= {
-        f.__name__ for f in vars(losses).values() if callable(f)}
+    jax.eval_shape(calls, z, logits)
     for wrong in (
         lambda: losses.cross_entropy(logits, y.astype("float32")),
         lambda: losses.multimodal_contrastive(z[0], temperature=1.0),
@@ -53,8 +53,8 @@ CHECKED = """
     ):
         try:
             wrong()
-        except (jaxtyping.TypeCheckError, Exception) as error:
-            assert "type" in type(error).__name__.lower(), error
+        except jaxtyping.TypeCheckError:
+            pass
         else:
             raise AssertionError("a wrong argument passed the check")
     print("true")
