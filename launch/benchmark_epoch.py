@@ -1,0 +1,162 @@
+"""One epoch of RONO on 3D MNIST: our jitted step against a plain PyTorch loop, and the ceiling.
+
+5000 pairs of a 28 x 28 image and a 2048-d point feature, batches of 128, the published networks,
+losses (RDC, MG, CRC) and Adam. The data is random: speed does not depend on it.
+"""
+
+import importlib.util
+import time
+
+import numpy as np
+from benchmark import interleaved
+
+ROWS, BATCH, CLASSES = 5000, 128, 10
+STEPS = ROWS // BATCH
+
+
+def random_pairs():
+    """Returns images, point features and labels."""
+    rng = np.random.default_rng(0)
+    images = rng.random((ROWS, 28, 28, 1), dtype=np.float32)
+    features = rng.random((ROWS, 2048), dtype=np.float32)
+    return images, features, rng.integers(0, CLASSES, ROWS, dtype=np.int32)
+
+
+def operations():
+    """Counts the multiplications and additions of an epoch that no implementation can leave out.
+
+    Forward, gradient to the weights, and gradient to the inputs except of the two first layers.
+    """
+    first = {"conv1": 28 * 28 * 9 * 96, "point1": 2048 * 512}
+    rest = {
+        "conv2": 14 * 14 * 9 * 96 * 64,
+        "image": 3136 * 1024 + 1024 * 512 + 512 * 256,
+        "point2": 512 * 256,
+        "head": 2 * (256 * 128 + 128 * CLASSES),
+    }
+    return 2 * (2 * sum(first.values()) + 3 * sum(rest.values())) * BATCH * STEPS
+
+
+def matmul_ceiling():
+    """Returns the best of several measured rates of a large float32 matmul, in operations/s."""
+    import jax
+
+    size = 2048
+    x = jax.random.normal(jax.random.key(0), (size, size))
+    product = jax.jit(lambda x: x @ x)
+    seconds = []
+    for _ in range(8):
+        start = time.perf_counter()
+        product(x).block_until_ready()
+        seconds.append(time.perf_counter() - start)
+    return 2 * size**3 / min(seconds[1:])
+
+
+def ours():
+    """Returns a function that runs one epoch in one jitted call: the step that `main.py` runs."""
+    import jax
+    from ml_collections import ConfigDict
+
+    from jaxcmr import methods, presets
+    from jaxcmr.config import default, encoder
+    from jaxcmr.train import feed, optimizer, state
+    from jaxcmr.train.step import build_step, hyper_parameters
+    from jaxcmr.types import Dataset
+
+    config = default()
+    config.encoders.image = encoder("mnist_cnn")
+    config.encoders.points = encoder("feature_mlp")
+    config.method = ConfigDict(presets.RONO_MNIST3D)
+    config.optimizer.learning_rate, config.optimizer.schedule = 1e-4, "constant"
+    config.optimizer.groups.image = ConfigDict({"learning_rate": 5e-5})
+    config.optimizer.groups.centers = ConfigDict({"weight_decay": 0.0})
+    images, features, labels = random_pairs()
+    ids, names = np.arange(ROWS).astype(str), tuple("0123456789")
+    pairs = Dataset({"image": images, "points": features}, labels, None, ids, names, {})
+    data = feed.resident(pairs)
+    method = methods.build(config, CLASSES)
+    adam = optimizer.build(config.optimizer, 50 * STEPS)
+    sample = jax.tree.map(lambda leaf: leaf[:2], data.inputs)
+    start = state.create(method, adam, sample, seed=0, members=1, rows=ROWS)
+    sizes = {"batch_size": BATCH, "steps_per_epoch": STEPS, "total_steps": 50 * STEPS}
+    step = build_step(method, adam, **sizes)
+    hp = hyper_parameters(config, adam, start.params)
+    current = [start]
+
+    def run():
+        current[0], terms = step(current[0], data, hp, STEPS)
+        jax.block_until_ready(terms)
+
+    return run
+
+
+def theirs():
+    """Returns the same as a plain PyTorch loop over shuffled batches."""
+    import torch
+    import torch.nn.functional as F
+    from benchmark_torch import MnistCNN
+    from torch import nn
+
+    image_net = MnistCNN()
+    point_net = nn.Sequential(
+        *(nn.Linear(2048, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.4)),
+        *(nn.Linear(512, 256), nn.BatchNorm1d(256), nn.ReLU()),
+    )
+    head = nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, CLASSES))
+    centers = nn.Parameter(torch.randn(CLASSES, 256))
+    groups = [
+        {"params": image_net.parameters(), "lr": 5e-5, "weight_decay": 1e-5},
+        {"params": point_net.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
+        {"params": head.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
+        {"params": [centers], "lr": 1e-4},
+    ]
+    adam = torch.optim.Adam(groups)
+    images, features, labels = (torch.tensor(array) for array in random_pairs())
+    images, labels = images.permute(0, 3, 1, 2).contiguous(), labels.long()
+
+    def center_loss(z, labels, ramp=0.5, tau=0.05, margin=0.3):
+        unit = F.normalize(centers)
+        own, mean = (unit[labels] * z).sum(1), z @ unit.mean(0)
+        apart = (mean.exp() - ((CLASSES + 1) / CLASSES * own).exp()).mean() / tau
+        pull = -(mean.exp() - own.exp() + margin).abs().mean() / tau
+        return (1 - ramp) * apart + ramp * pull
+
+    def gap_loss(z, temperature=0.22):
+        batch = len(z) // 2
+        scores = (z @ z.t() / temperature).exp()
+        scores = scores - torch.diag(scores.diag())
+        partners = torch.cat([scores.diagonal(batch), scores.diagonal(-batch)])
+        return -2 * (partners / scores.sum(1)).log().mean()
+
+    def class_loss(logits, labels):
+        return 5 * (1 - logits.softmax(1).gather(1, labels[:, None])).mean()
+
+    def run():
+        order = torch.randperm(ROWS)
+        for start in range(0, STEPS * BATCH, BATCH):
+            rows = order[start : start + BATCH]
+            y = labels[rows]
+            embeddings = image_net(images[rows]), point_net(features[rows])
+            z = F.normalize(torch.cat(embeddings))
+            loss = center_loss(z, torch.cat([y, y])) + gap_loss(z)
+            loss = loss + sum(class_loss(head(part), y) for part in embeddings)
+            adam.zero_grad()
+            loss.backward()
+            adam.step()
+
+    return run
+
+
+def run(repeats):
+    """Prints seconds per epoch, their ratio, and the share of the matmul ceiling."""
+    sides = {"ours": ours()}
+    if importlib.util.find_spec("torch"):
+        sides["PyTorch"] = theirs()
+    seconds = interleaved(sides, repeats)
+    ceiling = max(matmul_ceiling() for _ in range(2))
+    print(f"ceiling: {ceiling / 1e9:.0f} GFLOP/s; an epoch counts {operations() / 1e12:.3f} TFLOP")
+    for side, value in seconds.items():
+        share = operations() / value / ceiling
+        print(f"{side:8}{value:8.2f} s an epoch, {share:5.0%} of the ceiling")
+    if len(seconds) == 2:
+        print(f"ratio {seconds['PyTorch'] / seconds['ours']:.2f}")
