@@ -6,14 +6,14 @@ EXAMPLE = """\
 import jax, jax.numpy as jnp
 from jaxcmr import losses
 images, texts = jax.random.normal(jax.random.key(0), (2, 64, 16))  # your paired features
-labels = jnp.arange(64) % 4  # some of them wrong
+labels = jnp.tile(jnp.arange(64) % 4, (2, 1))  # [V, B], some of them wrong
 params = {"image": jnp.eye(16), "text": jnp.eye(16), "head": jnp.eye(16, 4)}
 def loss(params):
     z = jnp.stack([images @ params["image"], texts @ params["text"]])  # [V, B, d]
-    label_term = losses.generalized_cross_entropy(z @ params["head"], jnp.stack([labels, labels]))
+    label_term = losses.generalized_cross_entropy(z @ params["head"], labels)
     return (label_term + losses.multimodal_contrastive(z, temperature=0.3)).mean()
-for _ in range(50):
-    params = jax.tree.map(lambda p, g: p - 0.5 * g, params, jax.jit(jax.grad(loss))(params))
+step = jax.jit(lambda p: jax.tree.map(lambda x, g: x - 0.5 * g, p, jax.grad(loss)(p)))
+for _ in range(50): params = step(params)
 """
 
 
