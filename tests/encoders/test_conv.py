@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from jax import lax
 
+from jaxcmr.encoders import conv_products
 from jaxcmr.encoders.conv import Conv, conv2d, max_pool
 
 # size of the image, of the kernel, strides, padding: odd and even sizes, kernels smaller than
@@ -241,3 +242,19 @@ def test_pooled_ties_share_one_gradient():
 def test_padding_never_wins_the_maximum():
     out = max_pool(-jnp.ones((1, 4, 4, 1)), 3, stride=2, padding=1)
     np.testing.assert_array_equal(out, -jnp.ones((1, 2, 2, 1)))
+
+
+@pytest.mark.parametrize("batched", [False, True])
+def test_batches_in_parts_give_the_same(monkeypatch, batched):
+    images, kernels = draw((12, 7, 6, 3)), draw((2, 3, 3, 3, 4), 1)
+    convolve = lambda x, w: conv2d(x, w, strides=2, padding=1)
+    expected = [value_and_gradients(lambda x, w: reference(x, w, 2, 1), images, w) for w in kernels]
+    # 12 images of 4 x 3 x 27 float32 columns: at most two, so six parts.
+    monkeypatch.setattr(conv_products, "CHUNK_BYTES", 3000)
+    run = lambda x, w: value_and_gradients(convolve, x, w)
+    assert ("scan" in primitives(run, images, kernels[0])) and conv_products._chunks(12, 1296) == 6
+    if batched:
+        out = jax.jit(jax.vmap(lambda w: run(images, w)))(kernels)
+        close(out, jax.tree.map(lambda *members: jnp.stack(members), *expected))
+    else:
+        close(jax.jit(lambda x, w: run(x, w))(images, kernels[0]), expected[0])

@@ -111,7 +111,7 @@ def test_two_views_are_ronos(shared):
     check_statistics(state, meta, case, "resnet_embedding")
 
 
-@pytest.mark.parametrize("name", ["resnet34", "resnet50"])
+@pytest.mark.parametrize("name", [pytest.param("resnet34", marks=pytest.mark.slow), "resnet50"])
 def test_deeper_resnets_have_torchvisions_architecture(golden, name):
     meta, case = cases(golden / RESNETS)[name]
     images = nhwc(case["images"])
