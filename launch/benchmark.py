@@ -13,13 +13,12 @@ import functools
 import importlib.util
 import json
 import resource
-import statistics
 import subprocess
 import sys
-import time
 
 import numpy as np
 from absl import app, flags
+from stopwatch import interleaved
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("only", [], "Names of the encoders to measure; all if not given.")
@@ -125,18 +124,6 @@ def theirs(name, members):
                 optimizer.step()
 
     return run
-
-
-def interleaved(sides, repeats):
-    """Returns the median seconds of each function; the runs alternate, after one of each."""
-    seconds = {name: [] for name in sides}
-    for repeat in range(repeats + 1):
-        for name, run in sides.items():
-            start = time.perf_counter()
-            run()
-            if repeat:
-                seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
 
 
 def sides_of(name, members):

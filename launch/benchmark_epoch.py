@@ -8,7 +8,7 @@ import importlib.util
 import time
 
 import numpy as np
-from benchmark import interleaved
+from stopwatch import interleaved
 
 ROWS, BATCH, CLASSES = 5000, 128, 10
 STEPS = ROWS // BATCH
