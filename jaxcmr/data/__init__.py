@@ -8,12 +8,14 @@ from collections.abc import Callable
 from ml_collections import ConfigDict
 
 from jaxcmr.data.check import check
+from jaxcmr.data.mnist3d import load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
 from jaxcmr.data.summary import describe, draw_sheet
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
 SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
+    "mnist3d": load_mnist3d,
     "modelnet10": load_modelnet10,
     "modelnet40": load_modelnet40,
     "procedural10": load_procedural10,

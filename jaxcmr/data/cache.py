@@ -100,3 +100,9 @@ def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | 
 def prepared_folder(root: Path) -> Path:
     """Returns `root/prepared`, for prepared arrays; that of the cache if root is read-only."""
     return (root if os.access(root, os.W_OK) else user_cache()) / "prepared"
+
+
+def digest(array: np.ndarray) -> str:
+    """Returns the SHA-256 of an array's type, shape and values."""
+    text = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(text + np.ascontiguousarray(array).tobytes()).hexdigest()
