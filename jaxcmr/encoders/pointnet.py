@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxcmr.encoders.base import Encoder, from_module
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.norm import BatchNorm
+from jaxcmr.encoders.pointwise import pointwise_layer
 
 
 class Transform(nn.Module):
@@ -22,9 +23,8 @@ class Transform(nn.Module):
         channels = points.shape[-1]
         x = points
         for layer, width in enumerate(self.widths, start=1):
-            x = Linear(width, use_bias=False, dtype=self.dtype, name=f"conv{layer}")(x)
-            x = nn.relu(BatchNorm(name=f"bn{layer}")(x, train=train))
-        x = x.max(-2)
+            last = layer == len(self.widths)
+            x = pointwise_layer(x, width, layer, train=train, dtype=self.dtype, pool=last)
         for layer, width in enumerate(self.hidden, start=1):
             x = Linear(width, use_bias=False, dtype=self.dtype, name=f"linear{layer}")(x)
             x = nn.relu(BatchNorm(name=f"bn_linear{layer}")(x, train=train))
@@ -49,11 +49,11 @@ class PointNet(nn.Module):
         if self.transforms:
             x = Transform(dtype=self.dtype, name="input_transform")(x, train=train)
         for layer, width in enumerate(self.widths, start=1):
-            x = Linear(width, use_bias=False, dtype=self.dtype, name=f"conv{layer}")(x)
-            x = nn.relu(BatchNorm(name=f"bn{layer}")(x, train=train))
-            if self.transforms and layer == 2:
+            last = layer == len(self.widths)
+            x = pointwise_layer(x, width, layer, train=train, dtype=self.dtype, pool=last)
+            if self.transforms and layer == 2 and not last:
                 x = Transform(dtype=self.dtype, name="feature_transform")(x, train=train)
-        x = Linear(self.embedding_size, use_bias=False, dtype=self.dtype, name="linear1")(x.max(-2))
+        x = Linear(self.embedding_size, use_bias=False, dtype=self.dtype, name="linear1")(x)
         return x.astype(jnp.float32)
 
 
