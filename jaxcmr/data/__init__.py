@@ -7,7 +7,9 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
+from jaxcmr.data.arrays import load_arrays
 from jaxcmr.data.check import check
+from jaxcmr.data.features import LAYOUTS, load_features
 from jaxcmr.data.mnist3d import load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
 from jaxcmr.data.summary import describe, draw_sheet
@@ -19,6 +21,8 @@ SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "modelnet10": load_modelnet10,
     "modelnet40": load_modelnet40,
     "procedural10": load_procedural10,
+    "arrays": load_arrays,
+    **dict.fromkeys(LAYOUTS, load_features),
 }
 
 

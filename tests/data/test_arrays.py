@@ -1,0 +1,99 @@
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxcmr import data
+from jaxcmr.errors import UsageError
+
+
+def whole(rows=20):
+    return {
+        "image": np.arange(rows * 4.0).reshape(rows, 4),
+        "text": np.ones((rows, 3), np.float32),
+        "labels": np.array(["cat", "dog"] * (rows // 2)),
+    }
+
+
+@pytest.fixture
+def own(config, tmp_path):
+    """A config that reads `tmp_path / "own.npz"`, and a function that writes it."""
+    fields = config.to_dict() | {"name": "arrays", "modalities": ("image", "text")}
+    config = ConfigDict(fields | {"path": str(tmp_path / "own.npz")})
+    return config, lambda arrays: np.savez(tmp_path / "own.npz", **arrays)
+
+
+def test_rows_without_a_split_are_split_by_class(own, caplog):
+    config, write = own
+    write(whole())
+    splits = data.load(config)
+    assert (len(splits.train), len(splits.test)) == (16, 4)
+    np.testing.assert_array_equal(np.bincount(splits.test.labels), [2, 2])
+    assert splits.train.class_names == ("cat", "dog")
+    assert splits.train.true_labels is None
+    # The ids are the rows of the file, so every item is where it was.
+    for part in (splits.train, splits.test):
+        np.testing.assert_array_equal(part.inputs["image"][:, 0], 4 * part.ids.astype(int))
+    np.testing.assert_array_equal(data.load(config).test.ids, splits.test.ids)
+
+
+def test_a_split_column_true_labels_ids_and_missing_items(own):
+    config, write = own
+    arrays = whole()
+    arrays["split"] = np.array(["train"] * 10 + ["validation"] * 4 + ["test"] * 6)
+    arrays["true_labels"] = np.array(["dog"] * 20)
+    arrays["ids"] = np.array([f"item{k}" for k in range(20)])
+    arrays["present_text"] = np.arange(20) % 3 > 0
+    write(arrays)
+    splits = data.load(config)
+    assert [len(part) for part in (splits.train, splits.validation, splits.test)] == [10, 4, 6]
+    np.testing.assert_array_equal(splits.test.true_labels, [1] * 6)
+    assert splits.test.ids[0] == "item14"
+    np.testing.assert_array_equal(splits.train.present["text"], np.arange(10) % 3 > 0)
+
+
+def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
+    config, _ = own
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for split, rows in (("train", 8), ("test", 4)):
+        for name, array in whole(rows).items():
+            np.save(folder / f"{split}_{name}.npy", array)
+    config.path = str(folder)
+    splits = data.load(config)
+    assert (len(splits.train), len(splits.test)) == (8, 4) and splits.validation is None
+    (folder / "test_text.npy").unlink()
+    with pytest.raises(UsageError, match="has no test items of the modality 'text'"):
+        data.load(config)
+    (folder / "test_text.npy").write_bytes(b"junk")
+    with pytest.raises(UsageError, match=r"test_text.npy cannot be read"):
+        data.load(config)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": None}, "has no array 'labels', only"),
+        ({"image": None, "text": None}, "has labels but no modality"),
+        ({"text": np.ones((7, 3))}, r"text has the shape \[7, 3\] for 20 labels"),
+        ({"split": np.array(["train"] * 20)}, "has no row whose split is 'test'"),
+        ({"split": np.array(["train", "dev"] * 10)}, "the split 'dev' is none of"),
+        ({"image": np.full((20, 4), np.nan)}, "not finite in row 0"),
+        ({"ids": np.array(["a"] * 20)}, "the id 'a' is used twice"),
+        ({"class_names": np.array(["cat"])}, "the label 'dog' is none of the class names"),
+        ({"labels": np.array([object()] * 20)}, "own.npz cannot be read"),
+        ({"image": np.array([["x"]] * 20)}, "is of type <U1; numbers are needed"),
+    ],
+)
+def test_mistakes_are_one_sentence(own, change, message):
+    config, write = own
+    arrays = {**whole(), **change}
+    write({name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(UsageError, match=message) as error:
+        data.load(config)
+    assert "\n" not in str(error.value)
+
+
+def test_no_such_file(own):
+    config, _ = own
+    with pytest.raises(UsageError, match="there is no such file or folder"):
+        data.load(config)
