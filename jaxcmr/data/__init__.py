@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data.arrays import load_arrays
 from jaxcmr.data.check import check
 from jaxcmr.data.features import LAYOUTS, load_features
+from jaxcmr.data.manifest import load_manifest
 from jaxcmr.data.mnist3d import load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
 from jaxcmr.data.summary import describe, draw_sheet
@@ -22,6 +23,7 @@ SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "modelnet40": load_modelnet40,
     "procedural10": load_procedural10,
     "arrays": load_arrays,
+    "manifest": load_manifest,
     **dict.fromkeys(LAYOUTS, load_features),
 }
 
