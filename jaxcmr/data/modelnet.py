@@ -14,6 +14,8 @@ from jaxcmr.data.objects import Item, Reader, Recipe
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
+FACES = 512  # of the mesh features, where config.data.faces does not say
+
 
 class Release(NamedTuple):
     """One of the two ModelNets: its names, its official split and where it is published."""
@@ -180,12 +182,19 @@ def _generate(config: ConfigDict) -> Found:
 def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
     """Makes (or finds prepared) the arrays of both splits, as the config asks for them."""
     recipe = Recipe(
-        points=config.points, views=config.views, image_size=config.image_size, seed=config.seed
+        points=config.points,
+        views=config.views,
+        image_size=config.image_size,
+        seed=config.seed,
+        faces=config.get("faces", FACES) if "mesh" in config.modalities else 0,
     )
     items = found.train + found.test
     name = found.provenance["name"]
+    asked = recipe._asdict()
+    if not recipe.faces:  # arrays without mesh features stay valid
+        del asked["faces"]
     key = cache.fingerprint(
-        name=name, recipe=recipe._asdict(), version=objects.VERSION, state=found.state,
+        name=name, recipe=asked, version=objects.VERSION, state=found.state,
         ids=[item.id for item in items],
     )  # fmt: skip
     root = cache.user_cache() if "stands_for" in found.provenance else cache.data_root(config.root)
@@ -206,7 +215,8 @@ def _dataset(arrays, class_names, config: ConfigDict, provenance) -> Dataset:
     image = arrays["image"][..., None]
     if config.channels == 3:
         image = np.repeat(image, 3, axis=-1)
-    inputs = {"image": image, "points": arrays["points"]}
+    mesh = {n.removeprefix("mesh_"): a for n, a in arrays.items() if n.startswith("mesh_")}
+    inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
     return Dataset(
         inputs={name: inputs[name] for name in config.modalities if name in inputs},
         labels=arrays["labels"],

@@ -15,7 +15,9 @@ from joblib import Parallel, delayed, parallel_config
 
 from jaxcmr.data import cache
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
+from jaxcmr.data.meshfeatures import face_features
 from jaxcmr.data.render import camera_ring, render_mesh, render_points
+from jaxcmr.errors import UsageError
 
 VERSION = 1  # part of every cache key; raise it when the same input gives other arrays
 SHARD = 100  # objects: the unit of work, of progress, and of what an interruption can cost
@@ -31,6 +33,7 @@ class Recipe(NamedTuple):
         image_size: pixels.
         elevation: of the cameras, degrees.
         seed: of the sampling.
+        faces: of the mesh features; 0: none are made.
     """
 
     points: int = 512
@@ -38,6 +41,7 @@ class Recipe(NamedTuple):
     image_size: int = 64
     elevation: float = 30.0
     seed: int = 0
+    faces: int = 0
 
 
 class Item(NamedTuple):
@@ -53,7 +57,7 @@ Reader = Callable[[Item], Mesh | np.ndarray]
 
 
 def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[str, np.ndarray]:
-    """Makes `points [P, 3]` float32 and `image [V, S, S]` uint8 from one object.
+    """Makes `points [P, 3]` float32, `image [V, S, S]` uint8 and `mesh_*` from one object.
 
     The object is centered on its bounding box and scaled into the unit sphere; a mesh is sampled by
     area, a cloud is subsampled (with repetition if it has fewer points). The draw depends on the
@@ -65,12 +69,16 @@ def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[s
         mesh = normalize_mesh(shape, name)
         points = sample_surface(mesh, recipe.points, rng, name)
         image = render_mesh(mesh, cameras, recipe.image_size)
+        faces = face_features(mesh, recipe.faces, rng) if recipe.faces else {}
     else:
         cloud = normalize(np.asarray(shape, np.float64), name)
         rows = rng.permutation(len(cloud))
         points = cloud[np.resize(rows, recipe.points)].astype(np.float32)
         image = render_points(cloud, cameras, recipe.image_size)
-    return {"points": points, "image": image}
+        if recipe.faces:
+            raise UsageError(f"{name} is a cloud, so it has no mesh features; give meshes")
+        faces = {}
+    return {"points": points, "image": image, **{f"mesh_{k}": v for k, v in faces.items()}}
 
 
 def prepare(
@@ -96,7 +104,8 @@ def prepare(
         workers: processes; 0: one a core.
 
     Returns:
-        `points [N, P, 3]`, `image [N, V, S, S]`, `labels [N]` int32, `ids [N]`.
+        `points [N, P, 3]`, `image [N, V, S, S]`, `mesh_*` if faces are asked for, `labels [N]`
+        int32, `ids [N]`.
 
     Raises:
         UsageError: an object cannot be read, by name.
