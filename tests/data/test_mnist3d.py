@@ -80,6 +80,33 @@ def test_the_published_spot_values_and_voxels(shared):
         expected = file["x"]
     for row in range(3):
         np.testing.assert_allclose(voxel_features(digit_cloud(test[row])), expected[row], atol=1e-6)
+    for row in range(0, 1000, 25):
+        cloud = digit_cloud(test[row])
+        counts = expected[row].astype(np.float64) * len(cloud) / expected[row].sum()
+        np.testing.assert_allclose(counts, np.round(counts), atol=0.02)
+        low, high = count_bounds(cloud)
+        assert (low - 0.5 < counts).all() and (counts < high + 0.5).all()
+
+
+def count_bounds(cloud, cells=8):
+    """The fewest and the most points of every cell, wherever points on its walls are counted.
+
+    Grid points often lie exactly on walls, so the last bits of the arithmetic place them.
+    """
+    low, high = cloud.min(0), cloud.max(0)
+    place = (cloud - (low + high) / 2) / np.ptp(cloud, axis=0).max() * cells + cells / 2
+    first = np.clip(np.floor(place - 1e-6), 0, cells - 1).astype(int)[:, [2, 0, 1]]
+    last = np.clip(np.floor(place + 1e-6), 0, cells - 1).astype(int)[:, [2, 0, 1]]
+    sure = (first == last).all(1)
+    count = lambda index: np.bincount(
+        np.ravel_multi_index(tuple(index.T), (cells,) * 3), minlength=cells**3
+    )
+    low = count(first[sure])
+    most = low.copy()
+    for corner in np.ndindex(2, 2, 2):
+        index = np.where(np.array(corner), last, first)[~sure]
+        most = most + count(index)  # an upper bound: a point may count twice
+    return low, most
 
 
 def test_files_are_cut_to_the_split(config, small, tmp_path):
