@@ -28,6 +28,7 @@ setup(
         "optax>=0.2.4",
         "orbax-checkpoint>=0.11",
         "pillow",
+        "scikit-learn",  # text features, and the digits that stand in for MNIST
         "scipy",  # k-d trees, the assignment problem
         "tensorflow-datasets",
         "trimesh",  # mesh files other than .off
@@ -41,7 +42,6 @@ setup(
             "pytest",
             "pytest-xdist",
             "ruff",
-            "scikit-learn",
         ],
     },
 )

@@ -19,9 +19,11 @@ def default() -> ConfigDict:
     data = config.data = ConfigDict()
     data.name = "modelnet10"
     data.root = ""  # "": $JAXCMR_DATA, else the user's cache folder
+    data.path = ""  # your own file or folder (the sources "arrays" and "manifest")
     data.fallback = "none"  # a stand-in's name, for a machine without the data; "none" forbids it
     data.modalities = ("image", "points")
     data.points = 512  # points a cloud
+    data.faces = 512  # faces a mesh
     data.views = 6  # rendered azimuths an object
     data.image_size = 64  # pixels
     data.channels = 1  # 1 grey, 3 RGB
