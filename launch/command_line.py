@@ -51,12 +51,23 @@ def _parse(argv: list[str]) -> list[str]:
     except (AttributeError, KeyError) as error:
         key = re.sub(r"\W", "", str(error).split("'")[1] if "'" in str(error) else str(error))
         wrong = [a for a in argv if re.match(rf"--?config\.(.*\.)?{key}\b", a.split("=")[0])]
-        _mistake(f"the config has no field {wrong[0].split('=')[0] if wrong else key!r}")
+        _mistake(f"the config has no field {wrong[0].split('=')[0] if wrong else key}")
     except (flags.Error, UsageError, TypeError, ValueError) as error:
-        _mistake(str(error).splitlines()[0])
+        _mistake(_sentence(error))
     if len(rest) > 1:
         _mistake(f"{rest[1]!r} is no flag; flags begin with two dashes, see --help")
     return rest
+
+
+def _sentence(error: BaseException) -> str:
+    """Returns the first line of an error, or, if it is a whole traceback, what its last line says.
+
+    ml_collections turns an error inside a config file into such a text.
+    """
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    if any(line.startswith("Traceback") for line in lines):
+        return re.sub(r"^[\w.]+: ", "", lines[-1])
+    return lines[0]
 
 
 def _config_argument(argv: list[str]) -> str:
