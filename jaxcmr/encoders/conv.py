@@ -1,13 +1,16 @@
 """The one place where images are convolved and pooled: the fast form for the platform at hand.
 
-Two forms compute the same numbers. `matmul`: the shifted slices of the input, concatenated, times
-the kernel as one matrix (im2col); the gradients are matmuls of the same kind. `lax`:
-`lax.conv_general_dilated`. The choice:
+Three forms compute the same numbers. `matmul`: the shifted slices of the input, concatenated, times
+the kernel as one matrix (im2col); the gradients are matmuls of the same kind. `winograd`: the 3x3
+kernels at stride 1 with 2.25 times fewer multiplications, in the output and in both gradients.
+`lax`: `lax.conv_general_dilated`. The choice:
 
-* CPU: always `matmul`. XLA's CPU convolutions are slow inside `lax.scan` (25 times and more), and
-  so is the gradient that autodiff derives from slices (it adds padded copies); here the gradient
-  to the input is written as a convolution of the output's gradient, one for each phase of the
-  stride, 1.5 to 2 times faster. Batches go through in parts whose columns fit the cache.
+* CPU: `winograd` where `winograd_pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.4
+  to 1.8 times less processor time than `matmul`), else `matmul`. XLA's CPU convolutions are slow
+  inside `lax.scan` (25 times and more), and so is the gradient that autodiff derives from slices
+  (it adds padded copies); here the gradient to the input is written as a convolution of the
+  output's gradient, one for each phase of the stride, 1.5 to 2 times faster. Batches go through in
+  parts whose columns fit the cache.
 * GPU, TPU: `lax`, unless the kernel itself is batched (`jax.vmap` over the members of an
   ensemble), where XLA would build a grouped convolution: then `matmul`, a batched matmul. The
   three products of a convolution (output, gradient to the input, gradient to the kernel) are
@@ -42,8 +45,15 @@ from jaxcmr.encoders.conv_products import (
 )
 from jaxcmr.encoders.linear import torch_kernel
 from jaxcmr.encoders.norm import along
+from jaxcmr.encoders.winograd import (
+    fits_winograd,
+    input_grad_winograd,
+    kernel_grad_winograd,
+    output_winograd,
+    winograd_pays,
+)
 
-FORMS = ("matmul", "lax")
+FORMS = ("matmul", "winograd", "lax")
 
 
 class Conv(nn.Module):
@@ -103,13 +113,14 @@ def conv2d(
         strides: one number or one for each of the two axes.
         padding: zeros added: one number, `((top, bottom), (left, right))`, or "SAME" (output size
             `ceil(H / s)`, the odd zero at the end).
-        form: "matmul" or "lax" to force a form; None chooses by the rule above.
+        form: one of `FORMS` to force a form; None chooses by the rule above.
 
     Returns:
         `[B, H', W', O]`, `H' = floor((H + top + bottom - kh) / s) + 1`, in the dtype of `images`.
 
     Raises:
-        ValueError: if the channels do not fit or the padded image is smaller than the kernel.
+        ValueError: if the channels do not fit, the padded image is smaller than the kernel, or
+            the form does not exist or does not apply.
     """
     strides = (strides, strides) if isinstance(strides, int) else tuple(strides)
     pads = explicit_pads(padding, images.shape[1:3], kernel.shape[:2], strides)
@@ -126,9 +137,17 @@ def conv2d(
             f"{kernel.shape[:2]}: give larger images"
         )
     if form is None:
-        form = "matmul" if jax.default_backend() == "cpu" else "auto"
+        form = "auto"
+        if jax.default_backend() == "cpu":
+            pays = winograd_pays(images.shape, kernel.shape, strides, pads, images.dtype)
+            form = "winograd" if pays else "matmul"
     elif form not in FORMS:
         raise ValueError(f"form must be one of {FORMS} or None, not {form!r}")
+    if form == "winograd" and (depthwise or not fits_winograd(kernel.shape, strides)):
+        raise ValueError(
+            f"Winograd's form takes 3x3 kernels at stride 1, not depthwise ones: kernel "
+            f"{kernel.shape}, strides {strides}; give form=None"
+        )
     return _conv(images, kernel.astype(images.dtype), strides, pads, depthwise, form)
 
 
@@ -216,6 +235,8 @@ def _conv(images, kernel, strides, pads, depthwise, form):
         return output_matmul(images, kernel, strides, pads, depthwise)
     if form == "lax":
         return output_lax(images, kernel, strides, pads, depthwise)
+    if form == "winograd":
+        return output_winograd(images, kernel, pads)
     return _by_batching(output_lax, output_matmul, 0, strides, pads, depthwise)(images, kernel)
 
 
@@ -230,6 +251,9 @@ def _conv_backward(strides, pads, depthwise, form, residuals, grad):
     if form == "matmul":
         kernel_grad = kernel_grad_matmul(images, grad, *to_kernel)
         input_grad = input_grad_matmul(kernel, grad, *to_input)
+    elif form == "winograd":
+        kernel_grad = kernel_grad_winograd(images, grad, kernel.shape, pads)
+        input_grad = input_grad_winograd(kernel, grad, pads)
     elif form == "lax":
         kernel_grad = kernel_grad_lax(images, grad, *to_kernel)
         input_grad = input_grad_lax(kernel, grad, *to_input)

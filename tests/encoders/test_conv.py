@@ -8,6 +8,7 @@ from jax import lax
 
 from jaxcmr.encoders import conv_products
 from jaxcmr.encoders.conv import Conv, conv2d, max_pool
+from jaxcmr.encoders.winograd import winograd_pays
 
 # size of the image, of the kernel, strides, padding: odd and even sizes, kernels smaller than
 # the stride, unequal strides and pads, more padding than the kernel needs.
@@ -89,6 +90,70 @@ def test_a_convolution_by_hand():
         [3 + 40 + 600 + 7000, 4 + 50 + 700 + 8000],
     ]
     np.testing.assert_array_equal(out, expected)
+
+
+@pytest.mark.parametrize(
+    "size, padding",
+    [
+        ((8, 6), 1),
+        ((7, 7), 1),
+        ((5, 8), 0),
+        ((4, 5), 2),
+        ((3, 3), 3),
+        ((6, 7), ((0, 1), (2, 0))),
+        ((1, 2), 1),
+        ((9, 6), "SAME"),
+    ],
+)
+@pytest.mark.parametrize("members", [None, 3])
+def test_winograd_equals_xlas(size, padding, members):
+    images, kernels = draw((4, *size, 5)), draw((members or 1, 3, 3, 5, 6), 1)
+
+    @jax.jit
+    def both(images, kernels):
+        ours = lambda x, w: conv2d(x, w, padding=padding, form="winograd")
+        theirs = lambda x, w: reference(x, w, 1, padding)
+        run = lambda convolve: lambda w: value_and_gradients(convolve, images, w)
+        if members is None:
+            return run(ours)(kernels[0]), run(theirs)(kernels[0])
+        return jax.vmap(run(ours))(kernels), jax.vmap(run(theirs))(kernels)
+
+    actual, expected = both(images, kernels)
+    close(actual, expected, 1e-5)
+
+
+@pytest.mark.parametrize("batched", ["images", "kernel"])
+def test_winograd_in_parts_gives_the_same(monkeypatch, batched):
+    images, kernels = draw((2, 12, 7, 6, 16)), draw((2, 3, 3, 16, 20), 1)
+    run = lambda x, w: value_and_gradients(
+        lambda x, w: conv2d(x, w, padding=1, form="winograd"), x, w
+    )
+    other = lambda x, w: value_and_gradients(lambda x, w: reference(x, w, 1, 1), x, w)
+    # 12 images of 16 x 12 x 36 float32 words: two fit beside each other, so six parts.
+    monkeypatch.setattr(conv_products, "CHUNK_BYTES", 60_000)
+    used = primitives(run, images[0], kernels[0])
+    assert "scan" in used and "conv_general_dilated" not in used
+    if batched == "images":
+        actual = jax.jit(jax.vmap(run, (0, None)))(images, kernels[0])
+        expected = [other(x, kernels[0]) for x in images]
+    else:
+        actual = jax.jit(jax.vmap(run, (None, 0)))(images[0], kernels)
+        expected = [other(images[0], w) for w in kernels]
+    close(actual, jax.tree.map(lambda *members: jnp.stack(members), *expected), 1e-5)
+
+
+def test_winograd_is_chosen_where_it_pays():
+    form = lambda size, inputs, features, window=3, dtype=np.float32, strides=1: winograd_pays(
+        (8, size, size, inputs),
+        (window, window, inputs, features),
+        (strides,) * 2,
+        ((1, 1),) * 2,
+        dtype,
+    )
+    assert form(14, 96, 64) and form(28, 64, 64)
+    assert not form(28, 1, 96) and not form(28, 64, 8) and not form(2, 64, 64)
+    assert not form(14, 64, 64, window=1) and not form(14, 64, 64, strides=2)
+    assert not form(14, 64, 64, dtype=jnp.bfloat16)
 
 
 def primitives(function, *args):
@@ -189,8 +254,11 @@ def test_mistakes_are_named():
         conv2d(images, jnp.zeros((3, 3, 2, 4)))
     with pytest.raises(ValueError, match="smaller than the kernel"):
         conv2d(images, jnp.zeros((5, 5, 3, 4)))
-    with pytest.raises(ValueError, match="'winograd'"):
-        conv2d(images, jnp.zeros((1, 1, 3, 4)), form="winograd")
+    with pytest.raises(ValueError, match="'fft'"):
+        conv2d(images, jnp.zeros((1, 1, 3, 4)), form="fft")
+    for shape, strides in (((1, 1, 3, 4), 1), ((3, 3, 3, 4), 2), ((3, 3, 1, 3), 1)):
+        with pytest.raises(ValueError, match="3x3 kernels at stride 1"):
+            conv2d(images, jnp.zeros(shape), strides=strides, padding=1, form="winograd")
 
 
 def test_conv_starts_from_pytorchs_distribution():
@@ -252,7 +320,7 @@ def test_batches_in_parts_give_the_same(monkeypatch, batched):
     # 12 images of 4 x 3 x 27 float32 columns: at most two, so six parts.
     monkeypatch.setattr(conv_products, "CHUNK_BYTES", 3000)
     run = lambda x, w: value_and_gradients(convolve, x, w)
-    assert ("scan" in primitives(run, images, kernels[0])) and conv_products._chunks(12, 1296) == 6
+    assert ("scan" in primitives(run, images, kernels[0])) and conv_products.chunks(12, 1296) == 6
     if batched:
         out = jax.jit(jax.vmap(lambda w: run(images, w)))(kernels)
         close(out, jax.tree.map(lambda *members: jnp.stack(members), *expected))
