@@ -160,45 +160,43 @@ def max_pool(images: jax.Array, window: int, *, stride: int | None = None, paddi
     """
     stride = stride or window
     if stride == window and padding == 0:
-        return _tile_pool(images, window)
+        height, width = (size // window * window for size in images.shape[1:3])
+        return _tile_pool(images[:, :height, :width], window)
     pads = ((padding, padding), (padding, padding))
     return functools.reduce(
         jnp.maximum, slices(images, (window, window), (stride, stride), pads, -jnp.inf)
     )
 
 
-def _tiles(images: jax.Array, window: int) -> jax.Array:
-    """Cuts images into `[B, H', window, W', window, C]`, dropping rows and columns left over."""
-    b, h, w, c = images.shape
-    whole = images[:, : h // window * window, : w // window * window]
-    return whole.reshape(b, h // window, window, w // window, window, c)
-
-
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
 def _tile_pool(images, window):
-    return _tiles(images, window).max((2, 4))
+    return functools.reduce(jnp.maximum, _slots(images, window))
+
+
+def _slots(images: jax.Array, window: int) -> list[jax.Array]:
+    """Returns the first pixel of every tile, the second of every tile, ...: `[B, H', W', C]`."""
+    b, h, w, c = images.shape
+    tiles = images.reshape(b, h // window, window, w // window, window, c)
+    return [tiles[:, :, row, :, column] for row in range(window) for column in range(window)]
 
 
 def _tile_pool_forward(images, window):
-    out = _tile_pool(images, window)
-    return out, (images, out)
+    """Keeps for the gradient which pixel of each tile won, a byte each: the first of equals."""
+    slots = _slots(images, window)
+    # Without the barrier XLA computes the maximum again for each comparison.
+    out = lax.optimization_barrier(functools.reduce(jnp.maximum, slots))
+    winner = jnp.full(out.shape, len(slots) - 1, jnp.uint8)
+    for slot in reversed(range(len(slots) - 1)):
+        winner = jnp.where(slots[slot] == out, jnp.uint8(slot), winner)
+    return out, winner
 
 
-def _tile_pool_backward(window, residuals, grad):
-    """Gives each gradient to the first pixel of its tile that has the maximum, as PyTorch."""
-    images, out = residuals
-    tiles = _tiles(images, window)
-    winner = jnp.full(out.shape, window * window - 1, jnp.int32)
-    for slot in reversed(range(window * window - 1)):
-        same = tiles[:, :, slot // window, :, slot % window] == out
-        winner = jnp.where(same, slot, winner)
-    expand = lambda array: array[:, :, None, :, None]
-    row, column = (lax.broadcasted_iota(jnp.int32, tiles.shape, axis) for axis in (2, 4))
-    spread = jnp.where(expand(winner) == row * window + column, expand(grad), 0)
-    height, width = out.shape[1] * window, out.shape[2] * window
-    spread = spread.reshape(images.shape[0], height, width, images.shape[3])
-    rest = ((0, 0), (0, images.shape[1] - height), (0, images.shape[2] - width), (0, 0))
-    return (jnp.pad(spread, rest),)
+def _tile_pool_backward(window, winner, grad):
+    b, h, w, c = grad.shape
+    slot = jnp.arange(window * window, dtype=jnp.uint8).reshape(1, 1, window, 1, window, 1)
+    won = winner[:, :, None, :, None] == slot
+    spread = jnp.where(won, grad[:, :, None, :, None], 0)
+    return (spread.reshape(b, h * window, w * window, c),)
 
 
 _tile_pool.defvjp(_tile_pool_forward, _tile_pool_backward)
