@@ -39,6 +39,7 @@ def default() -> ConfigDict:
     noise.class_map = ""  # asymmetric: "" flips k to k + 1 mod K, "rono" as RONO on ModelNet10
     noise.file = ""  # kind "file": an .npz or .npy of given labels, one a training row
     noise.key = ""  # which array of the .npz
+    noise.validation_key = ""  # and which for a validation set that the source has
 
     config.ensemble = ConfigDict({"members": 1})
 

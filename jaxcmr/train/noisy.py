@@ -7,9 +7,13 @@ from jaxcmr.errors import UsageError
 from jaxcmr.labels import noise
 from jaxcmr.types import Dataset, Splits
 
+# Noise is drawn from default_rng(seed): with the same generator here, the rows held out would be
+# the very rows whose labels are wrong.
+SPLIT_STREAM = 1
+
 
 def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
-    """Draws the noise of `config.noise` over the labels of the whole training set."""
+    """Draws the noise of `config.noise` over the labels of a whole set."""
     classes = train.class_names
     if config.kind == "file":
         if not config.file:
@@ -42,7 +46,7 @@ def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarra
     Returns:
         The rows that train and the rows that validate, both ascending.
     """
-    order = np.random.default_rng(seed).permutation(len(train))
+    order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(len(train))
     held_out = round(share * len(train))
     if not 2 <= held_out < len(train):
         raise UsageError(
@@ -57,13 +61,31 @@ def prepare(
 ) -> tuple[noise.NoiseRecord, Dataset, Dataset, dict[str, np.ndarray]]:
     """Applies noise and split.
 
+    A source's own validation set gets a draw of the same process; otherwise one is held out.
+
     Returns:
         The noise record of the source's training rows; the training set; the validation set; and
-        the rows of either (`train`, `validation`) with the `ids`, for `split.npz`.
+        which of these rows train and which validate, with their `ids`, for `split.npz`.
     """
     source = splits.train
     record = inject(source, config.noise)
     noisy = source.with_labels(record.labels)
+    ids = source.ids.astype(np.str_)
+    if splits.validation is not None:
+        rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
+        return record, noisy, _official(splits.validation, config.noise), rows
     train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
-    rows = {"train": train_rows, "validation": validation_rows, "ids": source.ids.astype(np.str_)}
+    rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
     return record, noisy.rows(train_rows), noisy.rows(validation_rows), rows
+
+
+def _official(validation: Dataset, config: ConfigDict) -> Dataset:
+    """Puts noise into a source's own validation set."""
+    own = config.copy_and_resolve_references()
+    own.seed, own.key = config.seed + 1, config.validation_key
+    if config.kind == "file" and not config.validation_key:
+        raise UsageError(
+            "the data have a validation set of their own; name its labels in config.noise.file "
+            "with config.noise.validation_key"
+        )
+    return validation.with_labels(inject(validation, own).labels)

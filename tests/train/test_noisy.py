@@ -1,0 +1,72 @@
+"""From a source to a run: noise first, then the split, so that validation carries the noise too."""
+
+import numpy as np
+import paired
+import pytest
+
+from jaxcmr.config import default
+from jaxcmr.errors import UsageError
+from jaxcmr.train import noisy
+from jaxcmr.types import Splits
+
+
+def _config(**fields):
+    config = default()
+    config.noise.rate = 0.5
+    for name, value in fields.items():
+        setattr(config.noise, name, value)
+    return config
+
+
+def _splits(**more):
+    clean = paired.dataset(rows=200, noise=0.0)
+    return Splits(clean, paired.dataset(rows=40, seed=2, noise=0.0), **more)
+
+
+def test_the_split_covers_every_row_once_and_both_parts_are_noisy():
+    record, train, validation, rows = noisy.prepare(_splits(), _config())
+    assert len(record.rows) == 100
+    assert (len(train), len(validation)) == (180, 20)
+    both = np.concatenate([rows["train"], rows["validation"]])
+    np.testing.assert_array_equal(np.sort(both), np.arange(200))
+    for part, own in ((train, rows["train"]), (validation, rows["validation"])):
+        np.testing.assert_array_equal(part.labels, record.labels[own])
+        np.testing.assert_array_equal(part.true_labels, record.true_labels[own])
+        assert 0.2 < (part.labels != part.true_labels).mean() < 0.8
+
+
+def test_a_validation_set_of_the_source_is_used_with_a_draw_of_its_own():
+    official = paired.dataset(rows=60, seed=5, noise=0.0)
+    _, train, validation, rows = noisy.prepare(_splits(validation=official), _config())
+    assert len(train) == 200 and len(rows["validation"]) == 0
+    np.testing.assert_array_equal(validation.true_labels, official.labels)
+    assert (validation.labels != official.labels).sum() == 30
+
+
+def test_noise_from_a_file_needs_labels_for_both_sets(tmp_path):
+    official = paired.dataset(rows=60, seed=5, noise=0.0)
+    given = {"train": np.zeros(200, int), "val": np.ones(60, int)}
+    np.savez(tmp_path / "labels.npz", **given)
+    fields = {"kind": "file", "file": str(tmp_path / "labels.npz"), "key": "train"}
+    splits = _splits(validation=official)
+    with pytest.raises(UsageError, match="validation_key"):
+        noisy.prepare(splits, _config(**fields))
+    _, train, validation, _ = noisy.prepare(splits, _config(**fields, validation_key="val"))
+    assert not train.labels.any() and validation.labels.all()
+
+
+def test_asymmetric_noise_takes_ronos_map_on_modelnets_classes_alone():
+    with pytest.raises(UsageError, match="class map names"):
+        noisy.prepare(_splits(), _config(kind="asymmetric", class_map="rono"))
+    record, *_ = noisy.prepare(_splits(), _config(kind="asymmetric"))
+    wrong = record.changed
+    np.testing.assert_array_equal(
+        record.labels[wrong], (record.true_labels[wrong] + 1) % paired.CLASSES
+    )
+
+
+def test_too_few_rows_to_validate_are_a_sentence():
+    config = _config()
+    config.data.validation = 0.001
+    with pytest.raises(UsageError, match=r"leaves 0 of 200 rows"):
+        noisy.prepare(_splits(), config)
