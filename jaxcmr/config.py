@@ -22,6 +22,7 @@ def default() -> ConfigDict:
     data.path = ""  # your own file or folder (the sources "arrays" and "manifest")
     data.fallback = "none"  # a stand-in's name, for a machine without the data; "none" forbids it
     data.modalities = ("image", "points")
+    data.standardize = ()  # feature modalities to center and scale by training statistics
     data.points = 512  # points a cloud
     data.faces = 512  # faces a mesh
     data.views = 6  # rendered azimuths an object

@@ -55,7 +55,33 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--classes_key", default="class_names", help="name of the class names")
     command.add_argument("--low", type=float, default=-1, help="value of the smallest integer")
     command.add_argument("--high", type=float, default=1, help="value of the largest integer")
+    command = commands.add_parser("features", help="convert features into our feature file")
+    command.set_defaults(run=_convert_features)
+    command.add_argument("--source", required=True, help=".npz, .h5 or .mat with the splits")
+    command.add_argument("--output", required=True, help="the .npz to write")
+    _add_pairs(command, "--modality", "NAME=KEY", "our modality and its array's name, in which "
+               "{split} stands for the split", required=True)  # fmt: skip
+    _add_pairs(command, "--scale", "NAME=KEY", "modality and the array it is multiplied by")
+    _add_pairs(command, "--split", "NAME=THEIRS", "train, test or validation and its name there")
+    command.add_argument("--labels_key", default="", help="name of the labels, with {split}")
+    command.add_argument("--classes_key", default="", help="name of the class names")
+    command.add_argument(
+        "--validation_rows", type=int, default=0, help="test rows, from the first, to validate by"
+    )
     return parser
+
+
+def _add_pairs(command: argparse.ArgumentParser, flag: str, form: str, text: str, **more) -> None:
+    """Adds a flag that takes one or more `NAME=VALUE`."""
+    command.add_argument(flag, nargs="+", action="extend", metavar=form, help=text, **more)
+
+
+def _pairs(words: list[str] | None, flag: str) -> dict[str, str]:
+    """Returns `{NAME: VALUE}` of the words `NAME=VALUE` of a flag."""
+    for word in words or []:
+        if not all(word.partition("=")):
+            raise UsageError(f"{flag} takes NAME=VALUE, not {word!r}")
+    return dict(word.split("=", 1) for word in words or [])
 
 
 def _prepare_objects(arguments: argparse.Namespace) -> None:
@@ -87,6 +113,23 @@ def _convert_points(arguments: argparse.Namespace) -> None:
     output = Path(arguments.output)
     found = pointfiles.convert(Path(arguments.source), output, keys, arguments.low, arguments.high)
     print(f"{output}: " + ", ".join(f"{count} {name}" for name, count in found.items()))
+
+
+def _convert_features(arguments: argparse.Namespace) -> None:
+    from jaxcmr.data import featurefiles
+
+    output = Path(arguments.output)
+    written = featurefiles.convert(
+        Path(arguments.source),
+        output,
+        _pairs(arguments.modality, "--modality"),
+        labels=arguments.labels_key,
+        classes=arguments.classes_key,
+        scales=_pairs(arguments.scale, "--scale"),
+        splits=_pairs(arguments.split, "--split"),
+        validation_rows=arguments.validation_rows,
+    )
+    print(f"{output}: " + ", ".join(f"{name} {what}" for name, what in written.items()))
 
 
 if __name__ == "__main__":

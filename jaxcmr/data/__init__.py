@@ -11,14 +11,16 @@ from jaxcmr.data.arrays import load_arrays
 from jaxcmr.data.check import check
 from jaxcmr.data.features import LAYOUTS, load_features
 from jaxcmr.data.manifest import load_manifest
-from jaxcmr.data.mnist3d import load_mnist3d
+from jaxcmr.data.mnist3d import load_digits, load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
+from jaxcmr.data.standardize import standardize
 from jaxcmr.data.summary import describe, draw_sheet
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
 SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "mnist3d": load_mnist3d,
+    "digits": load_digits,
     "modelnet10": load_modelnet10,
     "modelnet40": load_modelnet40,
     "procedural10": load_procedural10,
@@ -42,7 +44,7 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
         )
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
-    return splits
+    return standardize(splits, tuple(config.get("standardize", ())))
 
 
 __all__ = ["SOURCES", "check", "describe", "draw_sheet", "load"]

@@ -3,6 +3,7 @@
 The split is RONO's (Feng et al., CVPR 2023): the first 5000 and 1000 rows of MNIST's files.
 """
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,10 +11,11 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.data import cache, pointfiles
+from jaxcmr.data import cache, objects, pointfiles
 from jaxcmr.data.digitclouds import digit_cloud
 from jaxcmr.data.download import UnreachableError, fetch
 from jaxcmr.data.idx import read_idx
+from jaxcmr.data.objects import Item
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -50,12 +52,21 @@ def load_mnist3d(config: ConfigDict, workers: int) -> Splits:
     Modalities: `image [N, 28, 28, 1]` uint8, `points [N, P, 3]` float32 (P drawn from the cloud),
     `features [N, D]` float32 (given, from `mnist3d_features.npz`; see README.md).
     """
-    del workers
     root = cache.data_root(config.root)
-    digits = _find_digits(root, config)
+    return _splits(_find_digits(root, config), config, root, workers)
+
+
+def load_digits(config: ConfigDict, workers: int) -> Splits:
+    """Makes the stand-in for 3D MNIST from scikit-learn's digits, without looking for files."""
+    digits = stand_in(config.train_size, config.test_size, config.seed)
+    return _splits(digits, config, cache.user_cache(), workers)
+
+
+def _splits(digits: Digits, config: ConfigDict, root: Path, workers: int) -> Splits:
+    """Makes the modalities that the config asks for."""
     inputs = {"image": [digits.train_images[..., None], digits.test_images[..., None]]}
     if "points" in config.modalities:
-        inputs["points"] = _clouds(digits, config, root)
+        inputs["points"] = _clouds(digits, config, root, workers)
     if "features" in config.modalities:
         inputs["features"] = _features(root / "mnist3d_features.npz", digits)
     splits = {}
@@ -148,27 +159,29 @@ def stand_in(train_size: int, test_size: int, seed: int) -> Digits:
     return Digits(images[:n], labels[:n], images[n:], labels[n:], provenance)
 
 
-def _clouds(digits: Digits, config: ConfigDict, root: Path) -> list[np.ndarray]:
+def _clouds(digits: Digits, config: ConfigDict, root: Path, workers: int) -> list[np.ndarray]:
     """Draws `config.points` points from every digit's cloud; kept for the next run."""
     images = np.concatenate([digits.train_images, digits.test_images])
     key = cache.fingerprint(
         version=VERSION, points=config.points, seed=config.seed, images=cache.digest(images)
     )
     folder = cache.prepared_folder(root) / f"mnist3d-{len(images)}-{key}"
-    ready = cache.load_arrays(folder)
-    if ready is None:
-        rows = []
-        for number, image in enumerate(images):
-            cloud = digit_cloud(image)
-            rng = np.random.default_rng([config.seed, number])
-            chosen = rng.choice(len(cloud), config.points, replace=len(cloud) < config.points)
-            rows.append(cloud[chosen].astype(np.float32))
-            if number % 1000 == 999:
-                logging.info("3D MNIST: %d of %d clouds made", number + 1, len(images))
-        cache.save_arrays(folder, {"points": np.stack(rows)}, digits.provenance)
-        ready = cache.load_arrays(folder)
-    points = ready[0]["points"]
+    items = [Item(f"{row:05d}", 0, (row, image)) for row, image in enumerate(images)]
+    make = functools.partial(draw_cloud, count=config.points, seed=config.seed)
+    points = objects.prepare(items, make, folder, digits.provenance, workers=workers)["points"]
     return [points[: len(digits.train_images)], points[len(digits.train_images) :]]
+
+
+def draw_cloud(item: Item, *, count: int, seed: int) -> dict[str, np.ndarray]:
+    """Draws `points [count, 3]` float32 from the cloud of the digit `item.source` = (row, image).
+
+    The draw depends on the seed and on the row alone.
+    """
+    row, image = item.source
+    cloud = digit_cloud(image)
+    rng = np.random.default_rng([seed, row])
+    chosen = rng.choice(len(cloud), count, replace=len(cloud) < count)
+    return {"points": cloud[chosen].astype(np.float32)}
 
 
 def _features(path: Path, digits: Digits) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """ModelNet10 and ModelNet40 from files, from their download, or ModelNet10 from a stand-in."""
 
+import functools
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -199,7 +200,8 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
     )  # fmt: skip
     root = cache.user_cache() if "stands_for" in found.provenance else cache.data_root(config.root)
     folder = cache.prepared_folder(root) / f"{name}-{len(found.train)}+{len(found.test)}-{key}"
-    arrays = objects.prepare(items, found.read, recipe, folder, found.provenance, workers=workers)
+    make = functools.partial(objects.shape_arrays, read=found.read, recipe=recipe)
+    arrays = objects.prepare(items, make, folder, found.provenance, workers=workers)
     rows = {"train": slice(0, len(found.train)), "test": slice(len(found.train), None)}
     splits = {}
     for split, part in rows.items():

@@ -1,4 +1,4 @@
-"""Turns objects (meshes or clouds) into paired arrays, in worker processes, restartable."""
+"""Turns objects into paired arrays, in worker processes, restartable."""
 
 import functools
 import os
@@ -54,6 +54,8 @@ class Item(NamedTuple):
 
 # Reads an item's shape: a Mesh, or a cloud [N, 3].
 Reader = Callable[[Item], Mesh | np.ndarray]
+# Makes an item's arrays, by name.
+Maker = Callable[[Item], dict[str, np.ndarray]]
 
 
 def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -81,10 +83,14 @@ def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[s
     return {"points": points, "image": image, **{f"mesh_{k}": v for k, v in faces.items()}}
 
 
+def shape_arrays(item: Item, *, read: Reader, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Reads an item's shape and makes its arrays; with `functools.partial`, a `Maker`."""
+    return object_arrays(read(item), item.id, recipe)
+
+
 def prepare(
     items: Sequence[Item],
-    read: Reader,
-    recipe: Recipe,
+    make: Maker,
     folder: Path,
     meta: dict[str, Any],
     *,
@@ -97,15 +103,13 @@ def prepare(
 
     Args:
         items: the objects, in the order of the rows.
-        read: picklable; turns an item into its shape.
-        recipe: what to make.
+        make: picklable; turns an item into its arrays, of the same shapes for all items.
         folder: of the result; its name must depend on everything that changes the arrays.
         meta: is written beside the arrays.
         workers: processes; 0: one a core.
 
     Returns:
-        `points [N, P, 3]`, `image [N, V, S, S]`, `mesh_*` if faces are asked for, `labels [N]`
-        int32, `ids [N]`.
+        What `make` makes, stacked, and `labels [N]` int32, `ids [N]`.
 
     Raises:
         UsageError: an object cannot be read, by name.
@@ -118,11 +122,11 @@ def prepare(
     paths = [partial / f"{k:05d}.npz" for k in range(len(shards))]
     missing = [k for k, path in enumerate(paths) if _read_shard(path, len(shards[k])) is None]
     workers = min(workers or os.cpu_count() or 1, max(len(items) // FEW, 1), max(len(missing), 1))
-    make = functools.partial(_make_shard, read=read, recipe=recipe)
+    write = functools.partial(_make_shard, make=make)
     backend = {"backend": "loky", "inner_max_num_threads": 1} if workers > 1 else {}
     with parallel_config(**(backend or {"backend": "sequential"})):
         finished = Parallel(n_jobs=workers, return_as="generator_unordered")(
-            delayed(make)(shards[k], path=paths[k]) for k in missing
+            delayed(write)(shards[k], path=paths[k]) for k in missing
         )
         _report_progress(finished, len(missing), folder.name)
     parts = [_read_shard(path, len(shard)) for path, shard in zip(paths, shards)]
@@ -145,8 +149,8 @@ def _report_progress(finished: Iterable[None], total: int, name: str) -> None:
             logging.info("preparing %s: %d %% done, about %.0f s left", name, share, left)
 
 
-def _make_shard(items: Sequence[Item], *, read: Reader, recipe: Recipe, path: Path) -> None:
-    rows = [object_arrays(read(item), item.id, recipe) for item in items]
+def _make_shard(items: Sequence[Item], *, make: Maker, path: Path) -> None:
+    rows = [make(item) for item in items]
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
     cache.write_atomically(path, lambda file: np.savez(file, **arrays))
 

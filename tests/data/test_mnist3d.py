@@ -147,6 +147,9 @@ def test_the_stand_in_is_allowed_or_not(config, caplog):
     assert "STAND-IN DATA" in caplog.text
     assert splits.train.provenance["source"] == "stand-in"
     assert len(splits.train) == 60 and len(splits.test) == 30
+    config.name = "digits"  # the stand-in by its own name looks for no files
+    same = data.load(config)
+    np.testing.assert_array_equal(same.train.inputs["points"], splits.train.inputs["points"])
     ink = splits.train.inputs["image"] > 0
     assert 0.05 < ink.mean() < 0.35 and not ink[:, :4].any()
 

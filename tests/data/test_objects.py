@@ -1,3 +1,5 @@
+import functools
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,9 @@ def read(item):
     return np.random.default_rng(item.source).normal(size=(20, 3))
 
 
+MAKE = functools.partial(objects.shape_arrays, read=read, recipe=RECIPE)
+
+
 def items(count):
     return [Item(f"object_{k}", k % 3, k) for k in range(count)]
 
@@ -31,14 +36,14 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(tmp_path):
     broken = items(10)
     broken[9] = broken[9]._replace(source="broken")
     with pytest.raises(UsageError, match="object_9 is broken"):
-        objects.prepare(broken, read, RECIPE, folder, {}, workers=1)
+        objects.prepare(broken, MAKE, folder, {}, workers=1)
     assert not folder.exists()
     assert len(CALLS) == 10
     CALLS.clear()
-    arrays = objects.prepare(items(10), read, RECIPE, folder, {"note": 1}, workers=1)
+    arrays = objects.prepare(items(10), MAKE, folder, {"note": 1}, workers=1)
     assert CALLS == ["object_8", "object_9"]
     assert [path.name for path in tmp_path.iterdir()] == ["set"]
-    whole = objects.prepare(items(10), read, RECIPE, tmp_path / "other", {}, workers=1)
+    whole = objects.prepare(items(10), MAKE, tmp_path / "other", {}, workers=1)
     for name, array in arrays.items():
         np.testing.assert_array_equal(array, whole[name])
     assert list(arrays["ids"]) == [f"object_{k}" for k in range(10)]
@@ -47,20 +52,20 @@ def test_an_interrupted_preparation_goes_on_where_it_stopped(tmp_path):
 
 def test_a_damaged_shard_or_result_is_made_again(tmp_path):
     folder = tmp_path / "set"
-    expected = objects.prepare(items(5), read, RECIPE, folder, {}, workers=1)
+    expected = objects.prepare(items(5), MAKE, folder, {}, workers=1)
     (folder / "image.npy").write_bytes(b"\x93NUMPY cut")
     partial = tmp_path / "set.partial"
     partial.mkdir()
     (partial / "00000.npz").write_bytes(b"PK cut off")
     CALLS.clear()
-    again = objects.prepare(items(5), read, RECIPE, folder, {}, workers=1)
+    again = objects.prepare(items(5), MAKE, folder, {}, workers=1)
     assert len(CALLS) == 5
     np.testing.assert_array_equal(again["image"], expected["image"])
 
 
 def test_rows_do_not_depend_on_their_neighbors(tmp_path):
-    all_rows = objects.prepare(items(6), read, RECIPE, tmp_path / "a", {}, workers=1)
-    some = objects.prepare(items(6)[3:], read, RECIPE, tmp_path / "b", {}, workers=1)
+    all_rows = objects.prepare(items(6), MAKE, tmp_path / "a", {}, workers=1)
+    some = objects.prepare(items(6)[3:], MAKE, tmp_path / "b", {}, workers=1)
     np.testing.assert_array_equal(all_rows["points"][3:], some["points"])
 
 
