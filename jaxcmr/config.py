@@ -15,6 +15,13 @@ def default() -> ConfigDict:
     """Returns the fields that every config shares, with their defaults."""
     config = ConfigDict()
     config.seed = 0
+    config.labels = "given"  # "absent": no label reaches the training, whatever the data have
+    config.classes = 0  # K of the methods; 0: as many as the data have. For absent labels alone:
+    # another number of clusters, or -1 to estimate it from the first stage's embeddings
+    config.stages = ()  # names of stages before the last one, in order; each a section of `stage`
+    config.stage = ConfigDict()
+    config.continues = False  # start from the parameters of the stage before
+    config.labels_left = ""  # what a stage makes of the labels; see jaxcmr/train/stages.py
 
     data = config.data = ConfigDict()
     data.name = "modelnet10"
@@ -31,12 +38,15 @@ def default() -> ConfigDict:
     data.train_size = 2000  # rows of a stand-in
     data.test_size = 500
     data.seed = 0
-    data.validation = 0.1  # share of the training set, split off after the noise
+    data.feeding = "auto"  # "resident": the set lies on the device; "streamed": batches follow it
+    data.resident_bytes = 4 << 30  # "auto": sets whose items take more are streamed
+    data.validation = 0.1  # share of the training set, split off after the noise; 0: none
 
     noise = config.noise = ConfigDict()
     noise.kind = "symmetric"
     noise.rate = 0.0  # nominal share of wrong labels, in [0, 1)
     noise.seed = 0
+    noise.per_modality = False  # draw every modality's labels separately, as MRL does
     noise.class_map = ""  # asymmetric: "" flips k to k + 1 mod K, "rono" as RONO on ModelNet10
     noise.file = ""  # kind "file": an .npz or .npy of given labels, one a training row
     noise.key = ""  # which array of the .npz
@@ -106,11 +116,20 @@ def check(config: ConfigDict) -> None:
         config.train.steps_per_call,
         ">= 0",
     )
+    _choice("data.feeding", config.data.feeding, ("auto", "resident", "streamed"))
+    limit = config.data.resident_bytes
+    _require(limit >= 1, "data.resident_bytes", limit, "at least 1")
     members = config.ensemble.members
     _require(members >= 1, "ensemble.members", members, "at least 1")
     _require(0 <= config.noise.rate < 1, "noise.rate", config.noise.rate, "in [0, 1)")
     share = config.data.validation
-    _require(0 < share < 1, "data.validation", share, "between 0 and 1")
+    _require(0 <= share < 1, "data.validation", share, "at least 0 and below 1")
+    _choice("labels", config.labels, ("given", "absent"))
+    _require(config.classes >= -1, "classes", config.classes, "0, -1 or a number of clusters")
+    absent = config.labels == "absent"
+    _require(absent or config.classes == 0, "classes", config.classes, "0 where labels are given")
+    for name in config.stages:
+        _require(name in config.stage, "stages", config.stages, "names of sections of config.stage")
     _require(
         len(config.data.modalities) >= 2, "data.modalities", config.data.modalities, "two names"
     )

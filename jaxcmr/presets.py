@@ -13,6 +13,26 @@ RONO_MNIST3D = {
     "rdc_weight": 1.0,
     "mg_weight": 1.0,
 }
+# RoMo, Li et al., TIP 2024: the two stages.
+ROMO_MATCHING = {
+    "name": "matching",
+    "ssm_weight": 0.75,
+    "mlm_weight": 0.25,
+    "mlm_temperature": 0.05,
+    "decay": 0.9,
+    "scale": 1.0,
+    "warmup_epochs": 0,
+    "cluster_every": 0,
+}
+ROMO = {
+    "name": "romo",
+    "label_loss": "robust_concentrating",
+    "alpha": 0.25,
+    "clip": -1.0,  # 1 / K
+    "rcll_weight": 0.7,
+    "mlm_weight": 0.7,
+    "mlm_temperature": 0.15,
+}
 RONO_MODELNET = {
     "name": "rono",
     "tau1": 0.01,

@@ -8,12 +8,13 @@ import flax.struct
 import jax
 import numpy as np
 
+from jaxcmr import lazy
 from jaxcmr.errors import UsageError
 
 __all__ = ["Batch", "Dataset", "Items", "Splits", "UsageError"]
 
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
-# (a mesh is centers, corners, normals, neighbors and mask).
+# (a mesh is centers, corners, normals, neighbors and mask). An array may be a `lazy.LazyRows`.
 Items = Any
 
 
@@ -23,7 +24,8 @@ class Dataset:
 
     Attributes:
         inputs: modality name -> items `[N, ...]` (numpy; a dict of arrays for a mesh).
-        labels: `[N]` int32, as given, possibly wrong.
+        labels: `[N]` int32, as given, possibly wrong, -1 where there is none; or `[N, V]`, a column
+            a modality, where each has labels of its own.
         true_labels: `[N]` int32, or None if nobody knows them. Used by reports and by the final
             evaluation alone; no training step ever sees them.
         ids: `[N]` stable strings, one an item.
@@ -52,7 +54,7 @@ class Dataset:
 
     def rows(self, index: np.ndarray) -> "Dataset":
         """Returns the data set made of the rows `index`, in that order."""
-        take = lambda array: array[index]
+        take = lambda array: lazy.select(array, index)
         return dataclasses.replace(
             self,
             inputs=jax.tree.map(take, dict(self.inputs)),
@@ -61,6 +63,12 @@ class Dataset:
             ids=self.ids[index],
             present={name: mask[index] for name, mask in self.present.items()},
         )
+
+    def labels_of(self, modality: str) -> np.ndarray:
+        """Returns the labels `[N]` as given to one modality."""
+        if self.labels.ndim == 1:
+            return self.labels
+        return self.labels[:, self.modalities.index(modality)]
 
     def with_labels(self, labels: np.ndarray) -> "Dataset":
         """Returns the same items with other labels as given."""
@@ -86,14 +94,14 @@ class Batch:
 
     Attributes:
         inputs: modality name -> items `[B, ...]`.
-        labels: `[B]` int32, as given.
+        labels: modality name -> `[B]` int32, as given; -1 where there is none.
         index: `[B]` int32, the row in the training set.
         mask: `[B]` bool, False for rows that only fill the batch up.
         present: modality name -> `[B]` bool, for every modality.
     """
 
     inputs: Mapping[str, Items]
-    labels: jax.Array
+    labels: Mapping[str, jax.Array]
     index: jax.Array
     mask: jax.Array
     present: Mapping[str, jax.Array]

@@ -5,11 +5,17 @@ A config chooses one by its name in `METHODS`.
 
 from ml_collections import ConfigDict
 
-from jaxcmr.methods import ce, rono
+from jaxcmr.methods import ce, matching, mc, romo, rono
 from jaxcmr.methods.base import Method, Outputs, Progress
 from jaxcmr.types import UsageError
 
-METHODS = {"ce": ce.build, "rono": rono.build}
+METHODS = {
+    "ce": ce.build,
+    "matching": matching.build,
+    "mc": mc.build,
+    "romo": romo.build,
+    "rono": rono.build,
+}
 
 __all__ = ["METHODS", "Method", "Outputs", "Progress", "build"]
 

@@ -1,10 +1,14 @@
 """What a method is: a frozen bundle of pure functions that the one training step combines."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import flax.struct
 import jax
+import jax.numpy as jnp
+
+from jaxcmr import losses
+from jaxcmr.types import Batch
 
 Beliefs = Any  # pytree of arrays indexed by training row: vote memory, label banks
 Targets = Any  # pytree with a leading member axis: what each member is taught on this batch
@@ -17,12 +21,12 @@ class Outputs:
     Attributes:
         embeddings: modality name -> `[B, d]`, not normalised.
         logits: modality name -> `[B, K]`.
-        centers: `[K, d]` learned class centers, or None.
+        centers: learned class centers, `[K, d]`, or modality -> `[K, d]`; None if there are none.
     """
 
     embeddings: Mapping[str, jax.Array]
     logits: Mapping[str, jax.Array]
-    centers: jax.Array | None = None
+    centers: Any = None
 
 
 @flax.struct.dataclass
@@ -38,6 +42,26 @@ class Progress:
     step: jax.Array
     epoch: jax.Array
     fraction: jax.Array
+
+
+def present_rows(batch: Batch, names: Sequence[str]) -> jax.Array:
+    """Returns which items are there and no fillers, `[V, B]` bool, in the order of `names`."""
+    return stacked(batch.present, names) & batch.mask[None]
+
+
+def stacked(by_modality: Mapping[str, jax.Array], names: Sequence[str]) -> jax.Array:
+    """Stacks what modalities have one by one into `[V, ...]`, in the order of `names`."""
+    return jnp.stack([by_modality[name] for name in names])
+
+
+def over_modalities(values: jax.Array, present: jax.Array) -> jax.Array:
+    """Averages `[V, B]` over the modalities that each pair has, `[B]`."""
+    return jax.vmap(losses.masked_mean, in_axes=1)(values, present)
+
+
+def given_labels(batch: Batch, names: Sequence[str]) -> jax.Array:
+    """Returns the labels as given to each modality, `[V, B]` int32, in the order of `names`."""
+    return stacked(batch.labels, names)
 
 
 def no_beliefs(rows: int) -> Beliefs:
@@ -67,8 +91,11 @@ class Method(NamedTuple):
         beliefs: `(rows) -> Beliefs` at the start.
         vote: `(outputs of all members, beliefs, batch, progress, hp) -> (beliefs, targets)`, inside
             the same jitted step, without gradient: the only place where members meet.
-        refresh: `(outputs over the training set, beliefs, progress, hp) -> beliefs` after each
-            epoch, or None.
+        refresh: `(predict, params, beliefs, epoch, key, hp) -> (params, beliefs)` before each
+            epoch, on the host, or None. `predict()` passes the training set, not augmented,
+            through all members; a method that does not call it pays nothing.
+        diagnose: `(beliefs, training set) -> {name: number, ..., "warning": sentence}` after each
+            epoch, for people alone: the only place that may look at true labels. Or None.
     """
 
     init: Callable[..., Any]
@@ -76,4 +103,5 @@ class Method(NamedTuple):
     losses: Callable[..., Mapping[str, jax.Array]]
     beliefs: Callable[[int], Beliefs] = no_beliefs
     vote: Callable[..., tuple[Beliefs, Targets]] = no_vote
-    refresh: Callable[..., Beliefs] | None = None
+    refresh: Callable[..., tuple[Any, Beliefs]] | None = None
+    diagnose: Callable[..., Mapping[str, Any]] | None = None

@@ -25,7 +25,7 @@ def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
     """Returns the one term, `[B]`."""
     del targets, progress, hp
     terms = [
-        jnp.where(batch.present[name], losses.cross_entropy(logits, batch.labels), 0.0)
+        jnp.where(batch.present[name], losses.cross_entropy(logits, batch.labels[name]), 0.0)
         for name, logits in outputs.logits.items()
     ]
     return {"ce": sum(terms)}

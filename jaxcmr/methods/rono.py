@@ -20,7 +20,16 @@ from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.methods import towers
-from jaxcmr.methods.base import Method, Outputs, Progress
+from jaxcmr.methods.base import (
+    Method,
+    Outputs,
+    Progress,
+    given_labels,
+    over_modalities,
+    present_rows,
+    stacked,
+)
+from jaxcmr.methods.mc import modality_gap
 from jaxcmr.types import Batch
 
 
@@ -46,11 +55,9 @@ def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
     """Returns RONO's three weighted terms, `[B]` each."""
     del targets
     names = tuple(outputs.embeddings)
-    embeddings = jnp.stack([outputs.embeddings[name] for name in names])  # [V, B, d]
-    logits = jnp.stack([outputs.logits[name] for name in names])  # [V, B, K]
-    present = jnp.stack([batch.present[name] for name in names]) & batch.mask[None]  # [V, B]
-    labels = jnp.broadcast_to(batch.labels, present.shape)
-    over_modalities = jax.vmap(losses.masked_mean, in_axes=1)  # [V, B] -> [B]
+    embeddings = stacked(outputs.embeddings, names)  # [V, B, d]
+    logits = stacked(outputs.logits, names)  # [V, B, K]
+    present, labels = present_rows(batch, names), given_labels(batch, names)  # [V, B]
     center = losses.robust_center(
         embeddings.reshape(-1, embeddings.shape[-1]),
         labels.reshape(-1),
@@ -60,12 +67,9 @@ def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
         tau2=hp["tau2"],
         margin=hp["margin"],
     ).reshape(present.shape)
-    gap = losses.multimodal_contrastive(
-        embeddings, temperature=hp["mg_temperature"], present=present
-    )
     classification = hp["crc_scale"] * losses.mean_absolute_error(logits, labels)
     return {
         "crc": hp["crc_weight"] * jnp.where(present, classification, 0.0).sum(0),
         "rdc": hp["rdc_weight"] * over_modalities(center, present),
-        "mg": hp["mg_weight"] * over_modalities(gap, present),
+        "mg": hp["mg_weight"] * modality_gap(outputs, batch, hp["mg_temperature"]),
     }

@@ -1,4 +1,4 @@
-"""One tower a modality: choice of views, augmentation, encoder; and the head they share."""
+"""One tower a modality: choice of views, augmentation, encoder; and classifiers on top of them."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -57,32 +57,48 @@ class Network(NamedTuple):
     apply: Callable[..., tuple[Outputs, Any]]
 
 
-def with_head(config: ConfigDict, num_classes: int) -> Network:
-    """Builds the towers of `config.data.modalities` and one classification head for all of them.
+def bare(config: ConfigDict) -> Network:
+    """Builds the towers of `config.data.modalities`, without any classifier (no logits).
 
-    Parameters and batch statistics are grouped by modality; the head's are the group `head`.
+    Parameters and batch statistics are grouped by modality.
     """
     size = config.encoders.embedding_size
     parts = {name: tower(config.encoders[name], size) for name in config.data.modalities}
-    classifier = head(num_classes)
 
     def init(key: jax.Array, inputs: Mapping[str, Items]):
-        keys = dict(zip((*parts, "head"), jax.random.split(key, len(parts) + 1)))
-        variables = {name: part.init(keys[name], inputs[name]) for name, part in parts.items()}
-        variables["head"] = classifier.init(keys["head"], jnp.zeros((1, size)))
-        return _by_collection(variables)
+        keys = dict(zip(parts, jax.random.split(key, len(parts) + 1)))  # the last: a classifier's
+        return _by_collection({name: parts[name].init(keys[name], inputs[name]) for name in parts})
 
     def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
-        embeddings, logits, states = {}, {}, {}
+        embeddings, states = {}, {}
         for number, (name, part) in enumerate(parts.items()):
             own = None if key is None else jax.random.fold_in(key, number)
             embeddings[name], states[name] = part.apply(
                 _of(variables, name), inputs[name], train=train, key=own
             )
-            logits[name], _ = classifier.apply(
-                _of(variables, "head"), embeddings[name], train=train
-            )
-        return Outputs(embeddings, logits), _by_collection(states)
+        return Outputs(embeddings, {}), _by_collection(states)
+
+    return Network(init, apply)
+
+
+def with_head(config: ConfigDict, num_classes: int) -> Network:
+    """Builds the towers and one classification head for all of them, the parameter group `head`."""
+    towers, classifier = bare(config), head(num_classes)
+    size, last = config.encoders.embedding_size, len(config.data.modalities)
+
+    def init(key: jax.Array, inputs: Mapping[str, Items]):
+        variables = towers.init(key, inputs)
+        own = classifier.init(jax.random.split(key, last + 1)[last], jnp.zeros((1, size)))
+        return {**variables, "params": {**variables["params"], "head": own["params"]}}
+
+    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
+        outputs, state = towers.apply(variables, inputs, key=key, train=train)
+        own = {"params": variables["params"]["head"]}
+        logits = {
+            name: classifier.apply(own, embeddings, train=train)[0]
+            for name, embeddings in outputs.embeddings.items()
+        }
+        return outputs.replace(logits=logits), state
 
     return Network(init, apply)
 

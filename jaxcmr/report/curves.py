@@ -20,7 +20,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
         best_epoch: the epoch that is reported; it is marked.
         path: where the picture goes.
     """
-    terms = [k for k in history[-1] if k not in _NO_LOSS and not k.startswith("val_")]
+    terms = [k for k in history[-1] if k not in _NO_LOSS and not k.startswith(("val_", "labels "))]
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
     epochs = [record["epoch"] for record in history]
     for term in terms:
@@ -29,13 +29,17 @@ def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
     left.set(xlabel="epoch", title="training loss and its terms")
     left.legend(frameon=False)
 
+    shares = [k for k in history[-1] if k.startswith("labels ")]
     scored = [record for record in history if "val_mAP" in record]
-    for name in (k for k in scored[-1] if k.startswith("val_mAP ")):
+    for name in (*(k for k in history[-1] if k.startswith("val_mAP ")), *shares):
+        records = [record for record in history if name in record]
+        values = [100 * record[name] for record in records]
+        style = "--" if name in shares else "-"
         label = name.removeprefix("val_mAP ")
-        values = [100 * record[name] for record in scored]
-        right.plot([record["epoch"] for record in scored], values, label=label)
+        right.plot([record["epoch"] for record in records], values, style, label=label)
     right.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":", label="reported")
-    right.set(xlabel="epoch", ylabel="%", title="validation mAP, against the noisy labels")
+    title = "validation mAP, against the noisy labels" if scored else "labels found, against truth"
+    right.set(xlabel="epoch", ylabel="%", title=title)
     right.legend(frameon=False)
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)

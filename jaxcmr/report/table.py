@@ -14,9 +14,12 @@ def result_table(result: dict[str, Any]) -> str:
     width = max(len(direction) for direction in scores["best"]) + 2
     noise, source = result["noise"], result["data"]
     stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""
+    labels = f"{100 * noise['actual_rate']:.0f} % wrong labels ({noise['kind']})"
+    if result["labels"] == "absent":
+        labels = "no labels"
     lines = [
         f"{result['method']} on {source.get('name')}{stand_in}, "
-        f"{100 * noise['actual_rate']:.0f} % wrong labels ({noise['kind']}), "
+        f"{labels}, "
         f"{result['members']} member(s), epoch {result['best_epoch']} of {result['epochs']}",
         "",
         " " * width + "".join(f"{name:>14}" for name in measures) + "     last untrained chance",

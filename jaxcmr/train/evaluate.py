@@ -13,23 +13,23 @@ from ml_collections import ConfigDict
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Method, Outputs
 from jaxcmr.retrieval import metrics
-from jaxcmr.train import feed
+from jaxcmr.train import feed, stream
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Batch, Dataset
 
-Predict = Callable[[TrainState, Batch], Outputs]
+Predict = Callable[[TrainState, stream.Feed], Outputs]
 
 
 def build_predict(method: Method, batch_size: int) -> Predict:
-    """Returns the jitted `predict(state, data) -> Outputs` over a whole resident set.
+    """Returns `predict(state, source) -> Outputs` over a whole set.
 
     Every leaf of the result is `[E, N, ...]` (`centers` is left out); the set passes through the
-    members in blocks of `batch_size` rows.
+    members in blocks of `batch_size` rows. A streamed set's results are kept on the host.
     """
 
     @jax.jit
-    def predict(state: TrainState, data: Batch) -> Outputs:
-        rows = data.labels.shape[0]
+    def part(state: TrainState, data: Batch) -> Outputs:
+        rows = data.index.shape[0]
         blocks = -(-rows // batch_size)
         index = jnp.arange(blocks * batch_size).reshape(blocks, batch_size)
 
@@ -45,7 +45,23 @@ def build_predict(method: Method, batch_size: int) -> Predict:
 
         return jax.tree.map(join, lax.map(block, index))
 
+    def predict(state: TrainState, source: stream.Feed) -> Outputs:
+        if not source.streamed:
+            ((data, _),) = source.parts()
+            return part(state, data)
+        found = [
+            jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:, :count], part(state, data))
+            for data, count in source.parts()
+        ]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
+
     return predict
+
+
+def predict_all(config: ConfigDict, method: Method, state: TrainState, dataset: Dataset) -> Outputs:
+    """Returns what all members make of a data set, `[E, N, ...]`."""
+    predict = build_predict(method, config.evaluate.batch_size)
+    return predict(state, stream.build(config, dataset))
 
 
 def ensemble_embeddings(outputs: Outputs) -> dict[str, jax.Array]:
@@ -63,18 +79,19 @@ def ensemble_embeddings(outputs: Outputs) -> dict[str, jax.Array]:
 
 
 def build_validation(
-    method: Method, validation: Dataset, batch_size: int
+    method: Method, validation: Dataset, config: ConfigDict
 ) -> Callable[[TrainState], dict[str, float]]:
     """Returns `state -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
 
     Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
     """
-    data = feed.resident(validation)
-    predict = build_predict(method, batch_size)
+    source = stream.build(config, validation)
+    labels = {name: validation.labels_of(name) for name in validation.modalities}
+    predict = build_predict(method, config.evaluate.batch_size)
 
     def score(state: TrainState) -> dict[str, float]:
-        embeddings = ensemble_embeddings(predict(state, data))
-        scores = _directions(embeddings, validation.labels, validation.present, at=())
+        embeddings = ensemble_embeddings(predict(state, source))
+        scores = _directions(embeddings, labels, validation.present, at=())
         found = {
             f"val_mAP {direction}": own.mean_average_precision
             for direction, (own, _) in scores.items()
@@ -92,15 +109,15 @@ def build_test(
     Scores: direction -> the means of `RetrievalScores.summary`, `per_class` (class name -> mAP),
     and `members`, the mAP of each member alone. Embeddings: modality -> `[N, E d]` unit rows.
     """
-    data = feed.resident(test)
-    predict = build_predict(method, config.batch_size)
-    labels = reference_labels(test)
+    source = stream.build(config, test)
+    predict = build_predict(method, config.evaluate.batch_size)
+    labels = dict.fromkeys(test.modalities, reference_labels(test))
 
     def score(state: TrainState):
-        outputs = predict(state, data)
+        outputs = predict(state, source)
         embeddings = ensemble_embeddings(outputs)
         found = {}
-        ensemble = _directions(embeddings, labels, test.present, config.at)
+        ensemble = _directions(embeddings, labels, test.present, config.evaluate.at)
         for direction, (scores, query_labels) in ensemble.items():
             per_class = scores.per_class(query_labels, len(test.class_names))
             found[direction] = {
@@ -133,7 +150,7 @@ def reference_labels(dataset: Dataset) -> np.ndarray:
 
 def _directions(
     embeddings: Mapping[str, jax.Array],
-    labels: np.ndarray,
+    labels: Mapping[str, np.ndarray],
     present: Mapping[str, np.ndarray],
     at: Sequence[int],
 ) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
@@ -147,10 +164,10 @@ def _directions(
         found = metrics.retrieval_scores(
             embeddings[source][asks],
             embeddings[target],
-            labels[asks],
-            labels,
+            labels[source][asks],
+            labels[target],
             at=at,
             gallery_mask=present.get(target),
         )
-        scores[f"{source}->{target}"] = found, labels[asks]
+        scores[f"{source}->{target}"] = found, labels[source][asks]
     return scores

@@ -1,4 +1,4 @@
-"""Batches: their order, and the resident training set from which a step gathers them."""
+"""Batches: their order, and how a step gathers them from a larger one."""
 
 import jax
 import jax.numpy as jnp
@@ -15,22 +15,25 @@ def epoch_order(key: jax.Array, epoch: jax.Array, rows: int) -> jax.Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), rows)
 
 
-def resident(dataset: Dataset) -> Batch:
-    """Puts a whole data set on the device, as one batch that holds every row.
+def on_host(dataset: Dataset) -> Batch:
+    """Returns a whole data set as one batch that holds every row, on the host, lazy rows unread.
 
-    True labels stay on the host.
+    True labels stay out of it.
     """
     rows = len(dataset)
     complete = np.ones(rows, bool)
-    return jax.device_put(
-        Batch(
-            inputs=dict(dataset.inputs),
-            labels=dataset.labels.astype(np.int32),
-            index=np.arange(rows, dtype=np.int32),
-            mask=complete,
-            present={name: dataset.present.get(name, complete) for name in dataset.modalities},
-        )
+    return Batch(
+        inputs=dict(dataset.inputs),
+        labels={name: dataset.labels_of(name).astype(np.int32) for name in dataset.modalities},
+        index=np.arange(rows, dtype=np.int32),
+        mask=complete,
+        present={name: dataset.present.get(name, complete) for name in dataset.modalities},
     )
+
+
+def resident(dataset: Dataset) -> Batch:
+    """Puts a whole data set on the device, as one batch that holds every row."""
+    return jax.device_put(jax.tree.map(np.asarray, on_host(dataset)))
 
 
 def take(data: Batch, rows: jax.Array) -> Batch:

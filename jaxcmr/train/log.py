@@ -38,7 +38,9 @@ def read(path: Path) -> list[dict[str, Any]]:
 def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     """Says in one line how the run stands; `left` is in seconds."""
     quiet = {"step", "epoch", "steps_per_second"}
-    terms = {k: v for k, v in line.items() if k not in quiet and "mAP" not in k}
+    terms = {
+        k.removeprefix("labels "): v for k, v in line.items() if k not in quiet and "mAP" not in k
+    }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
     scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]
     minutes, seconds = divmod(round(left), 60)

@@ -1,5 +1,7 @@
 """From what a source delivers to what a run trains on: noise, then the validation split."""
 
+import dataclasses
+
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -15,10 +17,17 @@ SPLIT_STREAM = 1
 def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
     """Draws the noise of `config.noise` over the labels of a whole set."""
     classes = train.class_names
+    modalities = train.modalities if config.per_modality else ()
     if config.kind == "file":
         if not config.file:
             raise UsageError("config.noise.kind is 'file'; say which with config.noise.file")
-        return noise.from_file(config.file, train.labels, len(classes), key=config.key or None)
+        return noise.from_file(
+            config.file,
+            train.labels,
+            len(classes),
+            key=config.key or None,
+            modalities=modalities,
+        )
     class_map = None
     if config.class_map == "rono":
         class_map = noise.class_map_from_names(noise.RONO_MODELNET10_MAP, classes)
@@ -34,6 +43,7 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
         rate=config.rate,
         seed=config.seed,
         class_map=class_map,
+        modalities=modalities,
     )
 
 
@@ -41,14 +51,14 @@ def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarra
     """Draws which rows train and which validate: `round(share N)` rows, uniformly.
 
     The rows are drawn after the noise and without regard to labels, so that the validation set
-    carries the same noise.
+    carries the same noise. A share of 0 leaves all rows to training, and nothing to choose by.
 
     Returns:
         The rows that train and the rows that validate, both ascending.
     """
     order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(len(train))
     held_out = round(share * len(train))
-    if not 2 <= held_out < len(train):
+    if share > 0 and not 2 <= held_out < len(train):
         raise UsageError(
             f"config.data.validation is {share}, which leaves {held_out} of {len(train)} rows to "
             "choose the best epoch by; raise it"
@@ -58,25 +68,44 @@ def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarra
 
 def prepare(
     splits: Splits, config: ConfigDict
-) -> tuple[noise.NoiseRecord, Dataset, Dataset, dict[str, np.ndarray]]:
+) -> tuple[noise.NoiseRecord, Dataset, Dataset | None, dict[str, np.ndarray]]:
     """Applies noise and split.
 
-    A source's own validation set gets a draw of the same process; otherwise one is held out.
+    A source's own validation set gets a draw of the same process; otherwise one is held out. If
+    `config.labels` is "absent", no label is left in what trains, and there is nothing to choose an
+    epoch by: every row trains, and there is no validation set.
 
     Returns:
-        The noise record of the source's training rows; the training set; the validation set; and
-        which of these rows train and which validate, with their `ids`, for `split.npz`.
+        The noise record of the source's training rows; the training set; the validation set, if
+        there is one; and which of these rows train and which validate, with their `ids`, for
+        `split.npz`.
     """
     source = splits.train
     record = inject(source, config.noise)
-    noisy = source.with_labels(record.labels)
+    if config.labels == "absent":
+        rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
+        return record, _unlabelled(source), None, rows | {"ids": source.ids.astype(np.str_)}
+    noisy = source.with_labels(_columns(record))
     ids = source.ids.astype(np.str_)
     if splits.validation is not None:
         rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
         return record, noisy, _official(splits.validation, config.noise), rows
     train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
     rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
-    return record, noisy.rows(train_rows), noisy.rows(validation_rows), rows
+    validation = noisy.rows(validation_rows) if len(validation_rows) else None
+    return record, noisy.rows(train_rows), validation, rows
+
+
+def _columns(record: noise.NoiseRecord) -> np.ndarray:
+    """Returns the labels as a data set has them: `[N]`, or a column a modality."""
+    return record.labels if record.shared else record.labels.T
+
+
+def _unlabelled(source: Dataset) -> Dataset:
+    """Takes all labels away; those as given serve reports where no better ones are known."""
+    truth = source.labels if source.true_labels is None else source.true_labels
+    without = np.full(len(source), -1, np.int32)
+    return dataclasses.replace(source, labels=without, true_labels=truth)
 
 
 def _official(validation: Dataset, config: ConfigDict) -> Dataset:
@@ -88,4 +117,4 @@ def _official(validation: Dataset, config: ConfigDict) -> Dataset:
             "the data have a validation set of their own; name its labels in config.noise.file "
             "with config.noise.validation_key"
         )
-    return validation.with_labels(inject(validation, own).labels)
+    return validation.with_labels(_columns(inject(validation, own)))

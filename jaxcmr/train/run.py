@@ -3,6 +3,7 @@
 import json
 import resource
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 from jaxcmr import config as configuration
 from jaxcmr import data, methods
 from jaxcmr.labels.noise import NoiseRecord
-from jaxcmr.train import evaluate, loop, noisy
+from jaxcmr.train import evaluate, loop, noisy, stages
 from jaxcmr.types import Dataset, UsageError
 
 
@@ -50,11 +51,18 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     record.save(workdir / "noise.npz")
     np.savez_compressed(workdir / "split.npz", **rows)
 
-    method = methods.build(config, len(train.class_names))
-    scorer = evaluate.build_test(method, splits.test, config.evaluate)
+    prepared = stages.run(config, train, workdir)
+    method = methods.build(config, prepared.num_classes)
+    scorer = evaluate.build_test(method, splits.test, config)
     untrained = {}
     fitted = loop.fit(
-        config, method, train, validation, workdir, lambda state: untrained.update(scorer(state)[0])
+        config,
+        method,
+        prepared.train,
+        validation,
+        workdir,
+        on_start=lambda state: untrained.update(scorer(state)[0]),
+        initialize=partial(stages.continued, before=prepared.state if config.continues else None),
     )
     best, embeddings = scorer(fitted.best)
     last, _ = scorer(fitted.last)
@@ -62,7 +70,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     result = {
         "method": config.method.name,
         "data": dict(splits.train.provenance),
-        "sizes": {"train": len(train), "validation": len(validation), "test": len(splits.test)},
+        "sizes": {
+            "train": len(train),
+            "validation": 0 if validation is None else len(validation),
+            "test": len(splits.test),
+        },
+        "labels": config.labels,
         "noise": record.summary(),
         "members": config.ensemble.members,
         "seed": config.seed,
@@ -72,6 +85,10 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
             "best": best,
             "last": last,
             "untrained": untrained,
+            "stages": {
+                name: evaluate.build_test(methods.build(own, classes), splits.test, own)(state)[0]
+                for name, (own, classes, state) in prepared.states.items()
+            },
             "chance": evaluate.chance(splits.test),
         },
         "training_seconds": round(fitted.seconds, 1),
@@ -118,24 +135,33 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _introduce(
-    config: ConfigDict, train: Dataset, validation: Dataset, test: Dataset, record: NoiseRecord
+    config: ConfigDict,
+    train: Dataset,
+    validation: Dataset | None,
+    test: Dataset,
+    record: NoiseRecord,
 ) -> None:
     """Says what is about to be trained on what."""
     source = train.provenance
     loud = logging.warning if source.get("source") == "stand-in" else logging.info
     loud("data: %s, %s (%s)", source.get("name"), source.get("source"), source.get("path", ""))
     logging.info(
-        "%d rows to train on, %d to validate, %d to test; %d classes; "
-        "%s noise of rate %.2f: %d of %d labels are wrong",
+        "%d rows to train on, %d to validate, %d to test; %d classes",
         len(train),
-        len(validation),
+        0 if validation is None else len(validation),
         len(test),
         len(train.class_names),
-        record.kind,
-        record.rate,
-        len(record.rows),
-        len(record.true_labels),
     )
+    if config.labels == "absent":
+        logging.info("no label is used in training")
+    else:
+        logging.info(
+            "%s noise of rate %.2f: %d of %d labels are wrong",
+            record.kind,
+            record.rate,
+            len(record.rows),
+            len(record.true_labels),
+        )
     logging.info(
         "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
         config.method.name,

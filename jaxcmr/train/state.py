@@ -10,7 +10,7 @@ from jaxcmr.methods.base import Method
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.types import Items
 
-STEP_STREAM, DATA_STREAM, INIT_STREAM = range(3)  # what the run's key is split into
+STEP_STREAM, DATA_STREAM, INIT_STREAM, REFRESH_STREAM = range(4)  # what the run's key is split into
 
 
 @flax.struct.dataclass

@@ -12,7 +12,7 @@ from jaxcmr import losses
 from jaxcmr.methods.base import Method, Progress
 from jaxcmr.train import feed
 from jaxcmr.train.optimizer import Optimizer
-from jaxcmr.train.state import DATA_STREAM, STEP_STREAM, TrainState, member_keys, members_of
+from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys, members_of
 from jaxcmr.types import Batch
 
 Step = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
@@ -32,29 +32,23 @@ def hyper_parameters(config, optimizer: Optimizer, groups) -> dict[str, Any]:
 
 
 def build_step(
-    method: Method, optimizer: Optimizer, *, batch_size: int, steps_per_epoch: int, total_steps: int
+    method: Method, optimizer: Optimizer, *, steps_per_epoch: int, total_steps: int
 ) -> Step:
-    """Returns the jitted `step(state, data, hp, steps) -> (state, metrics)`.
+    """Returns the jitted `step(state, data, rows, hp) -> (state, metrics)`.
 
-    One call advances every member by `steps` (static) optimiser steps inside an epoch: a `scan`
-    over steps, a `vmap` over members inside. `data` is the resident training set; rows are gathered
-    on the device in the epoch's order. `state` is donated. Metrics are the mean of each loss term,
-    `[steps, E]`.
+    One call advances every member by k optimiser steps inside an epoch: a `scan` over steps, a
+    `vmap` over members inside. The batch of a step is one row of `rows [k, B]`: places in `data`,
+    which is the resident training set, or what was streamed for this call (`stream.Feed`). `state`
+    is donated. Metrics are the mean of each loss term, `[k, E]`.
     """
 
-    @partial(jax.jit, static_argnames="steps", donate_argnames="state")
-    def step(state: TrainState, data: Batch, hp: dict[str, Any], steps: int):
-        progress = progress_at(state.step, steps_per_epoch, total_steps)
-        key = jax.random.fold_in(state.key, DATA_STREAM)
-        order = feed.epoch_order(key, progress.epoch, data.labels.shape[0])
-
-        def body(state: TrainState, _):
-            start = (state.step % steps_per_epoch) * batch_size
-            batch = feed.take(data, lax.dynamic_slice(order, (start,), (batch_size,)))
+    @partial(jax.jit, donate_argnames="state")
+    def step(state: TrainState, data: Batch, rows: jax.Array, hp: dict[str, Any]):
+        def body(state: TrainState, rows: jax.Array):
             progress = progress_at(state.step, steps_per_epoch, total_steps)
-            return advance(method, optimizer, state, batch, progress, hp)
+            return advance(method, optimizer, state, feed.take(data, rows), progress, hp)
 
-        return lax.scan(body, state, length=steps)
+        return lax.scan(body, state, rows)
 
     return step
 

@@ -25,7 +25,7 @@ def _batch(labels, present):
     rows = len(labels)
     return Batch(
         inputs={},
-        labels=jnp.asarray(labels, jnp.int32),
+        labels=dict.fromkeys(present, jnp.asarray(labels, jnp.int32)),
         index=jnp.arange(rows),
         mask=jnp.ones(rows, bool),
         present={name: jnp.asarray(mask) for name, mask in present.items()},

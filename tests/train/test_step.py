@@ -29,14 +29,17 @@ def _run(config, dataset, method=None, steps=(4,)):
     step = build_step(
         method,
         rule,
-        batch_size=config.train.batch_size,
         steps_per_epoch=per_epoch,
         total_steps=total,
     )
-    calls = []
+    key = jax.random.fold_in(now.key, state.DATA_STREAM)
+    done, calls = 0, []
     for count in steps:
-        now, terms = step(now, data, hp, count)
+        order = feed.epoch_order(key, done // per_epoch, len(dataset))
+        batches = order[: per_epoch * config.train.batch_size].reshape(per_epoch, -1)
+        now, terms = step(now, data, batches[done % per_epoch :][:count], hp)
         calls.append(terms)
+        done += count
     return now, jax.tree.map(lambda *parts: np.concatenate(parts), *calls)
 
 
@@ -148,7 +151,8 @@ def test_fillers_are_masked():
     data = feed.resident(paired.dataset(rows=8))
     batch = feed.take(data, jnp.array([3, -1, 5]))
     np.testing.assert_array_equal(batch.mask, [True, False, True])
-    np.testing.assert_array_equal(batch.labels[::2], data.labels[jnp.array([3, 5])])
+    for name, labels in batch.labels.items():
+        np.testing.assert_array_equal(labels[::2], data.labels[name][jnp.array([3, 5])])
 
 
 def test_cross_entropy_trains_on_the_same_loop():

@@ -1,0 +1,87 @@
+"""Arrays whose rows are read when they are asked for, for sets larger than memory."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import numpy as np
+
+
+class LazyRows:
+    """Rows `[N, ...]` on a disk, or still to be decoded, with the face of a read-only array.
+
+    Indexing reads: `lazy[index]` is a numpy array of these rows. `rows(index)` reads nothing and is
+    another `LazyRows`. `numpy.asarray(lazy)` reads everything.
+
+    Args:
+        read: gives the rows `[n, ...]` of some row numbers `[n]`; may be called by many threads.
+        shape: `(N, ...)`.
+        dtype: of the rows that `read` gives.
+        numbers: row i is number `numbers[i]` of `read`; None: i itself.
+    """
+
+    def __init__(
+        self,
+        read: Callable[[np.ndarray], np.ndarray],
+        shape: Sequence[int],
+        dtype: Any,
+        numbers: np.ndarray | None = None,
+    ):
+        self._read = read
+        self._numbers = np.arange(shape[0]) if numbers is None else numbers
+        self.shape, self.dtype = tuple(shape), np.dtype(dtype)
+        self.ndim, self.nbytes = len(self.shape), math.prod(self.shape) * self.dtype.itemsize
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> np.ndarray:
+        numbers = self._numbers[index]
+        found = self._read(np.atleast_1d(numbers))
+        return found.reshape(np.shape(numbers) + self.shape[1:])
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        del copy  # what is read is always new
+        return self[:].astype(dtype or self.dtype, copy=False)
+
+    def rows(self, index: np.ndarray) -> "LazyRows":
+        """Returns the rows `index` (numbers, a mask or a slice), unread."""
+        numbers = self._numbers[index]
+        return LazyRows(self._read, (len(numbers), *self.shape[1:]), self.dtype, numbers)
+
+
+def select(array: Any, index: np.ndarray) -> Any:
+    """Returns the rows `index` of an array, unread if the array is lazy."""
+    return array.rows(index) if isinstance(array, LazyRows) else array[index]
+
+
+def stored(array: np.ndarray) -> LazyRows:
+    """Makes rows that stay on the disk of an array opened with `numpy.load(mmap_mode="r")`.
+
+    Numbers of 64 bits after the point become 32 bits as they are read.
+    """
+    dtype = np.dtype(np.float32) if array.dtype == np.float64 else array.dtype
+    return LazyRows(lambda rows: np.asarray(array[rows], dtype), array.shape, dtype)
+
+
+def decoded(sources: Sequence[Any], decode: Callable[[Any], np.ndarray]) -> LazyRows:
+    """Makes rows that are decoded from their sources, such as paths, at each use.
+
+    Args:
+        sources: one a row; None where the item is missing: zeros.
+        decode: makes a source's item; all of one shape and dtype. The first is made at once, to
+            know them.
+    """
+    like = decode(next(source for source in sources if source is not None))
+    item = lambda source: np.zeros_like(like) if source is None else decode(source)
+
+    def read(rows: np.ndarray) -> np.ndarray:
+        return np.stack([item(sources[row]) for row in rows]) if len(rows) else like[:0][None][:0]
+
+    return LazyRows(read, (len(sources), *like.shape), like.dtype)
+
+
+def size(tree: Any) -> int:
+    """Returns the bytes that the arrays of a tree take in memory."""
+    return sum(leaf.nbytes for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,139 @@
+"""Methods in stages: what comes before the last one, and what it leaves to it.
+
+`config.stages` names sections of `config.stage`, trained in this order before the config itself,
+each in a folder of its own. A section holds the fields in which its config differs (its `method`
+replaces the whole one), and says what the stage leaves:
+
+* `continues`: it starts from the parameters of the stage before, where names and shapes agree;
+* `labels_left`: "" leaves the labels alone; "mean" takes the class with the largest mean
+  probability over members and modalities, "votes" the one with most votes, "per_modality" each
+  modality's own.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from jaxcmr import methods
+from jaxcmr.labels import belief, cluster_number
+from jaxcmr.losses.stable import unit_rows
+from jaxcmr.methods.base import Outputs
+from jaxcmr.train import evaluate, loop
+from jaxcmr.train.state import TrainState
+from jaxcmr.types import Dataset, UsageError
+
+KINDS_OF_LABELS = ("", "mean", "votes", "per_modality")
+
+
+class Prepared(NamedTuple):
+    """What the stages leave to the last one.
+
+    Attributes:
+        train: the training set, with the labels that they found.
+        num_classes: K of these labels.
+        state: the state of the stage before; None without stages.
+        states: stage -> (its config, K, its last state), for reports.
+    """
+
+    train: Dataset
+    num_classes: int
+    state: TrainState | None
+    states: dict[str, tuple[ConfigDict, int, TrainState]]
+
+
+def section(config: ConfigDict, name: str) -> ConfigDict:
+    """Returns the whole config of a stage."""
+    own = ConfigDict(config.to_dict())
+    fields = config.stage[name].to_dict()
+    own.method = ConfigDict(fields.pop("method"))
+    own.update(fields)
+    own.stages, own.stage = (), ConfigDict()
+    return own
+
+
+def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
+    """Trains the stages of `config.stages`, or goes on where it was stopped.
+
+    Raises:
+        UsageError: for an unknown kind of labels, or a number of classes that cannot be found.
+    """
+    classes = config.classes or len(train.class_names)
+    state, states, outputs = None, {}, None
+    for name in config.stages:
+        own = section(config, name)
+        if own.labels_left not in KINDS_OF_LABELS:
+            raise UsageError(
+                f"config.stage.{name}.labels_left is {own.labels_left!r}, but it must be one of "
+                f"{', '.join(map(repr, KINDS_OF_LABELS))}"
+            )
+        if classes < 0 and own.method.name != "mc":
+            classes = estimate(outputs)
+        logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
+        method = methods.build(own, classes)
+        folder = workdir / "stages" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        start = partial(continued, before=state if own.continues else None)
+        fitted = loop.fit(own, method, train, None, folder, initialize=start)
+        state = fitted.last
+        states[name] = own, classes, state
+        outputs = evaluate.predict_all(own, method, state, train)
+        if own.labels_left:
+            train = train.with_labels(found_labels(outputs, own.labels_left, train))
+    return Prepared(train, classes, state, states)
+
+
+def continued(new: TrainState, before: TrainState | None) -> TrainState:
+    """Starts from the parameters and batch statistics of the stage before, where shapes agree."""
+    if before is None:
+        return new
+
+    def graft(fresh: Any, old: Any) -> Any:
+        if isinstance(fresh, dict) and isinstance(old, dict):
+            return {k: graft(v, old[k]) if k in old else v for k, v in fresh.items()}
+        same = not isinstance(old, dict) and jnp.shape(fresh) == jnp.shape(old)
+        return jnp.copy(old) if same else fresh
+
+    return new.replace(
+        params=graft(new.params, before.params),
+        model_state=graft(new.model_state, before.model_state),
+    )
+
+
+def found_labels(outputs: Outputs, kind: str, train: Dataset) -> np.ndarray:
+    """Returns the labels `[N]`, or `[N, V]` by modality, that a stage leaves.
+
+    Args:
+        outputs: its predictions over the training set, `[E, N, ...]`.
+        kind: one of `KINDS_OF_LABELS` but "".
+        train: the training set; rows without any item present get the label -1.
+    """
+    names = train.modalities
+    logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, N, K]
+    complete = np.ones(len(train), bool)
+    present = np.stack([train.present.get(name, complete) for name in names])
+    if kind == "per_modality":
+        share = jax.nn.softmax(logits).mean(0)
+        return np.where(present, np.asarray(share.argmax(-1)), -1).T.astype(np.int32)
+    voices = belief.votes(logits) if kind == "votes" else jax.nn.softmax(logits)
+    share = belief.panel_mean(voices, jnp.asarray(present))
+    return np.where(present.any(0), np.asarray(share.argmax(-1)), -1).astype(np.int32)
+
+
+def estimate(outputs: Outputs | None) -> int:
+    """Estimates K from the embeddings of the stage before (`cluster_number.estimate`)."""
+    if outputs is None:
+        raise UsageError(
+            "config.classes is -1, but no stage comes before the clusters to estimate their number "
+            "from; add a stage of the method 'mc' to config.stages, or give the number"
+        )
+    units = {name: np.asarray(unit_rows(rows[0])) for name, rows in outputs.embeddings.items()}
+    number, scores = cluster_number.estimate(tuple(units.values()), seed=0)
+    said = ", ".join(f"{k}: {score:.3f}" for k, score in scores.items())
+    logging.info("%d clusters, by the agreement of the modalities (%s)", number, said)
+    return number

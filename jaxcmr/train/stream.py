@@ -1,0 +1,143 @@
+"""How a data set reaches the device: at once (`resident`), or batch by batch (`streamed`).
+
+Both give the step the same batches in the same order, and the same program runs on them.
+"""
+
+import itertools
+import math
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxcmr import lazy
+from jaxcmr.train import feed
+from jaxcmr.types import Batch, Dataset
+
+MAX_WORKERS = 8
+PIECE = 16  # a piece is a sixteenth of the limit; at most MAX_WORKERS + 2 are held: under 2/3 of it
+
+
+class Feed(NamedTuple):
+    """A data set as the step and the evaluation consume it.
+
+    Attributes:
+        calls: `(key, epoch) -> (data, rows [k, B])...`: an epoch's batches, an element a jitted
+            call of k steps; `rows` says where in `data` each batch lies.
+        parts: `() -> (data, count)...`: all rows in their order; of each `data` the first `count`
+            rows, the others only fill it up.
+        streamed: whether elements are made on the host while the device computes.
+    """
+
+    calls: Callable[[jax.Array, int], Iterator[tuple[Batch, jax.Array]]]
+    parts: Callable[[], Iterator[tuple[Batch, int]]]
+    streamed: bool
+
+
+def build(config: ConfigDict, dataset: Dataset) -> Feed:
+    """Chooses by `config.data.feeding`; "auto": resident if `config.data.resident_bytes` hold it.
+
+    Args:
+        config: a run's config.
+        dataset: a training set, or, for `parts` alone, any other.
+    """
+    fits = lazy.size(dict(dataset.inputs)) <= config.data.resident_bytes
+    modes = {"resident": resident, "streamed": streamed, "auto": resident if fits else streamed}
+    return modes[config.data.feeding](config, dataset)
+
+
+def resident(config: ConfigDict, dataset: Dataset) -> Feed:
+    """Puts the whole set on the device; rows are gathered there, inside the step."""
+    data = feed.resident(dataset)
+    batch_size, steps, _ = _sizes(config, dataset)
+
+    def calls(key: jax.Array, epoch: int) -> Iterator[tuple[Batch, jax.Array]]:
+        order = feed.epoch_order(key, epoch, len(dataset))
+        for first, last in _spans(steps, config.train.steps_per_call or steps):
+            rows = order[first * batch_size : last * batch_size]
+            yield data, rows.reshape(-1, batch_size)
+
+    return Feed(calls, lambda: iter([(data, len(dataset))]), streamed=False)
+
+
+def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
+    """Gathers rows on the host, in threads, some calls ahead of the device.
+
+    What is on the way, on host and device, stays below `config.data.resident_bytes`, unless one
+    batch is larger than a sixteenth of it, or `config.train.steps_per_call` asks for more.
+    """
+    host = feed.on_host(dataset)
+    workers = min(os.cpu_count() or 1, MAX_WORKERS)
+    pool = ThreadPoolExecutor(workers, "feed")
+    batch_size, steps, row_bytes = _sizes(config, dataset)
+    piece_rows = config.data.resident_bytes // PIECE // row_bytes
+    spans = _spans(steps, config.train.steps_per_call or max(piece_rows // batch_size, 1))
+    begun: dict[int, Iterator] = {}  # epoch -> its stream, under way while the last is evaluated
+
+    def batches(rows: np.ndarray) -> tuple[Batch, jax.Array]:
+        data = jax.tree.map(lambda leaf: leaf[rows], host)
+        where = np.arange(len(rows), dtype=np.int32).reshape(-1, batch_size)
+        return jax.block_until_ready(jax.device_put((data, where)))
+
+    def rows_from(key: jax.Array, first_epoch: int) -> Iterator[np.ndarray]:
+        for epoch in range(first_epoch, config.train.epochs):
+            order = np.asarray(feed.epoch_order(key, epoch, len(dataset)))
+            yield from (order[first * batch_size : last * batch_size] for first, last in spans)
+
+    def calls(key: jax.Array, epoch: int) -> Iterator[tuple[Batch, jax.Array]]:
+        stream = begun.pop(epoch, None) or _ahead(pool, batches, rows_from(key, epoch), workers)
+        yield from itertools.islice(stream, len(spans))
+        begun[epoch + 1] = stream
+
+    def parts() -> Iterator[tuple[Batch, int]]:
+        block = config.evaluate.batch_size
+        size = block * max(min(piece_rows // block, -(-len(dataset) // block)), 1)
+        last = len(dataset) - 1
+
+        def part(first: int) -> tuple[Batch, int]:
+            rows = np.arange(first, first + size)
+            data = jax.tree.map(lambda leaf: leaf[np.minimum(rows, last)], host)
+            data = data.replace(mask=data.mask & (rows <= last))
+            return jax.block_until_ready(jax.device_put(data)), min(size, last + 1 - first)
+
+        return _ahead(pool, part, range(0, len(dataset), size), workers)
+
+    return Feed(calls, parts, streamed=True)
+
+
+def _sizes(config: ConfigDict, dataset: Dataset) -> tuple[int, int, int]:
+    """Returns B, the steps of an epoch, and the bytes of a row."""
+    row = math.ceil(lazy.size(dict(dataset.inputs)) / len(dataset))
+    return config.train.batch_size, len(dataset) // config.train.batch_size, max(row, 1)
+
+
+def _spans(steps: int, per_call: int) -> list[tuple[int, int]]:
+    """Cuts an epoch into calls of at most `per_call` steps whose lengths differ by one at most.
+
+    A short last call, of a single step perhaps, would be compiled in another way.
+    """
+    count = max(-(-steps // per_call), 1)
+    edges = [steps * call // count for call in range(count + 1)]
+    return list(itertools.pairwise(edges))
+
+
+def _ahead(
+    pool: ThreadPoolExecutor, work: Callable[[Any], Any], jobs: Iterable[Any], depth: int
+) -> Iterator[Any]:
+    """Yields `work(job)` of every job, in order; `depth` later ones are under way meanwhile."""
+    waiting = deque()
+    try:
+        for job in jobs:
+            waiting.append(pool.submit(work, job))
+            if len(waiting) > depth:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
