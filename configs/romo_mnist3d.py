@@ -1,12 +1,15 @@
 """RoMo on 3D MNIST: pictures of digits and point clouds of them, without a single label.
 
-python launch/main.py --config=configs/romo_mnist3d.py
+    python launch/main.py --config=configs/romo_mnist3d.py --config.data.root=DATA
+
+Three stages: `contrast` brings the items of a pair together, `match` finds clusters that both
+modalities share, and the last one learns from these pseudo labels what it can believe.
 """
 
 from ml_collections import ConfigDict
 
 from jaxcmr import presets
-from jaxcmr.config import default, encoder
+from jaxcmr.config import default, encoder, stage
 from jaxcmr.errors import UsageError
 
 
@@ -18,19 +21,33 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.fallback = "digits"
     config.data.points = 256
     config.encoders.embedding_size = 128
-    config.encoders.image = encoder("mnist_cnn", augment={"crop_images": 2})
+    config.encoders.image = encoder("compact_cnn", augment={"warp_images": 0.2, "crop_images": 2})
     config.encoders.points = encoder(
         "pointnet",
         widths=(64, 128, 256),
-        augment={"scale_points": 0.2, "shift_points": 0.1, "jitter_points": 0.01},
+        augment={
+            "roll_points": 0.25,
+            "scale_points": 0.2,
+            "shift_points": 0.05,
+            "jitter_points": 0.01,
+        },
     )
-
-    match = ConfigDict()
-    match.method = ConfigDict(presets.ROMO_MATCHING)
-    match.train = ConfigDict({"epochs": 10})
-    match.continues = False
-    match.labels_left = "mean"
-    config.stages, config.stage = ("match",), ConfigDict({"match": match})
+    config.stages = ("contrast", "match")
+    contrast = stage({"name": "mc", "temperature": 0.2, "copies": 2}, epochs=15, batch_size=64)
+    match = stage(
+        presets.ROMO_MATCHING
+        | {
+            "scale": 10.0,
+            "mlm_weight": 0.1,
+            "mlm_temperature": 0.2,
+            "ssm_weight": 0.0,
+            "information_weight": 1.0,
+        },
+        epochs=10,
+        batch_size=250,
+        labels_left="mean",
+    )
+    config.stage = ConfigDict({"contrast": contrast, "match": match})
 
     config.method = ConfigDict(presets.ROMO)
     config.train.epochs = 10
@@ -39,7 +56,8 @@ def get_config(variant: str = "") -> ConfigDict:
     if variant == "quick":
         config.data.train_size, config.data.test_size, config.data.points = 400, 100, 64
         config.train.epochs, config.train.batch_size = 2, 50
-        config.stage.match.train.epochs = 2
+        for own in config.stage.values():
+            own.train.epochs, own.train.batch_size = 2, 50
     elif variant:
         raise UsageError(f"this config has no variant {variant!r}; use quick or none")
     return config

@@ -106,6 +106,28 @@ def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = Non
     )
 
 
+def stage(
+    method: dict[str, Any], *, epochs: int, continues: bool = True, labels_left: str = "", **train
+) -> ConfigDict:
+    """Returns a section of `config.stage` (see `jaxcmr.train.stages`).
+
+    Args:
+        method: the stage's `config.method`.
+        epochs: how long it is trained.
+        continues: whether it starts from the parameters of the stage before.
+        labels_left: what it makes of the labels: "", "mean", "votes" or "per_modality".
+        **train: other fields of `config.train` in which it differs.
+    """
+    return ConfigDict(
+        {
+            "method": method,
+            "train": {"epochs": epochs, **train},
+            "continues": continues,
+            "labels_left": labels_left,
+        }
+    )
+
+
 def check(config: ConfigDict) -> None:
     """Raises a `UsageError` that names the first field whose value cannot work."""
     _require(config.train.epochs >= 1, "train.epochs", config.train.epochs, "at least 1")

@@ -18,6 +18,7 @@ ROMO_MATCHING = {
     "name": "matching",
     "ssm_weight": 0.75,
     "mlm_weight": 0.25,
+    "information_weight": 0.0,
     "mlm_temperature": 0.05,
     "decay": 0.9,
     "scale": 1.0,
@@ -29,9 +30,31 @@ ROMO = {
     "label_loss": "robust_concentrating",
     "alpha": 0.25,
     "clip": -1.0,  # 1 / K
+    "clip_from": 2,  # epochs
     "rcll_weight": 0.7,
     "mlm_weight": 0.7,
     "mlm_temperature": 0.15,
+}
+# MRL, Hu et al., CVPR 2021: Wikipedia.
+MRL = {"name": "mrl", "tau": 1.0, "beta": 0.7, "temperature": 1.0}
+# MMCD as reconstructed here; the published numbers are not known.
+MMCD = {
+    "name": "mmcd",
+    "label_loss": "generalized_cross_entropy",
+    "label_weight": 1.0,
+    "dcl_weight": 1.0,
+    "prior_weight": 0.0,
+    "temperature": 0.3,
+    "warmup_epochs": 5,
+    "peer_votes": True,
+    "memory_decay": 0.7,
+    "threshold": "class_mean",
+    "threshold_decay": 0.95,
+    "min_share": 0.66,
+    "min_confidence": 0.5,
+    "held_out_share": 0.05,
+    "agreement_decay": 0.99,
+    "gate": 0.7,
 }
 RONO_MODELNET = {
     "name": "rono",

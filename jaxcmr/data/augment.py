@@ -47,6 +47,11 @@ def rotate_points(
     return jnp.einsum("bnc,bdc->bnd", points, matrices.astype(points.dtype))
 
 
+def roll_points(key: jax.Array, points: jax.Array, angle: float = 0.2) -> jax.Array:
+    """Turns each cloud about the first axis by `U(-angle, angle)`: a 3D digit in its plane."""
+    return rotate_points(key, points, angle, axis=0)
+
+
 def drop_points(key: jax.Array, points: jax.Array, rate: float = 0.875) -> jax.Array:
     """Replaces a share of each cloud's points, `U(0, rate)` of them, by its first point.
 
@@ -97,6 +102,26 @@ def zoom_images(key: jax.Array, images: jax.Array, cut: float = 0.5) -> jax.Arra
         image, image.shape, (0, 1), scale, move, "linear", antialias=False
     )
     return jax.vmap(zoom)(images, scale, -start * scale).astype(images.dtype)
+
+
+def warp_images(key: jax.Array, images: jax.Array, strength: float = 0.2) -> jax.Array:
+    """Turns, stretches and shears each image about its center: `x -> (I + A) x`.
+
+    The four entries of A are `U(-strength, strength)`; linear interpolation, zeros from outside.
+    """
+    batch, height, width, _ = images.shape
+    change = jax.random.uniform(key, (batch, 2, 2), minval=-strength, maxval=strength)
+    matrices = jnp.eye(2)[None] + change
+    center = jnp.array([[(height - 1) / 2], [(width - 1) / 2]])
+    grid = jnp.stack(jnp.meshgrid(jnp.arange(height), jnp.arange(width), indexing="ij"))
+    offsets = grid.reshape(2, -1) - center
+
+    def warp(image: jax.Array, matrix: jax.Array) -> jax.Array:
+        places = (matrix @ offsets + center).reshape(2, height, width)
+        one = lambda channel: jax.scipy.ndimage.map_coordinates(channel, places, order=1)
+        return jax.vmap(one, in_axes=-1, out_axes=-1)(image)
+
+    return jax.vmap(warp)(images, matrices).astype(images.dtype)
 
 
 def jitter_colors(key: jax.Array, images: jax.Array, strength: float = 0.4) -> jax.Array:

@@ -59,3 +59,39 @@ def majority_class(votes: np.ndarray) -> np.ndarray:
         voting = np.flatnonzero(voter >= 0)
         np.add.at(counts, (voting, voter[voting]), 1)
     return np.where(counts.sum(1) > 0, counts.argmax(1), -1)
+
+
+def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Says which labels an ensemble believes, and, where the truth is known, how rightly.
+
+    Args:
+        beliefs: `labels [E, N]` int, what each member is taught, -1 for nothing; `classes
+            [E, V, N]` int, what each voter predicts; `thresholds` with `value [E, K]`.
+        dataset: the training set.
+
+    Returns:
+        `accepted` and `clarified`, the shares of the rows whose given label is taught, or another
+        one; `threshold`, the mean over classes; `agreement` of the members' predictions;
+        and, with the truth, `precision` and `recall` of the accepted labels as clean ones, and
+        `clarified accuracy`. Means over members. Nothing before labels are chosen.
+    """
+    believed, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
+    if (believed < 0).all():
+        return {}
+    given = dataset.labels
+    accepted = (believed == given) & (believed >= 0)
+    clarified = (believed != given) & (believed >= 0)
+    first, *others = classes
+    found = {
+        "accepted": float(accepted.mean()),
+        "clarified": float(clarified.mean()),
+        "threshold": float(np.mean(beliefs["thresholds"].value)),
+        "agreement": float(np.mean([(other == first).mean() for other in others] or [1.0])),
+    }
+    if dataset.true_labels is not None:
+        clean = given == dataset.true_labels
+        found["precision"] = float((accepted & clean).sum() / max(accepted.sum(), 1))
+        found["recall"] = float((accepted & clean).sum() / max(len(believed) * clean.sum(), 1))
+        right = clarified & (believed == dataset.true_labels)
+        found["clarified accuracy"] = float(right.sum() / max(clarified.sum(), 1))
+    return found

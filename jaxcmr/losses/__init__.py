@@ -32,6 +32,7 @@ from jaxcmr.losses.contrastive import (
     multimodal_contrastive,
     supervised_contrastive,
 )
+from jaxcmr.losses.information import negative_information
 from jaxcmr.losses.margin import cross_modal_margin, modality_distance
 from jaxcmr.losses.reduction import masked_mean
 from jaxcmr.losses.regularization import class_prior_penalty, early_learning_regularization
@@ -56,6 +57,7 @@ __all__ = [
     "mean_absolute_error",
     "modality_distance",
     "multimodal_contrastive",
+    "negative_information",
     "noisy_label_loss",
     "pure_label_loss",
     "robust_center",

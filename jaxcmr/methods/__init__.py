@@ -5,7 +5,7 @@ A config chooses one by its name in `METHODS`.
 
 from ml_collections import ConfigDict
 
-from jaxcmr.methods import ce, matching, mc, romo, rono
+from jaxcmr.methods import ce, matching, mc, mmcd, mrl, romo, rono
 from jaxcmr.methods.base import Method, Outputs, Progress
 from jaxcmr.types import UsageError
 
@@ -13,9 +13,13 @@ METHODS = {
     "ce": ce.build,
     "matching": matching.build,
     "mc": mc.build,
+    "mmcd": mmcd.build,
+    "mrl": mrl.build,
     "romo": romo.build,
     "rono": rono.build,
 }
+
+LABEL_FREE = ("mc",)  # methods without classes
 
 __all__ = ["METHODS", "Method", "Outputs", "Progress", "build"]
 

@@ -30,7 +30,7 @@ from jaxcmr import losses
 from jaxcmr.labels import banks, cluster, diagnosis
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods import towers
-from jaxcmr.methods.base import Method, Outputs, Progress, present_rows
+from jaxcmr.methods.base import Method, Outputs, Progress, over_modalities, present_rows, stacked
 from jaxcmr.methods.mc import modality_gap
 from jaxcmr.types import Batch
 
@@ -147,11 +147,14 @@ def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
 
 def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
     """Returns the two weighted terms, `[B]` each."""
-    del progress
     names = tuple(outputs.embeddings)
-    logits = jnp.stack([outputs.logits[name] for name in names])
-    matching = jnp.where(present_rows(batch, names), losses.cross_entropy(logits, targets), 0.0)
+    present, logits = present_rows(batch, names), stacked(outputs.logits, names)
+    matching = jnp.where(present, losses.cross_entropy(logits, targets), 0.0)
+    information = losses.negative_information(jax.nn.softmax(logits), present)
+    warm = progress.epoch >= hp["warmup_epochs"]
     return {
         "ssm": hp["ssm_weight"] * matching.sum(0),
+        "information": jnp.where(warm, hp["information_weight"], 0.0)
+        * over_modalities(information, present),
         "mlm": hp["mlm_weight"] * modality_gap(outputs, batch, hp["mlm_temperature"]),
     }

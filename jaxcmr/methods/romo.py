@@ -11,7 +11,9 @@ robust method like the others. `config.method.label_loss` replaces RCLL: "cross_
 "mean_absolute_error" are for comparison.
 
 The flag of the released code promises the weight .3 for MG, and its code computes .7: the default.
-It uses the batch size for K in the clip.
+It uses the batch size, 50, for K in the clip, and so clips almost nothing; with the real K the clip
+must wait until there is something to clip (`clip_from`): with ten classes and a clip from the first
+step on, six of them were never learned.
 """
 
 from functools import partial
@@ -31,7 +33,7 @@ LABEL_LOSSES = {
     "cross_entropy": lambda logits, labels, hp: losses.cross_entropy(logits, labels),
     "mean_absolute_error": lambda logits, labels, hp: losses.mean_absolute_error(logits, labels),
     "robust_concentrating": lambda logits, labels, hp: losses.robust_concentrating(
-        logits, labels, alpha=hp["alpha"], clip=least_probability(hp, logits.shape[-1])
+        logits, labels, alpha=hp["alpha"], clip=hp["clip"]
     ),
 }
 
@@ -39,7 +41,8 @@ LABEL_LOSSES = {
 def build(config: ConfigDict, num_classes: int) -> Method:
     """Builds the stage over the encoders of `config.encoders`; its numbers are `config.method`.
 
-    A `clip` below 0 stands for 1 / K; 0 never clips.
+    A `clip` below 0 stands for 1 / K; 0 never clips. It counts from the epoch `clip_from` on: an
+    untrained head gives many labels less than 1 / K, and would never begin to learn them.
     """
     network = towers.with_head(config, num_classes)
     name = config.method.label_loss
@@ -51,8 +54,9 @@ def build(config: ConfigDict, num_classes: int) -> Method:
     panel = (config.ensemble.members, len(config.data.modalities))
 
     def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
-        del targets, progress
+        del targets
         names = tuple(outputs.embeddings)
+        hp = hp | {"clip": clip_at(progress.epoch, hp, num_classes)}
         values = label_loss(stacked(outputs.logits, names), given_labels(batch, names), hp)
         values = jnp.where(present_rows(batch, names), values, 0.0)
         return {
@@ -74,20 +78,20 @@ def build(config: ConfigDict, num_classes: int) -> Method:
     )
 
 
-def least_probability(hp, num_classes: int) -> jax.Array:
-    """Returns the probability below which a label is not learned from."""
-    return jnp.where(hp["clip"] < 0, 1.0 / num_classes, hp["clip"])
+def clip_at(epoch: jax.Array, hp, num_classes: int) -> jax.Array:
+    """Returns the probability below which a label is not learned from in this epoch."""
+    clip = jnp.where(hp["clip"] < 0, 1.0 / num_classes, hp["clip"])
+    return jnp.where(epoch >= hp["clip_from"], clip, 0.0)
 
 
 def vote(outputs: Outputs, beliefs, batch: Batch, progress: Progress, hp):
     """Notes, for people, what each row is taken for, and whether its label is below the clip."""
-    del progress
     names = tuple(outputs.logits)
     logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
     labels = jnp.broadcast_to(given_labels(batch, names)[None], logits.shape[:-1])
     chosen = jnp.maximum(labels, 0)[..., None]
     probability = jnp.take_along_axis(jax.nn.softmax(logits), chosen, -1)[..., 0]
-    below = probability < least_probability(hp, logits.shape[-1])
+    below = probability < clip_at(progress.epoch, hp, logits.shape[-1])
     write = lambda bank, values: bank.at[:, :, batch.index].set(values)
     classes = logits.argmax(-1).astype(jnp.int32)
     return {

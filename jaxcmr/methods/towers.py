@@ -33,6 +33,7 @@ IMAGE_AUGMENTATIONS = {
         augment.flip_images,
         augment.crop_images,
         augment.zoom_images,
+        augment.warp_images,
         augment.jitter_colors,
     )
 }
@@ -43,6 +44,7 @@ AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
         augment.shift_points,
         augment.jitter_points,
         augment.rotate_points,
+        augment.roll_points,
         augment.drop_points,
         augment.jitter_faces,
         augment.rotate_faces,

@@ -72,7 +72,7 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
                 f"config.stage.{name}.labels_left is {own.labels_left!r}, but it must be one of "
                 f"{', '.join(map(repr, KINDS_OF_LABELS))}"
             )
-        if classes < 0 and own.method.name != "mc":
+        if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
         method = methods.build(own, classes)
@@ -85,6 +85,8 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
         outputs = evaluate.predict_all(own, method, state, train)
         if own.labels_left:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
+    if classes < 0:
+        classes = estimate(outputs)
     return Prepared(train, classes, state, states)
 
 

@@ -1,0 +1,36 @@
+"""RoMo on Wikipedia: pictures and texts as features, without a single label.
+
+    python launch/main.py --config=configs/romo_wikipedia.py --config.data.root=DATA
+
+`DATA` holds one of the files that jaxcmr/data/README.md names; there is no stand-in.
+"""
+
+from ml_collections import ConfigDict
+
+from jaxcmr import presets
+from jaxcmr.config import default, encoder, stage
+
+
+def get_config() -> ConfigDict:
+    """Returns the config."""
+    config = default()
+    config.labels = "absent"
+    config.data.name = "wikipedia"
+    config.data.modalities = ("image", "text")
+    config.data.standardize = ("image", "text")
+    config.encoders.embedding_size = 256
+    for modality in config.data.modalities:
+        config.encoders[modality] = encoder("fc", hidden=(1024, 1024), dropout=0.5)
+    config.stages = ("contrast", "match")
+    matching = presets.ROMO_MATCHING | {"scale": 10.0, "mlm_temperature": 0.3}
+    config.stage = ConfigDict(
+        {
+            "contrast": stage({"name": "mc", "temperature": 0.3, "copies": 1}, epochs=20),
+            "match": stage(matching, epochs=10, labels_left="mean"),
+        }
+    )
+    config.method = ConfigDict(presets.ROMO)
+    config.train.epochs = 20
+    config.train.batch_size = 128
+    config.optimizer.learning_rate = 1e-4
+    return config
