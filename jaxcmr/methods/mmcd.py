@@ -1,8 +1,8 @@
 """MMCD (reconstruction): models that are trained together vote on which labels to believe.
 
-After Wu et al., MMCD (Multimedia Systems 32:57, 2026), of which only the abstract is public: several
-models are trained simultaneously; the votes of the models select clean labels, adaptively; a
-denoising contrastive loss uses what was selected. The equations are a reconstruction, not the
+After Wu et al., MMCD (Multimedia Systems 32:57, 2026), of which only the abstract is public:
+several models are trained simultaneously; the votes of the models select clean labels, adaptively;
+a denoising contrastive loss uses what was selected. The equations are a reconstruction, not the
 authors'.
 
 Every member sees the same batch. In one step, without gradient and over all members:

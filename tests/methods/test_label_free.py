@@ -95,9 +95,9 @@ def test_a_vote_reads_the_memories_and_then_moves_them():
     np.testing.assert_array_equal(targets, [[[0, 2], [0, 2]]])
     np.testing.assert_array_equal(beliefs["classes"], [[[0, -1, 2, -1]] * 2])
     moved = unit_rows(jnp.array([[0.9, 0.1, 0.0], [0.0, 0.1, 0.9]]))
-    np.testing.assert_allclose(beliefs["memory"]["image"][0, [0, 2]], moved, rtol=1e-5)
+    np.testing.assert_allclose(beliefs["memory"]["image"][0, jnp.array([0, 2])], moved, rtol=1e-5)
     np.testing.assert_array_equal(
-        beliefs["memory"]["image"][0, [1, 3]], jnp.eye(3)[jnp.array([1, 0])]
+        beliefs["memory"]["image"][0, jnp.array([1, 3])], jnp.eye(3)[jnp.array([1, 0])]
     )
 
 
