@@ -139,7 +139,8 @@ def _panel(config: ConfigDict, num_classes: int):
         fade = hp["agreement_decay"]
         agreement = jax.tree.map(lambda old, new: fade * old + new, beliefs["agreement"], seen)
         wrong = 1.0 - _mean_where(memory.value, memory.count > 0)
-        precision = clarify.relabel_precision(agreement, wrong, num_classes)
+        estimate = jax.vmap(clarify.relabel_precision, in_axes=(0, 0, None))
+        precision = estimate(agreement, wrong, num_classes)
         trusted = (precision.low >= hp["gate"])[:, None]
         believed = clarify.clarify(given, accepted, proposals, trusted)
         believed = jnp.where(batch.mask[None], believed, -1)
