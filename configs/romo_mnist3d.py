@@ -33,30 +33,15 @@ def get_config(variant: str = "") -> ConfigDict:
         },
     )
     config.stages = ("contrast", "match")
-    contrast = stage({"name": "mc", "temperature": 0.2, "copies": 2}, epochs=15, batch_size=64)
-    match = stage(
-        presets.ROMO_MATCHING
-        | {
-            "scale": 10.0,
-            "mlm_weight": 0.1,
-            "mlm_temperature": 0.2,
-            "ssm_weight": 0.0,
-            "information_weight": 1.0,
-        },
-        epochs=10,
-        batch_size=250,
-        labels_left="mean",
-    )
-    config.stage = ConfigDict({"contrast": contrast, "match": match})
-
+    config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=30, batch_size=64)
+    config.stage.match = stage(presets.ROMO_CLUSTERS, epochs=4, batch_size=250, labels_left="mean")
     config.method = ConfigDict(presets.ROMO)
+    config.continues = True
     config.train.epochs = 10
     config.train.batch_size = 128
-    config.optimizer.learning_rate = 1e-3
     if variant == "quick":
         config.data.train_size, config.data.test_size, config.data.points = 400, 100, 64
-        config.train.epochs, config.train.batch_size = 2, 50
-        for own in config.stage.values():
+        for own in (config, config.stage.contrast, config.stage.match):
             own.train.epochs, own.train.batch_size = 2, 50
     elif variant:
         raise UsageError(f"this config has no variant {variant!r}; use quick or none")

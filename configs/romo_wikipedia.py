@@ -22,13 +22,8 @@ def get_config() -> ConfigDict:
     for modality in config.data.modalities:
         config.encoders[modality] = encoder("fc", hidden=(1024, 1024), dropout=0.5)
     config.stages = ("contrast", "match")
-    matching = presets.ROMO_MATCHING | {"scale": 10.0, "mlm_temperature": 0.3}
-    config.stage = ConfigDict(
-        {
-            "contrast": stage({"name": "mc", "temperature": 0.3, "copies": 1}, epochs=20),
-            "match": stage(matching, epochs=10, labels_left="mean"),
-        }
-    )
+    config.stage.contrast = stage(presets.MC | {"temperature": 0.3}, epochs=20)
+    config.stage.match = stage(presets.ROMO_CLUSTERS, epochs=4, batch_size=250, labels_left="mean")
     config.method = ConfigDict(presets.ROMO)
     config.train.epochs = 20
     config.train.batch_size = 128

@@ -13,6 +13,8 @@ RONO_MNIST3D = {
     "rdc_weight": 1.0,
     "mg_weight": 1.0,
 }
+# Pairs alone: the floor.
+MC = {"name": "mc", "temperature": 0.2, "copies": 1}
 # RoMo, Li et al., TIP 2024: the two stages.
 ROMO_MATCHING = {
     "name": "matching",
@@ -24,6 +26,15 @@ ROMO_MATCHING = {
     "scale": 1.0,
     "warmup_epochs": 0,
     "cluster_every": 0,
+}
+# The same with what was found to help: clusters of learned embeddings, and information between
+# modalities in place of the memories' classes as targets (see `methods/matching.py`).
+ROMO_CLUSTERS = ROMO_MATCHING | {
+    "scale": 10.0,
+    "ssm_weight": 0.25,
+    "mlm_weight": 0.1,
+    "mlm_temperature": 0.2,
+    "information_weight": 1.0,
 }
 ROMO = {
     "name": "romo",
