@@ -2,10 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+
+MAPPED = 1 << 28  # bytes of a file from which on it is not read at once
 
 
 class LazyRows:
@@ -51,13 +54,25 @@ class LazyRows:
         return LazyRows(self._read, (len(numbers), *self.shape[1:]), self.dtype, numbers)
 
 
+def load(path: Path) -> np.ndarray:
+    """Loads a `.npy` file, without pickles; one larger than `MAPPED` bytes stays on the disk.
+
+    Raises:
+        OSError, ValueError, EOFError: as `numpy.load`.
+    """
+    large = path.stat().st_size > MAPPED
+    return np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
+
+
 def select(array: Any, index: np.ndarray) -> Any:
-    """Returns the rows `index` of an array, unread if the array is lazy."""
+    """Returns the rows `index` of an array, unread if it is lazy or stays on the disk."""
+    if isinstance(array, np.memmap):
+        array = stored(array)
     return array.rows(index) if isinstance(array, LazyRows) else array[index]
 
 
-def stored(array: np.ndarray) -> LazyRows:
-    """Makes rows that stay on the disk of an array opened with `numpy.load(mmap_mode="r")`.
+def stored(array: np.memmap) -> LazyRows:
+    """Makes rows that stay on the disk of an array that was loaded as a memory map.
 
     Numbers of 64 bits after the point become 32 bits as they are read.
     """
@@ -77,7 +92,7 @@ def decoded(sources: Sequence[Any], decode: Callable[[Any], np.ndarray]) -> Lazy
     item = lambda source: np.zeros_like(like) if source is None else decode(source)
 
     def read(rows: np.ndarray) -> np.ndarray:
-        return np.stack([item(sources[row]) for row in rows]) if len(rows) else like[:0][None][:0]
+        return np.array([item(sources[row]) for row in rows], like.dtype)
 
     return LazyRows(read, (len(sources), *like.shape), like.dtype)
 

@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import lazy
 from jaxcmr.data import cache, pointfiles
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
@@ -20,7 +21,10 @@ _RESERVED = ("labels", "true_labels", "ids")
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Reads an `.npz`, an HDF5 file, or all `.npy` files of a folder, by name."""
+    """Reads an `.npz`, an HDF5 file, or all `.npy` files of a folder, by name.
+
+    Large `.npy` files stay on the disk (`lazy.load`).
+    """
     if not path.is_dir():
         return pointfiles.read_arrays(path)
     files = sorted(path.glob("*.npy"))
@@ -29,7 +33,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     arrays = {}
     for file in files:
         try:
-            arrays[file.stem] = np.load(file, allow_pickle=False)
+            arrays[file.stem] = lazy.load(file)
         except (OSError, ValueError, EOFError) as error:
             raise UsageError(f"{file} cannot be read ({str(error).splitlines()[0]})") from None
     return arrays
@@ -84,8 +88,10 @@ def to_splits(
     return Splits(result["train"], result["test"], result.get("validation"))
 
 
-def _items(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+def _items(array: np.ndarray) -> np.ndarray | lazy.LazyRows:
+    if array.dtype != np.float64 or isinstance(array, lazy.LazyRows):
+        return array
+    return lazy.stored(array) if isinstance(array, np.memmap) else array.astype(np.float32)
 
 
 def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, dict]:
@@ -115,7 +121,9 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
     for split in ("train", "test"):
         if split not in named:
             raise UsageError(f"{name} has no row whose split is {split!r}")
-    return {s: {k: a[named == s] for k, a in whole.items()} for s in SPLITS if s in named}
+    return {
+        s: {k: lazy.select(a, named == s) for k, a in whole.items()} for s in SPLITS if s in named
+    }
 
 
 def held_out(labels: np.ndarray, seed: int) -> np.ndarray:

@@ -216,7 +216,9 @@ def _dataset(arrays, class_names, config: ConfigDict, provenance) -> Dataset:
     """Puts prepared arrays into a `Dataset`: grey or RGB images, the modalities asked for."""
     image = arrays["image"][..., None]
     if config.channels == 3:
-        image = np.repeat(image, 3, axis=-1)
+        image = np.broadcast_to(
+            image, (*image.shape[:-1], 3), subok=True
+        )  # also where it is mapped
     mesh = {n.removeprefix("mesh_"): a for n, a in arrays.items() if n.startswith("mesh_")}
     inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
     return Dataset(

@@ -135,7 +135,7 @@ def prepare(
     arrays["ids"] = np.array([item.id for item in items])
     cache.save_arrays(folder, arrays, meta)
     shutil.rmtree(partial, ignore_errors=True)
-    return arrays
+    return cache.load_arrays(folder)[0]
 
 
 def _report_progress(finished: Iterable[None], total: int, name: str) -> None:
