@@ -113,14 +113,14 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
     Raises:
         UsageError: the file cannot be read.
     """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path) as file:
                 turned = path.suffix == ".mat"
                 return {key: _from_hdf5(file, file[key], turned) for key in file if key != "#refs#"}
         found = scipy.io.loadmat(path)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, IndexError, NotImplementedError,
             RuntimeError, AttributeError, MemoryError, OverflowError, zlib.error,
             scipy.io.matlab.MatReadError) as error:  # fmt: skip
