@@ -13,7 +13,7 @@ from jaxcmr.data.features import LAYOUTS, load_features
 from jaxcmr.data.manifest import load_manifest
 from jaxcmr.data.mnist3d import load_digits, load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
-from jaxcmr.data.own import load_own
+from jaxcmr.data.own import load_own, outline
 from jaxcmr.data.rgbd import load_rgbd_object
 from jaxcmr.data.standardize import standardize
 from jaxcmr.data.summary import describe, draw_sheet
@@ -51,4 +51,4 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     return standardize(splits, tuple(config.get("standardize", ())))
 
 
-__all__ = ["SOURCES", "check", "describe", "draw_sheet", "load"]
+__all__ = ["LAYOUTS", "SOURCES", "check", "describe", "draw_sheet", "load", "outline"]

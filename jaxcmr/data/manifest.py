@@ -49,12 +49,12 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
         present = np.array([bool(cell) for cell in column])
         if not present.all():
             found[f"present_{modality}"] = present
-    if "text" in cells:
-        texts = [_text(path, cell) for cell in cells["text"]]
-        found["text"] = tfidf(texts, found["split"] == "train")
     files = {name: column for name, column in cells.items() if name != "text"}
     made = _read_files(path, rows, files, config, workers)
-    found |= {name: made[name] for name in files}
+    if "text" in cells:
+        texts = [_text(path, cell) for cell in cells["text"]]
+        made["text"] = tfidf(texts, found["split"] == "train")
+    found |= {name: made[name] for name in cells}  # in the order of config.modalities
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     provenance["sha256"] = cache.sha256(path)
     logging.info("%s: %d rows", path, len(rows))

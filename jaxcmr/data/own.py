@@ -4,6 +4,7 @@ A manifest (`.csv`, `.jsonl`) names files; everything else is arrays.
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -109,7 +110,8 @@ def shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
             raise UsageError(f"{path} must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder")
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError,
+            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
     if not found:
