@@ -2,13 +2,10 @@
 
 import math
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
-
-MAPPED = 1 << 28  # bytes of a file from which on it is not read at once
 
 
 class LazyRows:
@@ -52,16 +49,6 @@ class LazyRows:
         """Returns the rows `index` (numbers, a mask or a slice), unread."""
         numbers = self._numbers[index]
         return LazyRows(self._read, (len(numbers), *self.shape[1:]), self.dtype, numbers)
-
-
-def load(path: Path) -> np.ndarray:
-    """Loads a `.npy` file, without pickles; one larger than `MAPPED` bytes stays on the disk.
-
-    Raises:
-        OSError, ValueError, EOFError: as `numpy.load`.
-    """
-    large = path.stat().st_size > MAPPED
-    return np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
 
 
 def select(array: Any, index: np.ndarray) -> Any:

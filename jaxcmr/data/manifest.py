@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import numpyfiles
 from jaxcmr.data import arrays, cache, objects, pictures
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.data.objects import Item
@@ -216,10 +217,7 @@ def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     """Reads a cloud (`.npy [N, 3]`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
     _check_suffix(path, CLOUDS)
     if path.suffix == ".npy":
-        try:
-            cloud = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{path} cannot be read ({str(error).splitlines()[0]})") from None
+        cloud = numpyfiles.read_npy(path)
     else:
         from jaxcmr.data.shapefiles import load_points
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxcmr import data, lazy
+from jaxcmr import data, lazy, numpyfiles
 from jaxcmr.errors import UsageError
 
 
@@ -101,7 +101,7 @@ def test_large_files_of_a_folder_stay_on_the_disk(own, tmp_path, monkeypatch):
         np.save(tmp_path / f"{name}.npy", array)
     read = data.load(config)
     config.path = str(tmp_path)
-    monkeypatch.setattr(lazy, "MAPPED", 400)  # only the image, of doubles, is larger
+    monkeypatch.setattr(numpyfiles, "MAPPED", 400)  # only the image, of doubles, is larger
     mapped = data.load(config)
     for one, other in ((read.train, mapped.train), (read.test, mapped.test)):
         assert isinstance(other.inputs["image"], lazy.LazyRows)
