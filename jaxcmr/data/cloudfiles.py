@@ -11,6 +11,7 @@ import numpy as np
 from jaxcmr.data import cache, pointfiles
 from jaxcmr.data.objects import Item
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 
 NAMES = "shape_names.txt"
 
@@ -57,7 +58,7 @@ def _lines(path: Path) -> list[str]:
     try:
         return [line.strip() for line in path.read_text().splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from None
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 
 
 def _files(folder: Path, split: str) -> list[Path]:
@@ -105,8 +106,8 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
             continue
         try:
             names = [Path(str(name)).stem for name in json.loads(listing.read_text())]
-        except (OSError, ValueError, TypeError) as error:
-            raise UsageError(f"{listing} cannot be read ({error})") from None
+        except (OSError, ValueError, TypeError, RecursionError) as error:
+            raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
         if len(names) != rows:
             raise UsageError(f"{listing} names {len(names)} shapes, but {path.name} has {rows}")
         return names

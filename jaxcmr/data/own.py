@@ -4,7 +4,6 @@ A manifest (`.csv`, `.jsonl`) names files; everything else is arrays.
 """
 
 import zipfile
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +13,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays, manifest
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Splits
 
 MANIFESTS = (".csv", ".jsonl")
@@ -110,10 +110,9 @@ def shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
             raise UsageError(f"{path} must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder")
     except UsageError:
         raise
-    except (OSError, ValueError, KeyError, EOFError, RuntimeError, NotImplementedError,
-            zipfile.BadZipFile, zlib.error) as error:  # fmt: skip
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
+    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
+        advice = "get or write it again"
+        raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
     if not found:
         raise UsageError(f"{path} holds no array")
     return found

@@ -18,6 +18,7 @@ from jaxcmr.data.geometry import normalize
 from jaxcmr.data.objects import Item
 from jaxcmr.data.pictures import open_picture, read_image
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Dataset, Splits
 
 VERSION = 1
@@ -127,8 +128,12 @@ def held_out(instances: list[str], folder: Path, seed: int) -> tuple[set[str], s
 
 
 def _read_trials(listing: Path) -> list[set[str]]:
+    try:
+        lines = listing.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
     trials: list[set[str]] = []
-    for line in listing.read_text().splitlines():
+    for line in lines:
         if re.fullmatch(r"\*+\s*trial\s+\d+\s*\*+", line.strip()):
             trials.append(set())
         elif line.strip():
@@ -191,8 +196,8 @@ def _read_depth(path: Path) -> np.ndarray:
         raise UsageError(f"there is no file {path}") from None
     except UsageError:
         raise
-    except (OSError, SyntaxError, ValueError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 
 
 def _read_corner(path: Path) -> tuple[float, float]:
