@@ -19,7 +19,7 @@ def _config(feeding, **fields):
     """Four epochs of 10 steps on 100 rows; streamed in calls of two or three steps."""
     config = paired.config()
     config.data.feeding = feeding
-    config.data.resident_bytes = 16 * 3 * config.train.batch_size * 4 * (12 + 9)
+    config.data.resident_bytes = stream.PIECE * 3 * config.train.batch_size * 4 * (12 + 9)
     for name, value in fields.items():
         config.train[name] = value
     return config
@@ -90,6 +90,13 @@ def test_the_share_of_waiting_is_in_the_metrics_of_a_streamed_run_alone(resident
     assert all("wait_share" not in line for line in log.read(resident[0] / "metrics.jsonl"))
 
 
+def test_people_are_told_the_share_of_waiting(caplog):
+    line = {"epoch": 1, "loss": 2.0, "steps_per_second": 3.0, "wait_share": 0.12}
+    with caplog.at_level("INFO"):
+        log.say_progress(line, 4, 60.0)
+    assert "loss 2.000  3.0 steps/s (12% waiting)" in caplog.text
+
+
 def test_an_epochs_batches_are_those_of_the_resident_set_in_its_order():
     train, key = paired.dataset(rows=105), jax.random.key(4)
     seen = {}
@@ -136,7 +143,7 @@ def test_predictions_over_a_streamed_set_equal_those_over_a_resident_one(rows):
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         assert isinstance(b, np.ndarray) and b.shape[:2] == (1, rows)
         np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
-    config.data.feeding, config.data.resident_bytes = "streamed", 7 * 16 * 4 * (12 + 9)
+    config.data.feeding, config.data.resident_bytes = "streamed", 7 * stream.PIECE * 4 * (12 + 9)
     blocks = list(stream.build(config, dataset).parts())
     assert [count for _, count in blocks] == [7] * (rows // 7) + [rows % 7] * (rows % 7 > 0)
     masks = np.concatenate([np.asarray(data.mask) for data, _ in blocks])
