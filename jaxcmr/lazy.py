@@ -52,12 +52,14 @@ class LazyRows:
 
 
 def select(array: Any, index: np.ndarray) -> Any:
-    """Returns the rows `index` of an array, unread if the array is lazy."""
+    """Returns the rows `index` of an array, unread if it is lazy or stays on the disk."""
+    if isinstance(array, np.memmap):
+        array = stored(array)
     return array.rows(index) if isinstance(array, LazyRows) else array[index]
 
 
-def stored(array: np.ndarray) -> LazyRows:
-    """Makes rows that stay on the disk of an array opened with `numpy.load(mmap_mode="r")`.
+def stored(array: np.memmap) -> LazyRows:
+    """Makes rows that stay on the disk of an array that was loaded as a memory map.
 
     Numbers of 64 bits after the point become 32 bits as they are read.
     """
@@ -77,7 +79,7 @@ def decoded(sources: Sequence[Any], decode: Callable[[Any], np.ndarray]) -> Lazy
     item = lambda source: np.zeros_like(like) if source is None else decode(source)
 
     def read(rows: np.ndarray) -> np.ndarray:
-        return np.stack([item(sources[row]) for row in rows]) if len(rows) else like[:0][None][:0]
+        return np.array([item(sources[row]) for row in rows], like.dtype)
 
     return LazyRows(read, (len(sources), *like.shape), like.dtype)
 

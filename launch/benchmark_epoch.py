@@ -78,13 +78,14 @@ def ours():
     adam = optimizer.build(config.optimizer, 50 * STEPS)
     sample = jax.tree.map(lambda leaf: leaf[:2], data.inputs)
     start = state.create(method, adam, sample, seed=0, members=1, rows=ROWS)
-    sizes = {"batch_size": BATCH, "steps_per_epoch": STEPS, "total_steps": 50 * STEPS}
-    step = build_step(method, adam, **sizes)
+    step = build_step(method, adam, steps_per_epoch=STEPS, total_steps=50 * STEPS)
     hp = hyper_parameters(config, adam, start.params)
+    order = feed.epoch_order(jax.random.key(1), 0, ROWS)
+    batches = order[: STEPS * BATCH].reshape(STEPS, BATCH)
     current = [start]
 
     def run():
-        current[0], terms = step(current[0], data, hp, STEPS)
+        current[0], terms = step(current[0], data, batches, hp)
         jax.block_until_ready(terms)
 
     return run

@@ -1,7 +1,9 @@
 """Prepares data ahead of a run, and shows what is in it.
 
     python launch/prepare.py modelnet10 --root=DATA --picture=modelnet10.png
+    python launch/prepare.py own --path=items.csv --picture=items.png
     python launch/prepare.py points --source=clouds.npz --output=DATA/modelnet10.npz
+    python launch/prepare.py features --source=theirs.npz --output=DATA/wikipedia.npz --modality ...
 
 A preparation that was interrupted goes on where it stopped; what is prepared is not done again.
 The formats are described in jaxcmr/data/README.md.
@@ -15,6 +17,26 @@ from pathlib import Path
 from absl import logging
 
 from jaxcmr.errors import UsageError
+
+SOURCES = {
+    "modelnet10": "clouds and views of ModelNet10",
+    "modelnet40": "clouds and views of ModelNet40",
+    "procedural10": "the stand-in for ModelNet10",
+    "mnist3d": "pictures and clouds of digits",
+    "digits": "the stand-in for 3D MNIST",
+    "rgbd_object": "photographs and clouds of RGB-D Object",
+    "own": "your own manifest or arrays (--path)",
+    "wikipedia": "features of Wikipedia",
+    "nuswide10": "features of NUS-WIDE-10",
+    "inria": "features of INRIA-Websearch",
+    "xmedia": "features of XMedia",
+    "xmedianet": "features of XMediaNet",
+    "pascal": "features of Pascal Sentence",
+}
+FIELDS = (
+    "root", "path", "points", "faces", "views", "image_size", "channels", "train_size",
+    "test_size", "seed",
+)  # fmt: skip
 
 
 def main(argv: list[str]) -> int:
@@ -33,16 +55,20 @@ def main(argv: list[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for name in ("modelnet10", "modelnet40", "procedural10"):
-        command = commands.add_parser(name, help=f"points and rendered views of {name}")
-        command.set_defaults(run=_prepare_objects, name=name)
+    for name, text in SOURCES.items():
+        command = commands.add_parser(name, help=text)
+        command.set_defaults(run=_prepare, name=name)
         command.add_argument("--root", default="", help="folder of the data")
+        command.add_argument("--path", default="", help="your own file or folder")
+        command.add_argument("--modalities", help="names, with commas between; default: all usual")
         command.add_argument("--points", type=int, help="points a cloud")
-        command.add_argument("--views", type=int, help="rendered azimuths an object")
+        command.add_argument("--faces", type=int, help="faces a mesh")
+        command.add_argument("--views", type=int, help="azimuths an object")
         command.add_argument("--image_size", type=int, help="pixels")
-        command.add_argument("--train_size", type=int, help="objects to generate")
-        command.add_argument("--test_size", type=int, help="objects to generate")
-        command.add_argument("--seed", type=int, help="of sampling and generator")
+        command.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
+        command.add_argument("--train_size", type=int, help="rows of a stand-in")
+        command.add_argument("--test_size", type=int, help="rows of a stand-in")
+        command.add_argument("--seed", type=int, help="of sampling, splits and generator")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
         command.add_argument("--picture", default="", help="write a contact sheet (.png) here")
     command = commands.add_parser("points", help="convert clouds into our point file")
@@ -84,21 +110,27 @@ def _pairs(words: list[str] | None, flag: str) -> dict[str, str]:
     return dict(word.split("=", 1) for word in words or [])
 
 
-def _prepare_objects(arguments: argparse.Namespace) -> None:
+def _prepare(arguments: argparse.Namespace) -> None:
     from jaxcmr import data
     from jaxcmr.config import default
 
     config = default().data
-    for field in ("root", "points", "views", "image_size", "train_size", "test_size", "seed"):
+    for field in FIELDS:
         if getattr(arguments, field) is not None:
             config[field] = getattr(arguments, field)
     config.name = arguments.name
+    if arguments.modalities:
+        config.modalities = tuple(arguments.modalities.split(","))
+    elif arguments.name in data.LAYOUTS:
+        config.modalities = ("image", "text")
+    elif arguments.name == "own":
+        config.modalities = tuple(data.outline(config).kinds)
     started = time.perf_counter()
     splits = data.load(config, workers=arguments.workers)
     seconds = time.perf_counter() - started
     print(data.describe(splits))
-    objects = len(splits.train) + len(splits.test)
-    print(f"{seconds:.1f} s for {objects} objects ({100 * seconds / objects:.2f} s per 100)")
+    rows = sum(len(part) for part in (splits.train, splits.validation, splits.test) if part)
+    print(f"{seconds:.1f} s for {rows} rows ({100 * seconds / rows:.2f} s per 100)")
     if arguments.picture:
         data.draw_sheet(splits.train, Path(arguments.picture))
         print(f"contact sheet: {arguments.picture}")

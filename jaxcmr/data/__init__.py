@@ -13,6 +13,8 @@ from jaxcmr.data.features import LAYOUTS, load_features
 from jaxcmr.data.manifest import load_manifest
 from jaxcmr.data.mnist3d import load_digits, load_mnist3d
 from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
+from jaxcmr.data.own import load_own, outline
+from jaxcmr.data.rgbd import load_rgbd_object
 from jaxcmr.data.standardize import standardize
 from jaxcmr.data.summary import describe, draw_sheet
 from jaxcmr.errors import UsageError
@@ -24,8 +26,10 @@ SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "modelnet10": load_modelnet10,
     "modelnet40": load_modelnet40,
     "procedural10": load_procedural10,
+    "rgbd_object": load_rgbd_object,
     "arrays": load_arrays,
     "manifest": load_manifest,
+    "own": load_own,
     **dict.fromkeys(LAYOUTS, load_features),
 }
 
@@ -47,4 +51,4 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     return standardize(splits, tuple(config.get("standardize", ())))
 
 
-__all__ = ["SOURCES", "check", "describe", "draw_sheet", "load"]
+__all__ = ["LAYOUTS", "SOURCES", "check", "describe", "draw_sheet", "load", "outline"]

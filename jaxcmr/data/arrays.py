@@ -9,6 +9,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import cache, pointfiles
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
@@ -20,19 +21,16 @@ _RESERVED = ("labels", "true_labels", "ids")
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Reads an `.npz`, an HDF5 file, or all `.npy` files of a folder, by name."""
+    """Reads an `.npz`, an HDF5 file, or all `.npy` files of a folder, by name.
+
+    Large `.npy` files stay on the disk (`numpyfiles.MAPPED`).
+    """
     if not path.is_dir():
         return pointfiles.read_arrays(path)
     files = sorted(path.glob("*.npy"))
     if not files:
         raise UsageError(f"{path} holds no .npy file")
-    arrays = {}
-    for file in files:
-        try:
-            arrays[file.stem] = np.load(file, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{file} cannot be read ({str(error).splitlines()[0]})") from None
-    return arrays
+    return {file.stem: numpyfiles.read_npy(file) for file in files}
 
 
 def to_splits(
@@ -84,8 +82,10 @@ def to_splits(
     return Splits(result["train"], result["test"], result.get("validation"))
 
 
-def _items(array: np.ndarray) -> np.ndarray:
-    return array.astype(np.float32) if array.dtype == np.float64 else array
+def _items(array: np.ndarray) -> np.ndarray | lazy.LazyRows:
+    if array.dtype != np.float64 or isinstance(array, lazy.LazyRows):
+        return array
+    return lazy.stored(array) if isinstance(array, np.memmap) else array.astype(np.float32)
 
 
 def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, dict]:
@@ -103,6 +103,8 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
         raise UsageError(f"{name} has no array 'labels', only {', '.join(arrays) or 'none'}")
     whole = dict(arrays)
     named = whole.pop("split", None)
+    if whole["labels"].ndim == 0 or (named is not None and named.ndim != 1):
+        raise UsageError(f"{name}: labels and split must have a row each, [N]")
     rows = len(whole["labels"])
     for key, array in {**whole, **({} if named is None else {"split": named})}.items():
         if array.ndim == 0 or len(array) != rows:
@@ -115,7 +117,9 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
     for split in ("train", "test"):
         if split not in named:
             raise UsageError(f"{name} has no row whose split is {split!r}")
-    return {s: {k: a[named == s] for k, a in whole.items()} for s in SPLITS if s in named}
+    return {
+        s: {k: lazy.select(a, named == s) for k, a in whole.items()} for s in SPLITS if s in named
+    }
 
 
 def held_out(labels: np.ndarray, seed: int) -> np.ndarray:

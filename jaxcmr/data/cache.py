@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from jaxcmr import numpyfiles
 from jaxcmr.errors import UsageError
 
 META = "meta.json"
@@ -86,12 +87,13 @@ def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[st
 
 
 def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
-    """Returns (arrays, meta) of a folder written by `save_arrays`; None if absent or damaged."""
+    """Returns (arrays, meta) of a folder written by `save_arrays`; None if absent or damaged.
+
+    Large arrays stay on the disk.
+    """
     try:
         meta = json.loads((folder / META).read_text())
-        arrays = {
-            name: np.load(folder / f"{name}.npy", allow_pickle=False) for name in meta["arrays"]
-        }
+        arrays = {name: numpyfiles.read_npy(folder / f"{name}.npy") for name in meta["arrays"]}
     except (OSError, ValueError, KeyError, EOFError):
         return None
     return arrays, meta

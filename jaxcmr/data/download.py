@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import threading
 import time
@@ -112,7 +113,7 @@ def _transfer(url: str, part: Path, note: Path, open_url: Callable) -> None:
         resumed = response.status == 206
         have = have if resumed else 0
         length = response.headers.get("Content-Length")
-        total = have + int(length) if length else None
+        total = have + int(length) if re.fullmatch("[0-9]{1,18}", length or "") else None
         note.write_text(json.dumps({"version": _version(response.headers)}))
         with open(part, "ab" if resumed else "wb") as file:
             last = time.monotonic()

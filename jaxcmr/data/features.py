@@ -1,4 +1,4 @@
-"""The feature files that the papers used: Wikipedia, NUS-WIDE-10, INRIA-Websearch, XMedia(Net)."""
+"""The feature files of the papers: Wikipedia, NUS-WIDE-10, INRIA-Websearch, XMedia(Net), Pascal."""
 
 import zlib
 from pathlib import Path
@@ -25,12 +25,14 @@ class Layout(NamedTuple):
         validation: rows of the test set, from the first on, that are the validation set; 0: none,
             or the file has its own.
         counts: training, validation and test rows of the papers.
+        others: further files beside `file`, whose arrays belong to it.
     """
 
     file: str
     keys: dict[str, tuple[str, int | None]]
     validation: int
     counts: tuple[int, int, int]
+    others: tuple[str, ...] = ()
 
 
 def _keys(pattern: dict[str, str], splits: dict[str, str]) -> dict[str, tuple[str, int | None]]:
@@ -75,6 +77,17 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "xmedia": (
         Layout("XMediaFeatures.mat", _keys(_XMEDIA, _SHORT), 500, (4000, 500, 500)),
     ),
+    "pascal": (
+        Layout(
+            "pascal/train_img.mat",
+            _keys({"image": "{}_img", "text": "{}_txt", "labels": "{}_img_lab"}, _TWO),
+            100,
+            (800, 100, 100),
+            tuple(f"pascal/{name}.mat" for name in (
+                "train_txt", "train_img_lab", "test_img", "test_txt", "test_img_lab"
+            )),
+        ),
+    ),
     "xmedianet": (
         Layout(
             "XMediaNet5View_Doc2Vec.mat",
@@ -100,14 +113,14 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
     Raises:
         UsageError: the file cannot be read.
     """
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
     try:
         if h5py.is_hdf5(path):
             with h5py.File(path) as file:
                 turned = path.suffix == ".mat"
                 return {key: _from_hdf5(file, file[key], turned) for key in file if key != "#refs#"}
         found = scipy.io.loadmat(path)
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}") from None
     except (OSError, ValueError, TypeError, KeyError, EOFError, IndexError, NotImplementedError,
             RuntimeError, AttributeError, MemoryError, OverflowError, zlib.error,
             scipy.io.matlab.MatReadError) as error:  # fmt: skip
@@ -143,17 +156,20 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
     for layout in layouts:
         path = root / layout.file
         if path.is_file():
-            found = _rename(read_mat(path), layout, path)
+            files = [path, *(root / other for other in layout.others)]
+            found = {name: array for file in files for name, array in read_mat(file).items()}
+            found = _rename(found, layout, path)
             break
     else:
         if not ready.is_file():
             names = ", ".join([layout.file for layout in layouts] + [ready.name])
             raise UsageError(f"no features of {config.name} under {root}: none of {names}")
-        path, layout, found = ready, layouts[0], named_arrays.read(ready)
+        path, layout, files, found = ready, layouts[0], [ready], named_arrays.read(ready)
     if layout.validation and "validation_labels" not in found:
         found = _cut_validation(found, layout.validation)
     provenance = {"source": "files", "name": config.name, "path": str(path)}
-    provenance["sha256"] = cache.sha256(path)
+    digests = {file.name: cache.sha256(file) for file in files}
+    provenance["sha256"] = digests[path.name] if len(files) == 1 else digests
     splits = named_arrays.to_splits(found, str(path), provenance, config.seed)
     counts = tuple(len(part or ()) for part in (splits.train, splits.validation, splits.test))
     if counts != layout.counts:

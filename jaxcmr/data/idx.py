@@ -41,6 +41,8 @@ def parse_idx(data: bytes, name: str) -> np.ndarray:
         raise UsageError(f"{name} has a damaged header ({rank} axes); get it again")
     shape = tuple(int(size) for size in np.frombuffer(data, ">u4", rank, 4))
     expected = start + math.prod(shape)
+    if 0 in shape:
+        raise UsageError(f"{name} announces {list(shape)} items, so it holds none; get it again")
     if len(data) != expected:
         raise UsageError(
             f"{name} announces {list(shape)} items, which take {expected} bytes, but it has "

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import as_text
 
 
 def unify(
@@ -62,7 +63,7 @@ def unify(
 def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
     array = np.asarray(array)
     if array.dtype.kind in "US":
-        return array.ravel().astype(str)
+        return as_text(array).ravel()
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{name} are of type {array.dtype}; save numbers or text")
     if array.dtype.kind == "f" and not (np.isfinite(array) & (array == np.floor(array))).all():

@@ -8,20 +8,22 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
-from PIL import Image, UnidentifiedImageError
 
-from jaxcmr.data import arrays, cache
+from jaxcmr import numpyfiles
+from jaxcmr.data import arrays, cache, objects, pictures
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
+from jaxcmr.data.objects import Item
 from jaxcmr.data.off import parse_off
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
-IMAGES = (".png", ".jpg", ".jpeg")
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
 CLOUDS = (".npy", ".ply", ".pcd")
-MAX_PIXELS = 100_000_000
 MAX_BYTES = 1 << 30
 WORDS = 2000  # of the TF-IDF vocabulary
+VERSION = 1  # part of the cache key; raise it when the same file gives another array
+# What the items of a column become.
+KINDS = {"image": "image", "points": "cloud", "mesh": "cloud", "text": "vector"}
 
 
 def load_manifest(config: ConfigDict, workers: int) -> Splits:
@@ -29,47 +31,104 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
 
     Columns: `label`; any of `image`, `points`, `mesh`, `text`; optionally `id`, `split`,
     `true_label`. Paths are relative to the manifest. An empty cell is a missing item: it is filled
-    with zeros and masked in `present`.
+    with zeros and masked in `present`. What was read from files is kept in the user's cache folder,
+    so that a run that was stopped goes on, until manifest or files change.
 
     Raises:
         UsageError: a file cannot be used; names the manifest's line and the file.
     """
-    del workers
     path = Path(config.get("path", "") or config.root).expanduser()
     rows = read_manifest(path)
-    columns = {name for _, row in rows for name in row}
     found: dict[str, np.ndarray] = {"labels": _column(rows, "label", path)}
     for ours, theirs in (("ids", "id"), ("split", "split"), ("true_labels", "true_label")):
-        if theirs in columns:
+        if any(theirs in row for _, row in rows):
             found[ours] = _column(rows, theirs, path)
     if "split" not in found:
         found["split"] = arrays.held_out(found["labels"], config.seed)
-    readers = {
-        "image": functools.partial(read_image, size=config.image_size, channels=config.channels),
-        "points": functools.partial(read_cloud, count=config.points, seed=config.seed),
-        "mesh": functools.partial(read_surface, count=config.points, seed=config.seed),
-    }
-    for modality in config.modalities:
-        if modality not in columns:
-            raise UsageError(
-                f"{path} has no column {modality!r}, only {', '.join(sorted(columns))}"
-            )
-        cells = [row.get(modality, "").strip() for _, row in rows]
-        present = np.array([bool(cell) for cell in cells])
-        if not present.any():
-            raise UsageError(f"{path}: the column {modality!r} is empty in every row")
+    cells = {name: _cells(rows, name, path) for name in config.modalities}
+    for modality, column in cells.items():
+        present = np.array([bool(cell) for cell in column])
         if not present.all():
             found[f"present_{modality}"] = present
-        if modality == "text":
-            found["text"] = tfidf([_text(path, cell) for cell in cells], found["split"] == "train")
-        elif modality in readers:
-            found[modality] = _read_column(path, rows, cells, readers[modality])
-        else:
-            raise UsageError(f"{path}: no file type is known for the modality {modality!r}")
+    files = {name: column for name, column in cells.items() if name != "text"}
+    made = _read_files(path, rows, files, config, workers)
+    if "text" in cells:
+        texts = [_text(path, cell) for cell in cells["text"]]
+        made["text"] = tfidf(texts, found["split"] == "train")
+    found |= {name: made[name] for name in cells}  # in the order of config.modalities
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     provenance["sha256"] = cache.sha256(path)
     logging.info("%s: %d rows", path, len(rows))
     return arrays.to_splits(found, str(path), provenance, config.seed)
+
+
+def kinds(path: Path) -> dict[str, str]:
+    """Returns the modalities that a manifest has: column -> what its items become.
+
+    Columns of other names, and those that are empty in every row, are none.
+    """
+    rows = read_manifest(path)
+    filled = {name for _, row in rows for name, cell in row.items() if cell.strip()}
+    return {name: kind for name, kind in KINDS.items() if name in filled}
+
+
+def _cells(rows, modality: str, path: Path) -> list[str]:
+    """Returns the cells of a modality's column, checked as a whole."""
+    columns = sorted({name for _, row in rows for name in row})
+    if modality not in columns:
+        raise UsageError(f"{path} has no column {modality!r}, only {', '.join(columns)}")
+    if modality not in KINDS:
+        raise UsageError(
+            f"{path}: no file type is known for the modality {modality!r}; use {', '.join(KINDS)}"
+        )
+    cells = [row.get(modality, "").strip() for _, row in rows]
+    if not any(cells):
+        raise UsageError(f"{path}: the column {modality!r} is empty in every row")
+    return cells
+
+
+def _read_files(path: Path, rows, cells: dict[str, list[str]], config, workers: int) -> dict:
+    """Reads the files of all rows (or finds them read): modality -> `[N, ...]`."""
+    if not cells:
+        return {}
+    recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
+    items, states = [], []
+    for place, (number, _) in enumerate(rows):
+        own = {name: str(path.parent / c[place]) if c[place] else "" for name, c in cells.items()}
+        items.append(Item(f"{path}, line {number}", 0, own))
+        states.append([_state(file) for file in own.values()])
+    key = cache.fingerprint(version=VERSION, recipe=recipe, files=states, asked=list(cells))
+    folder = cache.prepared_folder(cache.user_cache()) / f"{path.stem}-{len(rows)}-{key}"
+    make = functools.partial(read_item, recipe=recipe)
+    return objects.prepare(items, make, folder, {"path": str(path)}, workers=workers)
+
+
+def _state(file: str) -> list:
+    """What tells one version of a file from another."""
+    if not Path(file).is_file():
+        return [file]
+    stat = Path(file).stat()
+    return [file, stat.st_size, stat.st_mtime_ns]
+
+
+def read_item(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
+    """Reads the files `item.source` (modality -> path, "" where it is missing) of one row."""
+    size, channels = recipe["image_size"], recipe["channels"]
+    count, seed = recipe["points"], recipe["seed"]
+    readers = {
+        "image": lambda file: _picture(file, size, channels),
+        "points": lambda file: read_cloud(file, count, seed),
+        "mesh": lambda file: read_surface(file, count, seed),
+    }
+    blank_image = np.zeros((size, size, channels), np.uint8)
+    found = {}
+    for name, file in item.source.items():
+        try:
+            blank = blank_image if name == "image" else np.zeros((count, 3), np.float32)
+            found[name] = readers[name](Path(file)) if file else blank
+        except UsageError as error:
+            raise UsageError(f"{item.id}: {error}") from None
+    return found
 
 
 def read_manifest(path: Path) -> list[tuple[int, dict[str, str]]]:
@@ -127,17 +186,6 @@ def _column(rows, name: str, path: Path) -> np.ndarray:
     return np.array(values)
 
 
-def _read_column(path: Path, rows, cells: list[str], read) -> np.ndarray:
-    items = []
-    for (number, _), cell in zip(rows, cells):
-        try:
-            items.append(read(path.parent / cell) if cell else None)
-        except UsageError as error:
-            raise UsageError(f"{path}, line {number}: {error}") from None
-    blank = np.zeros_like(next(item for item in items if item is not None))
-    return np.stack([blank if item is None else item for item in items])
-
-
 def _text(path: Path, cell: str) -> str:
     """A cell is the text itself, or the path of a `.txt` file."""
     if not cell.endswith(".txt"):
@@ -160,37 +208,16 @@ def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
     return model.transform(texts).toarray().astype(np.float32)
 
 
-def read_image(path: Path, size: int, channels: int) -> np.ndarray:
-    """Reads a PNG or JPEG as `[size, size, channels]` uint8: fitted in, centered on white."""
-    _check_suffix(path, IMAGES)
-    try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
-            image = image.convert("RGBA")
-    except UnidentifiedImageError:
-        raise UsageError(f"{path} is no PNG or JPEG") from None
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from None
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image)
-    image = white.convert("L" if channels == 1 else "RGB")
-    image.thumbnail((size, size))
-    scale = size / max(image.size)
-    shape = [max(round(side * scale), 1) for side in image.size]
-    canvas = Image.new(image.mode, (size, size), "white")
-    canvas.paste(image.resize(shape), ((size - shape[0]) // 2, (size - shape[1]) // 2))
-    return np.asarray(canvas).reshape(size, size, channels)
+def _picture(path: Path, size: int, channels: int) -> np.ndarray:
+    _check_suffix(path, pictures.SUFFIXES)
+    return pictures.read_image(path, size, channels)
 
 
 def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     """Reads a cloud (`.npy [N, 3]`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
     _check_suffix(path, CLOUDS)
     if path.suffix == ".npy":
-        try:
-            cloud = np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
-            raise UsageError(f"{path} cannot be read ({str(error).splitlines()[0]})") from None
+        cloud = numpyfiles.read_npy(path)
     else:
         from jaxcmr.data.shapefiles import load_points
 

@@ -3,7 +3,6 @@
 import functools
 import re
 import zipfile
-import zlib
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -11,6 +10,7 @@ from jaxcmr.data.geometry import Mesh
 from jaxcmr.data.objects import Item
 from jaxcmr.data.off import parse_off
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 
 MAX_BYTES = 1 << 30  # of one mesh: the largest of ModelNet has 0.1 GB
 _MEMBER = re.compile(r"(?:.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<stem>[^/]+)\.off", re.I)
@@ -93,15 +93,8 @@ def _read_member(path: str, stamp: int, member: str, name: str) -> bytes:
     try:
         with _open_zip(path, stamp).open(member) as file:
             data = file.read(MAX_BYTES + 1)
-    except (
-        OSError,
-        zipfile.BadZipFile,
-        zlib.error,
-        EOFError,
-        NotImplementedError,
-        RuntimeError,
-    ) as e:
-        raise UsageError(f"{name} is damaged ({e}); get the zip again") from None
+    except Exception as error:  # zipfile raises what a damaged archive leads it to
+        raise UsageError(f"{name} is damaged ({reason(error)}); get the zip again") from None
     if len(data) > MAX_BYTES:
         raise UsageError(
             f"{name} unpacks to more than {MAX_BYTES >> 20} MB; this is no ModelNet mesh"
@@ -115,5 +108,7 @@ def _open_zip(path: str, stamp: int) -> zipfile.ZipFile:
     del stamp
     try:
         return zipfile.ZipFile(path)
-    except (OSError, zipfile.BadZipFile) as error:
-        raise UsageError(f"{path} is no zip file, or was cut off ({error}); get it again") from None
+    except Exception as error:  # as above
+        raise UsageError(
+            f"{path} is no zip file, or was cut off ({reason(error)}); get it again"
+        ) from None

@@ -29,7 +29,7 @@ class Recipe(NamedTuple):
 
     Attributes:
         points: points of the cloud.
-        views: rendered azimuths.
+        views: rendered azimuths; 0: no picture is made.
         image_size: pixels.
         elevation: of the cameras, degrees.
         seed: of the sampling.
@@ -61,6 +61,8 @@ Maker = Callable[[Item], dict[str, np.ndarray]]
 def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[str, np.ndarray]:
     """Makes `points [P, 3]` float32, `image [V, S, S]` uint8 and `mesh_*` from one object.
 
+    `image` is left out if no view is asked for, `mesh_*` if no face is.
+
     The object is centered on its bounding box and scaled into the unit sphere; a mesh is sampled by
     area, a cloud is subsampled (with repetition if it has fewer points). The draw depends on the
     seed and on the object's name alone, not on its neighbors.
@@ -70,17 +72,18 @@ def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[s
     if isinstance(shape, Mesh):
         mesh = normalize_mesh(shape, name)
         points = sample_surface(mesh, recipe.points, rng, name)
-        image = render_mesh(mesh, cameras, recipe.image_size)
+        image = render_mesh(mesh, cameras, recipe.image_size) if recipe.views else None
         faces = face_features(mesh, recipe.faces, rng) if recipe.faces else {}
     else:
         cloud = normalize(np.asarray(shape, np.float64), name)
         rows = rng.permutation(len(cloud))
         points = cloud[np.resize(rows, recipe.points)].astype(np.float32)
-        image = render_points(cloud, cameras, recipe.image_size)
+        image = render_points(cloud, cameras, recipe.image_size) if recipe.views else None
         if recipe.faces:
             raise UsageError(f"{name} is a cloud, so it has no mesh features; give meshes")
         faces = {}
-    return {"points": points, "image": image, **{f"mesh_{k}": v for k, v in faces.items()}}
+    made = {"points": points} | ({} if image is None else {"image": image})
+    return made | {f"mesh_{name}": array for name, array in faces.items()}
 
 
 def shape_arrays(item: Item, *, read: Reader, recipe: Recipe) -> dict[str, np.ndarray]:
@@ -135,7 +138,7 @@ def prepare(
     arrays["ids"] = np.array([item.id for item in items])
     cache.save_arrays(folder, arrays, meta)
     shutil.rmtree(partial, ignore_errors=True)
-    return arrays
+    return cache.load_arrays(folder)[0]
 
 
 def _report_progress(finished: Iterable[None], total: int, name: str) -> None:

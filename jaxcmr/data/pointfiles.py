@@ -2,14 +2,13 @@
 
 import dataclasses
 import functools
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
 import h5py
 import numpy as np
 
+from jaxcmr import numpyfiles
 from jaxcmr.data.cache import write_atomically
 from jaxcmr.errors import UsageError
 
@@ -35,10 +34,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     if path.suffix not in SUFFIXES:
         raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
+    if path.suffix == ".npz":
+        return numpyfiles.read_npz(path)
     try:
-        if path.suffix == ".npz":
-            with np.load(path, allow_pickle=False) as file:
-                return dict(file)
         with h5py.File(path) as file:
             arrays = {}
             file.visititems(
@@ -46,28 +44,10 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
                     arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
                 )
             )
-    except (  # what numpy, zipfile and h5py raise on damaged files
-        OSError,
-        ValueError,
-        EOFError,
-        KeyError,
-        RuntimeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    except Exception as error:  # h5py raises whatever a damaged file leads it to
+        reason = numpyfiles.reason(error)
         raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
-    return {name: _decode(np.asarray(array)) for name, array in arrays.items()}
-
-
-def _decode(array: np.ndarray) -> np.ndarray:
-    if array.dtype.kind in "SO":
-        return np.array([_text(item) for item in array.ravel()]).reshape(array.shape)
-    return array
-
-
-def _text(item) -> str:
-    return item.decode("utf-8", "replace") if isinstance(item, bytes) else str(item)
+    return {name: numpyfiles.as_text(np.asarray(array)) for name, array in arrays.items()}
 
 
 def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
@@ -95,8 +75,8 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
         names = arrays.get(keys.names.format(split=split))
         if names is None:
             names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
-        if len(names) != len(points):
-            raise UsageError(f"{path}: {len(names)} {split} names for {len(points)} clouds")
+        if names.shape != (len(points),):
+            raise UsageError(f"{path}: {names.size} {split} names for {len(points)} clouds")
         result[f"{split}_points"] = points
         result[f"{split}_labels"] = labels
         result[f"{split}_names"] = names.astype(str)

@@ -17,7 +17,12 @@ def load_mesh(path: Path) -> Mesh:
     faces = getattr(loaded, "faces", None)
     if faces is None or not len(faces):
         raise UsageError(f"{path} holds no face; a mesh is needed")
-    return Mesh(np.asarray(loaded.vertices, np.float64), np.asarray(faces, np.int64))
+    vertices, faces = np.asarray(loaded.vertices, np.float64), np.asarray(faces, np.int64)
+    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
+        raise UsageError(f"{path} holds no triangles in space; save the mesh again")
+    if faces.min() < 0 or faces.max() >= len(vertices):
+        raise UsageError(f"{path} has a face of vertices that it lacks; save the mesh again")
+    return Mesh(vertices, faces)
 
 
 def load_points(path: Path) -> np.ndarray:
@@ -25,8 +30,8 @@ def load_points(path: Path) -> np.ndarray:
     if path.suffix.lower() == ".pcd":
         return parse_pcd(path.read_bytes(), str(path))
     vertices = getattr(_load(path), "vertices", None)
-    if vertices is None or not len(vertices):
-        raise UsageError(f"{path} holds no point")
+    if vertices is None or np.ndim(vertices) != 2 or np.shape(vertices)[1] != 3:
+        raise UsageError(f"{path} holds no point [N, 3]")
     return np.asarray(vertices, np.float64)
 
 
@@ -52,7 +57,7 @@ def parse_pcd(data: bytes, name: str) -> np.ndarray:
         types = {"F": "f", "I": "i", "U": "u"}
         row = np.dtype(
             [
-                (f"f{k}", f"<{types[t]}{s}", (c,))
+                (f"f{k}", f"<{types[t]}{int(s)}", (c,))
                 for k, ((t, s), c) in enumerate(zip(kinds, repeats))
             ]
         )
@@ -68,7 +73,8 @@ def parse_pcd(data: bytes, name: str) -> np.ndarray:
             points = np.array([[float(line[c]) for c in columns] for line in words])
         elif kind.strip() == b"binary":
             table = np.frombuffer(body, row, count)
-            points = np.concatenate([table[f"f{c}"].astype(np.float64) for c in columns], 1)
+            with np.errstate(invalid="ignore"):  # a signalling NaN; `normalize` refuses it
+                points = np.concatenate([table[f"f{c}"].astype(np.float64) for c in columns], 1)
         else:
             raise UsageError(
                 f"{name}: DATA {kind[:20]!r} is not supported; save it as ascii or binary"

@@ -6,7 +6,10 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.errors import UsageError
+from jaxcmr.lazy import LazyRows
 from jaxcmr.types import Dataset, Splits
+
+BLOCK = 4096  # rows that are read at once
 
 
 def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
@@ -30,14 +33,11 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
                 f"config.data.standardize names {name!r}, but the data have "
                 f"{', '.join(splits.train.inputs)}"
             )
-        if not isinstance(items, np.ndarray) or items.ndim != 2:
+        if getattr(items, "ndim", 0) != 2:
             raise UsageError(
                 f"config.data.standardize names {name!r}, but its items are no vectors [N, D]"
             )
-        present = splits.train.present.get(name, np.ones(len(items), bool))
-        rows = items[present].astype(np.float64)
-        mean = rows.mean(0)
-        scale = float(np.sqrt(np.square(rows - mean).mean()))
+        mean, scale = statistics(items, splits.train.present.get(name, np.ones(len(items), bool)))
         if not scale > 0:
             raise UsageError(
                 f"the modality {name!r} is the same in all training rows; it cannot be standardised"
@@ -52,13 +52,36 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
     return splits
 
 
+def statistics(items: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the mean `[D]` of the rows that are present, and their one deviation from it.
+
+    Two passes in blocks: `items [N, D]` may stay on the disk.
+    """
+    rows = np.flatnonzero(present)
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    read = lambda block: np.asarray(items[block], np.float64)
+    count = max(len(rows), 1)
+    mean = sum((read(block).sum(0) for block in blocks), np.zeros(items.shape[1])) / count
+    square = sum(np.square(read(block) - mean).sum() for block in blocks)
+    return mean, float(np.sqrt(square / (count * items.shape[1])))
+
+
 def _applied(part: Dataset, name: str, mean: np.ndarray, scale: float) -> Dataset:
-    items = ((part.inputs[name] - mean) / scale).astype(np.float32)
-    if name in part.present:
-        items[~part.present[name]] = 0
-    done = {**part.provenance.get("standardized", {}), name: scale}
+    items, present = part.inputs[name], part.present.get(name)
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        result = ((np.asarray(items[rows]) - mean) / scale).astype(np.float32)
+        if present is not None:
+            result[~present[rows]] = 0
+        return result
+
+    if isinstance(items, np.memmap | LazyRows):
+        done = LazyRows(scaled, items.shape, np.float32)
+    else:
+        done = scaled(np.arange(len(items)))
+    numbers = {**part.provenance.get("standardized", {}), name: scale}
     return dataclasses.replace(
         part,
-        inputs={**part.inputs, name: items},
-        provenance={**part.provenance, "standardized": done},
+        inputs={**part.inputs, name: done},
+        provenance={**part.provenance, "standardized": numbers},
     )

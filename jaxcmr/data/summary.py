@@ -4,26 +4,39 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from jaxcmr.data.cache import write_atomically
-from jaxcmr.data.render import camera_ring, render_points
+from jaxcmr.data.geometry import normalize
+from jaxcmr.data.render import camera_ring
+from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
+
+MOST_CLASSES = 20  # rows of a sheet
+LABEL = 88  # pixels at the left of a row, for the name of the class
+_CAMERA = camera_ring(12, 25.0)[1]  # from the front, a little to the side
 
 
 def describe(splits: Splits) -> str:
-    """Returns a table: source, sizes, shapes of the modalities, samples a class."""
+    """Returns a table: source, checksums, sizes, shapes of the modalities, samples a class."""
     parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     parts = {name: part for name, part in parts.items() if part is not None}
     source = splits.train.provenance
     lines = [f"{source.get('name')}: {source.get('source')}, {source.get('path', '')}"]
+    digests = source.get("sha256", {})
+    digests = {Path(source["path"]).name: digests} if isinstance(digests, str) else digests
+    lines += [f"  sha256 {digest} {name}" for name, digest in digests.items()]
+    for key in ("prepared", "views", "split_by"):
+        lines += [f"  {key}: {source[key]}"] if key in source else []
     for name, part in parts.items():
         shapes = ", ".join(
             f"{modality} {_shapes(items)}" for modality, items in part.inputs.items()
         )
         lines.append(f"{name:>10}: {len(part)} samples, {shapes}")
+        for modality, present in part.present.items():
+            lines.append(f"{'':>10}  {(~present).sum()} of them without {modality}")
     counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in parts.values()]
-    width = max(len(name) for name in splits.train.class_names)
+    width = max(len(name) for name in ("class", *splits.train.class_names))
     lines.append(f"{'class':>{width}}  " + "".join(f"{name:>11}" for name in parts))
     for k, name in enumerate(splits.train.class_names):
         lines.append(f"{name:>{width}}  " + "".join(f"{int(c[k]):>11}" for c in counts))
@@ -35,33 +48,90 @@ def _shapes(items) -> str:
 
 
 def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96) -> None:
-    """Draws a row a class into a `.png`: for some samples, two views and the cloud.
+    """Draws a row a class into a `.png`: some samples, each with a tile or two a modality.
 
-    Modalities that are no pictures and no clouds are left out.
+    Pictures are drawn as they are, of several views two; clouds as dots, the nearer the darker;
+    vectors as a square of their numbers, row by row, the smallest black and the largest white.
+    Meshes are left out, missing items are white. Of more than 20 classes 20 are drawn.
+
+    Raises:
+        UsageError: the file's name does not end in `.png`.
     """
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"the picture {path} must end in .png")
+    classes = len(dataset.class_names)
+    chosen = np.arange(min(classes, MOST_CLASSES)) * classes // min(classes, MOST_CLASSES)
     rng = np.random.default_rng(0)
     rows = []
-    for label in range(len(dataset.class_names)):
+    for label in chosen:
         members = np.flatnonzero(dataset.labels == label)
-        chosen = rng.choice(members, min(per_class, len(members)), replace=False)
-        tiles = [tile for row in np.sort(chosen) for tile in _tiles(dataset, row, size)]
-        rows.append(tiles)
+        samples = np.sort(rng.choice(members, min(per_class, len(members)), replace=False))
+        tiles = [tile for row in samples for tile in _tiles(dataset, row, size)]
+        rows.append([_name_tile(dataset.class_names[label], size), *tiles])
     width = max(len(tiles) for tiles in rows)
     blank = np.full((size, size, 3), 255, np.uint8)
     rows = [np.concatenate([*tiles, *[blank] * (width - len(tiles))], axis=1) for tiles in rows]
-    sheet = Image.fromarray(np.concatenate(rows))
-    write_atomically(path, lambda file: sheet.save(file, format="PNG"))
+    # Few colors keep the file small; a sheet is for looking at.
+    sheet = Image.fromarray(np.concatenate(rows)).quantize(64, dither=Image.Dither.NONE)
+    write_atomically(path, lambda file: sheet.save(file, format="PNG", optimize=True))
+
+
+def _name_tile(name: str, size: int) -> np.ndarray:
+    tile = Image.new("RGB", (LABEL, size), "white")
+    ImageDraw.Draw(tile).text((4, size // 2 - 6), name[:14], fill="black")
+    return np.asarray(tile)
 
 
 def _tiles(dataset: Dataset, row: int, size: int) -> list[np.ndarray]:
+    """Draws one sample: `[size, size, 3]` uint8 tiles, the same number for every sample."""
     tiles = []
-    if "image" in dataset.inputs:
-        views = np.asarray(dataset.inputs["image"][row])
-        views = views if views.ndim == 4 else views[None]
-        for view in views[: 2 * max(len(views) // 4, 1) : max(len(views) // 4, 1)]:
-            grey = np.broadcast_to(view, (*view.shape[:2], 3)).astype(np.uint8)
-            tiles.append(np.asarray(Image.fromarray(grey).resize((size, size))))
-    if "points" in dataset.inputs:
-        drawn = render_points(dataset.inputs["points"][row], camera_ring(1, 25.0), size)[0]
-        tiles.append(np.repeat(drawn[..., None], 3, -1))
+    for modality, items in dataset.inputs.items():
+        if isinstance(items, dict):
+            continue
+        drawn = _draw(np.asarray(items[row]), size)
+        if not dataset.present.get(modality, np.ones(len(dataset), bool))[row]:
+            drawn = [np.full_like(tile, 255) for tile in drawn]
+        tiles += drawn
     return tiles
+
+
+def _draw(item: np.ndarray, size: int) -> list[np.ndarray]:
+    """Draws an item by its shape: a vector, a cloud, a picture, or two of several views."""
+    if item.ndim == 1:
+        return [_scaled(_folded(item), size, Image.Resampling.NEAREST)]
+    if item.ndim == 2 and item.shape[1] == 3:
+        if not np.ptp(item) > 0:
+            return [np.full((size, size, 3), 255, np.uint8)]
+        return [_dots(normalize(item.astype(np.float64), "a cloud"), size)]
+    views = item if item.ndim == 4 else item.reshape(1, *item.shape[:2], -1)
+    step = max(len(views) // 4, 1)
+    return [_scaled(view, size, Image.Resampling.BILINEAR) for view in views[: 2 * step : step]]
+
+
+def _dots(cloud: np.ndarray, size: int) -> np.ndarray:
+    """Draws a cloud in the unit sphere as dots of 3 x 3 half pixels, the nearer the darker."""
+    across, up, near = (cloud @ _CAMERA.T).T
+    fine = 2 * size
+    column = np.clip(np.floor((across + 1.03) / 2.06 * fine), 1, fine - 2).astype(int)
+    row = np.clip(np.floor((1.03 - up) / 2.06 * fine), 1, fine - 2).astype(int)
+    canvas = np.full((fine, fine), 255.0)
+    for k in np.argsort(near):
+        dot = slice(row[k] - 1, row[k] + 2), slice(column[k] - 1, column[k] + 2)
+        canvas[dot] = 120 - 90 * near[k]
+    grey = canvas.reshape(size, 2, size, 2).mean((1, 3)).astype(np.uint8)
+    return np.repeat(grey[..., None], 3, -1)
+
+
+def _folded(vector: np.ndarray) -> np.ndarray:
+    """Lays a vector into a square, row by row; the rest is white."""
+    side = int(np.ceil(np.sqrt(len(vector))))
+    low, high = float(vector.min()), float(vector.max())
+    grey = (vector - low) / (high - low if high > low else 1.0)
+    return np.pad(grey, (0, side * side - len(vector)), constant_values=1.0).reshape(side, side, 1)
+
+
+def _scaled(view: np.ndarray, size: int, how: Image.Resampling) -> np.ndarray:
+    """Resizes `[H, W, 1 or 3]`, uint8 or floats in [0, 1], to a tile."""
+    view = view if view.dtype == np.uint8 else np.round(np.clip(view, 0, 1) * 255).astype(np.uint8)
+    view = np.ascontiguousarray(np.broadcast_to(view, (*view.shape[:2], 3)))
+    return np.asarray(Image.fromarray(view).resize((size, size), how))

@@ -9,6 +9,7 @@ later, and the older stream of pickles, in which most published weights still co
 import io
 import math
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -16,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcmr.numpyfiles import reason
 from jaxcmr.types import UsageError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
@@ -86,8 +88,9 @@ class _Unpickler(pickle.Unpickler):
 
     def persistent_load(self, pid):
         kind, dtype, key, _, count = pid[:5]
-        if kind != "storage" or dtype not in STORAGES.values() or (len(pid) > 5 and pid[5]):
-            raise ValueError(f"unknown storage {pid!r}")
+        known = kind == "storage" and dtype in STORAGES.values() and isinstance(key, str | int)
+        if not known or (len(pid) > 5 and pid[5]):
+            raise ValueError("unknown kind of storage")
         return self.storages.setdefault(str(key), Storage(str(key), dtype, int(count)))
 
 
@@ -100,12 +103,12 @@ def read_torch(path: Path) -> dict[str, Any]:
     """
     try:
         tree, data = _read_zip(path) if zipfile.is_zipfile(path) else _read_legacy(path)
-        return _arrays(tree, data)
+        return _arrays(tree, data, {})
     except UsageError as error:
         raise UsageError(f"the checkpoint {path} {error}") from None
     except Exception as error:  # whatever a damaged or hostile pickle makes the unpickler raise
         raise UsageError(
-            f"the checkpoint {path} cannot be read ({type(error).__name__}: {error}); "
+            f"the checkpoint {path} cannot be read ({type(error).__name__}: {reason(error)}); "
             "download it again, or save its state_dict with a current PyTorch"
         ) from error
 
@@ -120,8 +123,8 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         order = archive.read(root + "byteorder") if root + "byteorder" in names else b"little"
         if order != b"little":
             raise UsageError(f"was written in byte order {order!r}; only little is read")
-        unpickler = _Unpickler(io.BytesIO(archive.read(root + "data.pkl")))
-        tree, data = unpickler.load(), {}
+        unpickler, tree = _load(io.BytesIO(archive.read(root + "data.pkl")))
+        data = {}
         for key, storage in unpickler.storages.items():
             info = names[f"{root}data/{key}"]
             if info.file_size != storage.count * _itemsize(storage):
@@ -135,18 +138,32 @@ def _read_legacy(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         if file.read(len(LEGACY_START)) != LEGACY_START:
             raise UsageError("is no PyTorch checkpoint")
         stream = io.BytesIO(file.read()[1:])  # behind the STOP of the magic number's pickle
-    protocol, system = _Unpickler(stream).load(), _Unpickler(stream).load()
+    (_, protocol), (_, system) = _load(stream), _load(stream)
     if protocol != 1001 or not system.get("little_endian", True):
-        raise UsageError(f"has protocol {protocol}, {system}; only 1001, little-endian, is read")
-    unpickler = _Unpickler(stream)
-    tree, data = unpickler.load(), {}
-    for key in _Unpickler(stream).load():
+        raise UsageError("has another protocol than 1001, little-endian, the only one that is read")
+    (unpickler, tree), data = _load(stream), {}
+    for key in _load(stream)[1]:
         storage = unpickler.storages[str(key)]
         count = int.from_bytes(stream.read(8), "little")
         if count != storage.count:
             raise ValueError(f"storage {key} has {count} numbers, not {storage.count}")
         data[storage.key] = _numbers(stream.read(count * _itemsize(storage)), storage)
     return tree, data
+
+
+def _load(stream: io.BytesIO) -> tuple[_Unpickler, Any]:
+    """Loads the next pickle of a stream.
+
+    The unpickler keeps a table as long as the largest place that the pickle names in it: places
+    beyond the file's size would take any memory.
+    """
+    start, size = stream.tell(), len(stream.getbuffer())
+    for opcode, argument, _ in pickletools.genops(stream):
+        if opcode.name in ("PUT", "LONG_BINPUT") and argument > size:
+            raise ValueError(f"place {argument} in a file of {size} bytes")
+    stream.seek(start)
+    unpickler = _Unpickler(stream)
+    return unpickler, unpickler.load()
 
 
 def _itemsize(storage: Storage) -> int:
@@ -166,16 +183,26 @@ def widen_bfloat16(raw: bytes) -> np.ndarray:
     return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
 
 
-def _arrays(tree: Any, data: dict[str, np.ndarray]) -> Any:
-    """Replaces tensors by arrays, lists by dicts, and drops what holds none."""
+def _arrays(tree: Any, data: dict[str, np.ndarray], done: dict[int, Any]) -> Any:
+    """Replaces tensors by arrays, lists by dicts, and drops what holds none.
+
+    `done` (id -> result) makes a part that occurs often the work of one: nested, it would be
+    exponential in the size of the file.
+    """
+    if id(tree) not in done:
+        done[id(tree)] = _replaced(tree, data, done)
+    return done[id(tree)]
+
+
+def _replaced(tree: Any, data: dict[str, np.ndarray], done: dict[int, Any]) -> Any:
     if isinstance(tree, Tensor):
         return _array(tree, data)
     if isinstance(tree, list | tuple):
         tree = dict(enumerate(tree))
     if not isinstance(tree, dict):
         return None
-    leaves = {str(name): _arrays(value, data) for name, value in tree.items()}
-    return {name: leaf for name, leaf in leaves.items() if leaf is not None}
+    named = {str(k): _arrays(v, data, done) for k, v in tree.items() if isinstance(k, str | int)}
+    return {name: leaf for name, leaf in named.items() if leaf is not None}
 
 
 def _array(tensor: Tensor, data: dict[str, np.ndarray]) -> np.ndarray:
@@ -183,6 +210,6 @@ def _array(tensor: Tensor, data: dict[str, np.ndarray]) -> np.ndarray:
     valid = len(size) == len(stride) and all(n >= 0 for n in (tensor.offset, *size, *stride))
     last = tensor.offset + sum((n - 1) * step for n, step in zip(size, stride))
     if not valid or math.prod(size) > len(values) or (0 not in size and last >= len(values)):
-        raise ValueError(f"a tensor of {size} by {stride} does not fit its storage")
+        raise ValueError("a tensor does not fit its storage")
     steps = [step * values.itemsize for step in stride]
-    return np.lib.stride_tricks.as_strided(values[tensor.offset :], size, steps).copy()
+    return np.lib.stride_tricks.as_strided(values[tensor.offset :], size, steps, writeable=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxcmr import numpyfiles
 from jaxcmr.encoders.torch_files import LEGACY_START, read_torch, widen_bfloat16
 from jaxcmr.types import UsageError
 
@@ -40,10 +41,11 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
             start = file.read(len(LEGACY_START))
     except OSError as error:
         raise UsageError(f"cannot open the weights {path}: {error.strerror}") from None
-    if (zipfile.is_zipfile(path) and not _is_npz(path)) or start == LEGACY_START:
+    zipped = _is_zip(path)
+    if (zipped and not _is_npz(path)) or start == LEGACY_START:
         weights = _state_dict(read_torch(path), path)
-    elif zipfile.is_zipfile(path):
-        weights = _read_npz(path)
+    elif zipped:
+        weights = numpyfiles.read_npz(path)
     elif start[8:9] == b"{":
         weights = read_safetensors(path)
     else:
@@ -97,18 +99,20 @@ def _safetensor(name: str, entry: dict, data: memoryview) -> np.ndarray:
     return values.reshape(shape)
 
 
-def _is_npz(path: Path) -> bool:
-    with zipfile.ZipFile(path) as archive:
-        return all(name.endswith(".npy") for name in archive.namelist())
-
-
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
+def _is_zip(path: Path) -> bool:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
-    except (ValueError, OSError, zipfile.BadZipFile) as error:
+        return zipfile.is_zipfile(path)
+    except zipfile.BadZipFile:  # raised on an archive in several pieces
+        return False
+
+
+def _is_npz(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return all(name.endswith(".npy") for name in archive.namelist())
+    except Exception as error:  # zipfile raises what a damaged archive leads it to
         raise UsageError(
-            f"the npz file {path} cannot be read ({error}); save plain arrays of numbers in it"
+            f"{path} is a damaged archive ({numpyfiles.reason(error)}); download it again"
         ) from None
 
 

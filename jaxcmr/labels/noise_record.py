@@ -2,13 +2,13 @@
 
 import dataclasses
 import os
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from jaxcmr import numpyfiles
 from jaxcmr.types import UsageError
 
 
@@ -167,16 +167,9 @@ def read_arrays(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     """
     if not Path(path).is_file():
         raise UsageError(f"no file at {path}; give the path of an .npz or .npy file")
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.ndarray):
-            return {"": content}
-        with content:
-            return dict(content)
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(
-            f"{path} cannot be read as .npz or .npy ({error}); save it with numpy.savez"
-        ) from error
+    with open(path, "rb") as file:
+        zipped = file.read(2) == b"PK"
+    return numpyfiles.read_npz(Path(path)) if zipped else {"": numpyfiles.read_npy(Path(path))}
 
 
 def check_labels(labels: Any, num_classes: int, name: str = "labels") -> np.ndarray:

@@ -9,7 +9,7 @@ import matplotlib
 matplotlib.use("Agg")
 from matplotlib import pyplot as plt
 
-_NO_LOSS = {"step", "epoch", "steps_per_second", "seconds"}
+_NO_LOSS = {"step", "epoch", "steps_per_second", "wait_share", "seconds"}
 
 
 def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:

@@ -37,20 +37,22 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     """Says in one line how the run stands; `left` is in seconds."""
-    quiet = {"step", "epoch", "steps_per_second"}
+    quiet = {"step", "epoch", "steps_per_second", "wait_share"}
     terms = {
         k.removeprefix("labels "): v for k, v in line.items() if k not in quiet and "mAP" not in k
     }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
     scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]
+    waited = f" ({line['wait_share']:.0%} waiting)" if "wait_share" in line else ""
     minutes, seconds = divmod(round(left), 60)
     logging.info(
-        "epoch %d/%d  %s%s  %.1f steps/s  %d:%02d left",
+        "epoch %d/%d  %s%s  %.1f steps/s%s  %d:%02d left",
         line["epoch"],
         epochs,
         "  ".join(losses),
         f"  val mAP {'/'.join(scores)}" if scores else "",
         line["steps_per_second"],
+        waited,
         minutes,
         seconds,
     )

@@ -132,9 +132,9 @@ def assemble(
     predict = evaluate.build_predict(method, config.evaluate.batch_size)
 
     def advance(state: TrainState):
-        key = jax.random.fold_in(state.key, DATA_STREAM)
+        key, epoch = jax.random.fold_in(state.key, DATA_STREAM), int(state.step) // steps
         calls, waited, idle_since = [], 0.0, time.monotonic()
-        for data, rows in source.calls(key, int(state.step) // steps):
+        for data, rows in source.calls(key, epoch):
             waited += time.monotonic() - idle_since
             state, terms = step(state, data, rows, hp)
             calls.append(

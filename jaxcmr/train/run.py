@@ -17,6 +17,7 @@ from jaxcmr import config as configuration
 from jaxcmr import data, methods
 from jaxcmr.labels.noise import NoiseRecord
 from jaxcmr.train import evaluate, loop, noisy, stages
+from jaxcmr.train.complete import complete
 from jaxcmr.types import Dataset, UsageError
 
 
@@ -43,6 +44,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     Raises:
         UsageError: for everything that the user can mend.
     """
+    config = complete(config)
     configuration.check(config)
     _claim(workdir, config)
     splits = data.load(config.data)

@@ -20,7 +20,9 @@ from jaxcmr.train import feed
 from jaxcmr.types import Batch, Dataset
 
 MAX_WORKERS = 8
-PIECE = 16  # a piece is a sixteenth of the limit; at most MAX_WORKERS + 2 are held: under 2/3 of it
+# A piece is this part of the limit. Training and a pass over the set hold at most MAX_WORKERS + 2
+# each: what is under way, what is ready, what is in use.
+PIECE = 24
 
 
 class Feed(NamedTuple):
@@ -69,7 +71,7 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
     """Gathers rows on the host, in threads, some calls ahead of the device.
 
     What is on the way, on host and device, stays below `config.data.resident_bytes`, unless one
-    batch is larger than a sixteenth of it, or `config.train.steps_per_call` asks for more.
+    batch is larger than a piece of it, or `config.train.steps_per_call` asks for more.
     """
     host = feed.on_host(dataset)
     workers = min(os.cpu_count() or 1, MAX_WORKERS)

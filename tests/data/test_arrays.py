@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxcmr import data
+from jaxcmr import data, lazy, numpyfiles
 from jaxcmr.errors import UsageError
 
 
@@ -91,6 +91,25 @@ def test_mistakes_are_one_sentence(own, change, message):
     with pytest.raises(UsageError, match=message) as error:
         data.load(config)
     assert "\n" not in str(error.value)
+
+
+def test_large_files_of_a_folder_stay_on_the_disk(own, tmp_path, monkeypatch):
+    config, write = own
+    arrays = {**whole(), "split": np.array((["train"] * 3 + ["test"]) * 5)}
+    write(arrays)
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    read = data.load(config)
+    config.path = str(tmp_path)
+    monkeypatch.setattr(numpyfiles, "MAPPED", 400)  # only the image, of doubles, is larger
+    mapped = data.load(config)
+    for one, other in ((read.train, mapped.train), (read.test, mapped.test)):
+        assert isinstance(other.inputs["image"], lazy.LazyRows)
+        assert isinstance(other.inputs["text"], np.ndarray)
+        assert other.inputs["image"].dtype == np.float32
+        for name in one.inputs:
+            np.testing.assert_array_equal(one.inputs[name], np.asarray(other.inputs[name]))
+        np.testing.assert_array_equal(one.labels, other.labels)
 
 
 def test_no_such_file(own):

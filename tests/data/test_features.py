@@ -8,7 +8,9 @@ from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
 
 RNG = np.random.default_rng(0)
-CLASSES = {"wikipedia": 10, "nuswide10": 10, "inria": 100, "xmedia": 20, "xmedianet": 200}
+CLASSES = {
+    "wikipedia": 10, "nuswide10": 10, "inria": 100, "xmedia": 20, "xmedianet": 200, "pascal": 20,
+}  # fmt: skip
 
 
 def rows(count, width=2):
@@ -79,6 +81,17 @@ def write_xmedianet(root):
     scipy.io.savemat(root / "XMediaNet5View_Doc2Vec.mat", arrays)
 
 
+def write_pascal(root):  # one array a file
+    (root / "pascal").mkdir()
+    for split, count in (("train", 800), ("test", 200)):
+        arrays = {
+            f"{split}_img": rows(count), f"{split}_txt": rows(count, 3),
+            f"{split}_img_lab": codes(count, 20)[:, None],
+        }  # fmt: skip
+        for name, array in arrays.items():
+            scipy.io.savemat(root / "pascal" / f"{name}.mat", {name: array})
+
+
 @pytest.mark.parametrize(
     ("name", "write", "counts", "done"),
     [
@@ -89,6 +102,7 @@ def write_xmedianet(root):
         ("inria", write_inria, (9000, 1332, 4366), "one-hot"),
         ("xmedia", write_xmedia, (4000, 500, 500), "counted from 1"),
         ("xmedianet", write_xmedianet, (32000, 4000, 4000), "integers from 0"),
+        ("pascal", write_pascal, (800, 100, 100), "integers from 0"),
     ],
 )
 def test_the_papers_counts_on_files_of_the_real_formats(
@@ -102,7 +116,7 @@ def test_the_papers_counts_on_files_of_the_real_formats(
     assert splits.train.class_names == tuple(map(str, range(classes)))
     np.testing.assert_array_equal(splits.train.labels, codes(counts[0], classes))
     # The validation set is the head of the test set where it was cut off it.
-    if name in ("wikipedia", "xmedia"):
+    if name in ("wikipedia", "xmedia", "pascal"):
         np.testing.assert_array_equal(splits.validation.labels, codes(counts[1], classes))
         np.testing.assert_array_equal(
             splits.test.labels, codes(counts[1] + counts[2], classes)[counts[1] :]
@@ -110,6 +124,17 @@ def test_the_papers_counts_on_files_of_the_real_formats(
     assert splits.train.inputs["text"].shape == (counts[0], 2 if name == "xmedianet" else 3)
     assert splits.train.provenance["labels"] == done
     assert "the papers" not in caplog.text
+
+
+def test_a_set_of_several_files_names_the_one_that_is_missing(config, tmp_path):
+    write_pascal(tmp_path)
+    config.name, config.root, config.modalities = "pascal", str(tmp_path), ("image", "text")
+    assert set(data.load(config).train.provenance["sha256"]) == {
+        f"{split}_{kind}.mat" for split in ("train", "test") for kind in ("img", "txt", "img_lab")
+    }
+    (tmp_path / "pascal" / "test_txt.mat").unlink()
+    with pytest.raises(UsageError, match=r"there is no file .*pascal/test_txt.mat"):
+        data.load(config)
 
 
 def test_other_counts_are_said_and_missing_arrays_named(config, tmp_path, caplog):

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import manifest
+from jaxcmr.data import manifest, pictures
 from jaxcmr.data.shapefiles import load_mesh, load_points, parse_pcd
 from jaxcmr.errors import UsageError
 
@@ -175,9 +175,9 @@ def test_malformed_manifests(own, tmp_path, name, text, message):
 
 def test_an_image_bomb_is_refused(tmp_path, monkeypatch):
     Image.new("L", (30, 30)).save(tmp_path / "x.png")
-    monkeypatch.setattr(manifest, "MAX_PIXELS", 100)
+    monkeypatch.setattr(pictures, "MAX_PIXELS", 100)
     with pytest.raises(UsageError, match="has 30 x 30 pixels, too many"):
-        manifest.read_image(tmp_path / "x.png", 8, 1)
+        pictures.read_image(tmp_path / "x.png", 8, 1)
 
 
 def test_words_of_test_rows_do_not_enter_the_vocabulary():

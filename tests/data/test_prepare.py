@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import pointfiles
+from jaxcmr.data import cache, manifest, pointfiles, summary
 from jaxcmr.errors import UsageError
 
 PREPARE = Path(__file__).parents[2] / "launch" / "prepare.py"
@@ -46,6 +46,63 @@ def test_the_stand_in_is_prepared_and_shown(prepare, tmp_path):
     assert "night_stand" in output and "s per 100" in output
     sheet = np.asarray(Image.open(tmp_path / "sheet.png"))
     assert sheet.shape[0] == 10 * 96 and (sheet < 255).any()
+
+
+def test_every_source_can_be_prepared(prepare, capsys):
+    spec = importlib.util.spec_from_file_location("launch_prepare", PREPARE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    # "own" stands for "arrays" and "manifest".
+    assert set(module.SOURCES) == set(data.SOURCES) - {"arrays", "manifest"}
+
+
+def test_a_manifest_is_prepared_kept_and_shown(prepare, tmp_path, monkeypatch):
+    for k in range(10):
+        Image.new("RGB", (8, 8), (25 * k, 0, 0)).save(tmp_path / f"{k}.png")
+        np.save(tmp_path / f"{k}.npy", np.random.default_rng(k).normal(size=(20, 3)))
+    rows = [f"{'ab'[k % 2]},{k}.png,{k}.npy,word{k % 2}" for k in range(10)]
+    rows[4] = rows[4].replace("4.npy", "")
+    (tmp_path / "items.csv").write_text("\n".join(["label,image,points,text", *rows]) + "\n")
+    arguments = ("own", f"--path={tmp_path / 'items.csv'}", "--points=16", "--image_size=16",
+                 "--channels=3", f"--picture={tmp_path / 'sheet.png'}")  # fmt: skip
+    code, output, errors = prepare(*arguments)
+    assert code == 0, errors
+    assert "image [16, 16, 3] uint8, points [16, 3] float32, text [2] float32" in output
+    assert f"sha256 {cache.sha256(tmp_path / 'items.csv')} items.csv" in output
+    assert "1 of them without points" in output
+    # Two classes; the name and three samples of picture, cloud and folded vector.
+    assert np.asarray(Image.open(tmp_path / "sheet.png")).shape == (2 * 96, 88 + 9 * 96)
+    monkeypatch.setattr(manifest, "read_item", lambda *_, **__: pytest.fail("read again"))
+    assert prepare(*arguments)[0] == 0
+
+
+def test_features_are_shown_too(prepare, tmp_path):
+    rng = np.random.default_rng(0)
+    arrays = {f"{s}_{m}": rng.random((30, 5)) for s in ("train", "test") for m in ("image", "text")}
+    labels = {f"{split}_labels": np.arange(30) % 3 for split in ("train", "test")}
+    np.savez(tmp_path / "pascal.npz", **arrays, **labels)
+    picture = tmp_path / "sheet.png"
+    code, output, errors = prepare("pascal", f"--root={tmp_path}", f"--picture={picture}")
+    assert code == 0, errors
+    assert "train: 30 samples, image [5] float32, text [5] float32" in output
+    drawn = np.asarray(Image.open(picture).convert("L"))
+    assert drawn.shape == (3 * 96, 88 + 6 * 96)
+    code, _, errors = prepare("pascal", f"--root={tmp_path}", f"--picture={tmp_path / 'x.jpg'}")
+    assert code == 2 and "must end in .png" in errors
+
+
+def test_a_vector_is_laid_into_a_square_and_a_cloud_into_dots():
+    tile = summary._draw(np.array([0.0, 1.0, 2.0, 4.0, 4.0], np.float32), 9)[0][..., 0]
+    # 3 x 3 cells of 3 pixels: 0, 1/4, 1/2, 1, 1, and white where nothing is left.
+    np.testing.assert_array_equal(tile[1::3, 1::3], [[0, 64, 128], [255] * 3, [255] * 3])
+    cloud = np.array([[0, 0, 1], [0, 0, -1]], np.float32)
+    tile = summary._draw(cloud, 40)[0]
+    ink = (tile[..., 0] < 255).any(1)
+    assert ink[:5].any() and ink[-5:].any() and not ink[10:30].any()
+    assert (summary._draw(np.zeros((7, 3), np.float32), 8)[0] == 255).all()
+    views = np.arange(12, dtype=np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    first, second = summary._draw(views, 4)
+    assert (first == 0).all() and (second == 3).all()
 
 
 def test_quantized_clouds_of_other_names_are_converted(prepare, tmp_path, config):

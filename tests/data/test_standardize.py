@@ -1,9 +1,12 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
 from jaxcmr import data
 from jaxcmr.data.standardize import standardize
 from jaxcmr.errors import UsageError
+from jaxcmr.lazy import LazyRows
 from jaxcmr.types import Dataset, Splits
 
 
@@ -40,6 +43,21 @@ def test_missing_items_do_not_count_and_stay_zero():
     np.testing.assert_array_equal(splits.train.inputs["text"][4], [0, 0])
     np.testing.assert_allclose(splits.train.inputs["text"][1], np.array([1, 3]) / np.sqrt(5))
     np.testing.assert_array_equal(splits.validation.inputs["text"], [[0, 0]])
+
+
+def test_rows_on_the_disk_stay_there_and_get_the_same_numbers(tmp_path):
+    rows = np.random.default_rng(0).normal(3, 2, (50, 4)).astype(np.float32)
+    np.save(tmp_path / "rows.npy", rows)
+    plain = part(rows)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    far = dataclasses.replace(plain, inputs={"text": mapped}, present={"text": np.arange(50) > 0})
+    near = dataclasses.replace(plain, present={"text": np.arange(50) > 0})
+    found = standardize(Splits(far, far), ("text",)).test.inputs["text"]
+    assert isinstance(found, LazyRows)
+    expected = standardize(Splits(near, near), ("text",)).test.inputs["text"]
+    np.testing.assert_array_equal(found[:], expected)
+    np.testing.assert_array_equal(found.rows(np.array([7, 0]))[:], expected[[7, 0]])
+    assert not expected[0].any()
 
 
 @pytest.mark.parametrize(

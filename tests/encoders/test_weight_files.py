@@ -252,3 +252,27 @@ def test_a_checkpoint_without_weights_is_refused(tmp_path):
     zip_checkpoint(tmp_path / "w.pth", {"epoch": 1, "best": {}}, {})
     with pytest.raises(UsageError, match=r"no weights.*it has best"):
         read_weights(tmp_path / "w.pth")
+
+
+def test_a_pickle_cannot_make_the_reader_take_memory_or_time_beyond_its_size(tmp_path):
+    place = b"\x80\x02}r" + (2**31 - 1).to_bytes(4, "little") + b"."  # would be 16 GB of places
+    with zipfile.ZipFile(tmp_path / "place.pt", "w") as archive:
+        archive.writestr("archive/data.pkl", place)
+    with pytest.raises(UsageError, match="place 2147483647 in a file of"):
+        read_weights(tmp_path / "place.pt")
+    tree = []
+    for _ in range(60):
+        tree = [tree, tree]  # 2**60 lists if each is read as often as it occurs
+    array = np.ones(2, np.float32)
+    zip_checkpoint(tmp_path / "deep.pt", {"a": tensor("0", array), "b": tree}, {"0": array})
+    same(read_weights(tmp_path / "deep.pt"), {"a": array})
+
+
+def test_an_archive_in_several_pieces_is_refused(tmp_path):
+    np.savez(tmp_path / "w.npz", a=np.ones(2))
+    data = (tmp_path / "w.npz").read_bytes()
+    locator = b"PK\x06\x07" + (1).to_bytes(4, "little") + bytes(8) + (2).to_bytes(4, "little")
+    end = data.index(b"PK\x05\x06")
+    (tmp_path / "w.npz").write_bytes(data[:end] + locator + data[end:])
+    with pytest.raises(UsageError, match=r"neither \.safetensors nor"):
+        read_weights(tmp_path / "w.npz")

@@ -1,0 +1,76 @@
+import io
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxcmr import data
+from jaxcmr.data import own
+from jaxcmr.errors import UsageError
+
+
+@pytest.fixture
+def mine(config, tmp_path):
+    config.name, config.path = "own", str(tmp_path / "items.csv")
+    return config
+
+
+def write(config, text):
+    with open(config.path, "w") as file:
+        file.write(text)
+
+
+def test_a_manifest_says_columns_and_training_rows(mine):
+    rows = "\n".join(f"{'ab'[k % 2]},{k}.png,,some words" for k in range(20))
+    write(mine, f"label,image,mesh,text\n{rows}\n")
+    # The column mesh is empty; a fifth of each class is held out.
+    assert own.outline(mine) == own.Outline({"image": "image", "text": "vector"}, 16, False)
+    rows = "\n".join(f"a,{k}.ply,words,{s}" for k, s in enumerate(["train"] * 3 + ["validation"]))
+    write(mine, f"label,points,text,split\n{rows}\n")
+    assert own.outline(mine) == own.Outline({"points": "cloud", "text": "vector"}, 3, True)
+
+
+def test_arrays_with_and_without_splits(mine, tmp_path):
+    mine.path = str(tmp_path / "own.npz")
+    whole = {"x": np.zeros((10, 4)), "views": np.zeros((10, 3, 8, 8, 1), np.uint8)}
+    labels = {"labels": np.arange(10) % 2, "ids": np.arange(10).astype(str)}
+    np.savez(mine.path, **whole, **labels)
+    kinds = {"views": "views", "x": "vector"}
+    assert own.outline(mine) == own.Outline(kinds, 8, False)
+    split = np.array(["train"] * 5 + ["validation"] * 2 + ["test"] * 3)
+    np.savez(mine.path, **whole, **labels, split=split, present_x=split == "train")
+    assert own.outline(mine) == own.Outline(kinds, 5, True)
+    parts = {f"{s}_x": np.zeros((n, 9, 3)) for s, n in (("train", 7), ("test", 4))}
+    np.savez(mine.path, **parts, train_labels=np.zeros(7), test_labels=np.zeros(4))
+    assert own.outline(mine) == own.Outline({"x": "cloud"}, 7, False)
+
+
+def test_the_source_takes_either_form(mine, tmp_path):
+    rows = "\n".join(f"{'ab'[k % 2]},a word{k % 2},item {k}" for k in range(10))
+    write(mine, f"label,text,id\n{rows}\n")
+    mine.modalities = ("text",)
+    splits = data.load(mine)
+    assert len(splits.train) == 8 and splits.train.ids[0].startswith("item ")
+    mine.path = str(tmp_path / "own.npz")
+    np.savez(mine.path, text=np.eye(10), labels=np.arange(10) % 2)
+    assert len(data.load(mine).train) == 8
+
+
+def good() -> bytes:
+    file = io.BytesIO()
+    np.savez(file, train_x=np.zeros((3, 2)), train_labels=np.zeros(3), test_labels=np.zeros(1))
+    return file.getvalue()
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=20), st.integers(0, 900), st.integers(0, 900))
+def test_no_bytes_make_the_outline_fail_otherwise(tmp_path_factory, junk, start, stop):
+    path = tmp_path_factory.mktemp("own") / "own.npz"
+    path.write_bytes(good()[: min(start, stop)] + junk + good()[max(start, stop) :])
+    try:
+        found = own.shapes(path)
+    except UsageError as error:
+        assert "\n" not in str(error)
+        return
+    assert all(isinstance(shape, tuple) for shape, _ in found.values())

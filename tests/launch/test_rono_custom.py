@@ -1,0 +1,207 @@
+"""configs/rono_custom.py on ten objects of one's own, through the main command, end to end."""
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+import trimesh
+from PIL import Image
+
+from jaxcmr.config import default, encoder
+from jaxcmr.errors import UsageError
+from jaxcmr.train.complete import complete
+
+ROOT = Path(__file__).resolve().parents[2]
+SMALL = ("--config.data.image_size=32", "--config.data.points=32", "--config.train.epochs=3")
+
+
+def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+    environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
+    environment.pop("JAXCMR_DATA", None)
+    command = [
+        sys.executable, "launch/main.py", "--config=configs/rono_custom.py",
+        f"--workdir={folder / 'run'}", *SMALL, *arguments,
+    ]  # fmt: skip
+    return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
+
+
+def result(folder: Path) -> dict:
+    return json.loads((folder / "run" / "result.json").read_text())
+
+
+@pytest.fixture
+def catalogue(tmp_path):
+    """Ten objects of two classes: red boxes and blue balls, as pictures, meshes and clouds."""
+    lines = ["id,label,image,points,mesh"]
+    rng = np.random.default_rng(0)
+    for k in range(10):
+        color, label = ((200, 0, 0), "box") if k % 2 else ((0, 0, 200), "ball")
+        Image.new("RGB", (20, 30), color).save(tmp_path / f"{k}.png")
+        shape = trimesh.creation.box((1, 2, 3)) if k % 2 else trimesh.creation.icosphere(2)
+        shape.export(tmp_path / f"{k}.off")
+        np.save(tmp_path / f"{k}.npy", shape.sample(40, seed=int(rng.integers(1000))))
+        lines.append(f"item {k},{label},{k}.png,{k}.npy,{k}.off")
+    (tmp_path / "items.csv").write_text("\n".join(lines) + "\n")
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_manifest_of_ten_objects_trains_out_of_the_box(catalogue):
+    run = launch(catalogue, f"--config.data.path={catalogue / 'items.csv'}")
+    assert run.returncode == 0, run.stderr
+    assert "image by compact_cnn, points by pointnet, mesh by pointnet; batches of 6" in run.stderr
+    found = result(catalogue)
+    # A fifth of each class is the test set, two of the other eight rows choose the epoch.
+    assert found["sizes"] == {"train": 6, "validation": 2, "test": 2}
+    assert found["data"]["source"] == "files" and found["noise"]["rows_changed"] == 0
+    pairs = {f"{a}->{b}" for a in ("image", "points", "mesh") for b in ("image", "points", "mesh")}
+    scored = {name for name in found["scores"]["best"] if "->" in name and name in pairs}
+    assert len(scored) >= 6
+    lines = (catalogue / "run" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert len(losses) == 3 and losses[-1] < losses[0]
+    saved = np.load(catalogue / "run" / "embeddings" / "mesh.npz")
+    assert len(saved["ids"]) == 2 and all(name.startswith("item ") for name in saved["ids"])
+    chosen = json.loads((catalogue / "run" / "config.json").read_text())
+    assert chosen["data"]["modalities"] == ["image", "points", "mesh"]
+    assert chosen["train"]["batch_size"] == 6 and chosen["data"]["validation"] == 0.25
+
+
+@pytest.mark.slow
+def test_arrays_of_vectors_and_pictures_train_too(tmp_path):
+    rng = np.random.default_rng(0)
+    labels = np.arange(40) % 4
+    np.savez(
+        tmp_path / "own.npz",
+        image=(rng.random((40, 16, 16, 3)) * 60 + 40 * labels[:, None, None, None]).astype(
+            np.uint8
+        ),
+        sound=rng.normal(size=(40, 12)) + 3 * np.eye(4)[labels].repeat(3, 1),
+        labels=labels,
+    )
+    run = launch(
+        tmp_path,
+        f"--config.data.path={tmp_path / 'own.npz'}",
+        "--config.data.standardize=('sound',)",
+        "--config.encoders.embedding_size=32",
+    )
+    assert run.returncode == 0, run.stderr
+    assert "image by compact_cnn, sound by fc; batches of 29" in run.stderr
+    assert result(tmp_path)["sizes"] == {"train": 29, "validation": 3, "test": 8}
+
+
+def test_a_mistake_at_the_command_line_is_one_sentence(tmp_path):
+    run = launch(tmp_path)
+    assert run.returncode == 2 and "Traceback" not in run.stderr
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: your data are not named; add --config.data.path=FILE")
+
+
+def custom(path: Path | str):
+    spec = importlib.util.spec_from_file_location("custom", ROOT / "configs" / "rono_custom.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    config = module.get_config()
+    config.data.path = str(path)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("content", "modalities", "words"),
+    [
+        ("label,image\na,0.png\n", (), "has the modalities image, but retrieval across modalities"),
+        ("label,photo,mesh\na,0.png,0.off\n", (), "has the modalities mesh, but retrieval"),
+        ("label,image,mesh\na,,0.off\n", (), "has the modalities mesh, but retrieval"),
+        ("label,photo\na,0.png\n", (), "has the modalities none, but retrieval"),
+        (
+            "label,image,mesh\na,0.png,0.off\na,1.png,1.off\n",
+            (),
+            "has 1 training rows; at least 4 are needed",
+        ),
+        (
+            "label,image,mesh\n" + "a,0.png,0.off\n" * 9,
+            ("image", "text"),
+            "has no modality 'text', only image, mesh",
+        ),
+    ],
+)
+def test_what_a_manifest_lacks_is_said(tmp_path, content, modalities, words):
+    (tmp_path / "items.csv").write_text(content)
+    config = custom(tmp_path / "items.csv")
+    config.data.modalities = modalities
+    with pytest.raises(UsageError, match=words):
+        complete(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("none.csv", "there is no such file or folder"),
+        ("items.txt", "must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
+        ("cut.npz", "cut.npz cannot be read"),
+        ("cut.h5", "cut.h5 cannot be read"),
+        ("empty", "empty holds no array"),
+    ],
+)
+def test_what_is_no_data_is_said(tmp_path, name, words):
+    for file in ("items.txt", "cut.npz", "cut.h5"):
+        (tmp_path / file).write_bytes(b"PK")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match=words):
+        complete(custom(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype", "name"),
+    [
+        ((9, 7), np.float32, "fc"),
+        ((9, 50, 3), np.float32, "pointnet"),
+        ((9, 8, 8, 1), np.uint8, "compact_cnn"),
+        ((9, 4, 8, 8, 3), np.uint8, "compact_cnn"),
+    ],
+)
+@pytest.mark.parametrize("form", ["npz", "h5", "folder"])
+def test_encoders_go_by_the_shapes_of_arrays(tmp_path, shape, dtype, name, form):
+    arrays = {"train_x": np.zeros(shape, dtype), "train_y": np.zeros((9, 4))}
+    arrays |= {"train_labels": np.zeros(9), "test_labels": np.zeros(3)}
+    path = tmp_path / f"own.{form}"
+    if form == "npz":
+        np.savez(path, **arrays)
+    elif form == "h5":
+        with h5py.File(path, "w") as file:
+            file.update(arrays)
+    else:
+        path.mkdir()
+        for key, array in arrays.items():
+            np.save(path / f"{key}.npy", array)
+    config = complete(custom(path))
+    assert config.data.modalities == ("x", "y") and config.encoders.x.name == name
+    assert config.encoders.x.views == (1 if len(shape) == 5 else 0)
+    assert config.data.validation == pytest.approx(2 / 9) and config.train.batch_size == 7
+    with pytest.raises(UsageError, match=r"x has items of the shape \[5, 5\] .* reshape them"):
+        np.savez(tmp_path / "odd.npz", **{**arrays, "train_x": np.zeros((9, 5, 5))})
+        complete(custom(tmp_path / "odd.npz"))
+
+
+def test_what_the_user_chose_stays_and_other_configs_are_left_alone(tmp_path):
+    rows = "\n".join(f"{k % 2},0.png,a text,{'train' if k < 300 else 'test'}" for k in range(400))
+    (tmp_path / "items.csv").write_text(f"label,image,text,split\n{rows}\n")
+    config = custom(tmp_path / "items.csv")
+    done = complete(config)
+    # 300 training rows, a tenth of them to validate.
+    assert done.train.batch_size == 128 and done.data.validation == 0.1
+    assert config.train.batch_size == 0  # the caller's config is as it was
+    config.train.batch_size, config.data.validation = 16, 0.0
+    config.encoders.text = encoder("feature_mlp")
+    done = complete(config)
+    assert (done.train.batch_size, done.data.validation) == (16, 0.0)
+    assert done.encoders.text.name == "feature_mlp"
+    assert done.encoders.image.name == "compact_cnn"
+    other = default()
+    assert complete(other) is other

@@ -1,0 +1,95 @@
+"""Numpy's files from anywhere: what is read, and one sentence for every damage."""
+
+import io
+import zipfile
+
+import numpy as np
+import pytest
+
+from jaxcmr import numpyfiles
+from jaxcmr.errors import UsageError
+
+
+def _npy(array, **more):
+    buffer = io.BytesIO()
+    np.save(buffer, array, **more)
+    return buffer.getvalue()
+
+
+def _header(text):
+    """A `.npy` file of another header."""
+    return b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + bytes(64)
+
+
+def _patched_zip(place, value):
+    """An archive of one array with one byte of its table of contents changed."""
+    buffer = io.BytesIO()
+    np.savez(buffer, a=np.zeros(2))
+    data = bytearray(buffer.getvalue())
+    data[data.index(b"PK\x01\x02") + place] = value
+    return bytes(data)
+
+
+def _zip(name, content):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def test_arrays_come_back_and_bytes_become_text(tmp_path):
+    arrays = {"a": np.eye(2), "b": np.array([b"x", b"\xc3\xa9", b"\xff"]), "c": np.array(["y"])}
+    np.savez(tmp_path / "a.npz", **arrays)
+    found = numpyfiles.read_npz(tmp_path / "a.npz")
+    np.testing.assert_array_equal(found["a"], np.eye(2))
+    assert found["b"].tolist() == ["x", "é", "\ufffd"] and found["c"].tolist() == ["y"]
+
+
+def test_a_large_file_is_mapped(tmp_path, monkeypatch):
+    np.save(tmp_path / "a.npy", np.eye(9))
+    assert not isinstance(numpyfiles.read_npy(tmp_path / "a.npy"), np.memmap)
+    monkeypatch.setattr(numpyfiles, "MAPPED", 700)
+    mapped = numpyfiles.read_npy(tmp_path / "a.npy")
+    assert isinstance(mapped, np.memmap)
+    np.testing.assert_array_equal(mapped, np.eye(9))
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"junk",
+        _npy(np.array([None], object), allow_pickle=True),
+        _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,"),
+        _header(b"{'descr': ',,,4', 'fortran_order': False, 'shape': (2,)}"),
+        _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,)}"),
+        _npy(np.zeros(2, "V3")),
+        _npy(np.zeros(2, "M8[s]")),
+        _npy(np.array(["ab"])).replace(b"a\0\0\0", b"\xff\xff\xff\xff"),
+        _zip("a.npy", _npy(np.eye(2))),
+    ],
+)
+def test_what_is_no_npy_is_one_sentence(tmp_path, content):
+    (tmp_path / "a.npy").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.npy cannot be read") as error:
+        numpyfiles.read_npy(tmp_path / "a.npy")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _npy(np.eye(2)),
+        _zip("note.txt", b"not an array"),
+        _zip("a.npy", _npy(np.array(["ab"])).replace(b"a\0\0\0", b"\xff\xff\xff\xff")),
+        _patched_zip(6, 200),  # the version that is needed
+        _patched_zip(8, 1),  # encrypted
+        _patched_zip(10, 77),  # the way of packing
+        _patched_zip(46, 255),  # the name
+    ],
+)
+def test_what_is_no_npz_is_one_sentence(tmp_path, content):
+    (tmp_path / "a.npz").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.npz cannot be read") as error:
+        numpyfiles.read_npz(tmp_path / "a.npz")
+    assert "\n" not in str(error.value)
