@@ -37,7 +37,8 @@ def estimate(
     rows = {len(one) for one in features}
     if len(features) < 2 or len(rows) != 1:
         raise ValueError("the estimate needs two or more modalities of the same rows")
-    tried = [k for k in candidates if 2 <= k <= rows.pop() / 2]
+    most = rows.pop() / 2
+    tried = [k for k in candidates if 2 <= k <= most]
     if not tried:
         raise ValueError(f"none of {tuple(candidates)} is between 2 and half the rows")
     scores = {}
