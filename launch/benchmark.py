@@ -12,7 +12,6 @@ is filled. Weights and inputs are random: speed does not depend on them.
 import functools
 import importlib.util
 import json
-import resource
 import subprocess
 import sys
 
@@ -33,6 +32,7 @@ CASES = {
     "mnist_cnn": (128, (28, 28, 1)),
     "mnist_cnn_scan": (128, (28, 28, 1)),
     "resnet18": (32, (112, 112, 3)),
+    "resnet18_scan": (32, (112, 112, 3)),
     "pointnet": (32, (1024, 3)),
     "dgcnn": (8, (1024, 3)),
     "meshnet": (8, (1024,)),
@@ -163,18 +163,29 @@ def memory(names):
 
 def _measured_alone(name, side):
     command = [sys.executable, __file__, "encoders", f"--only={name}", "--memory", f"--side={side}"]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
 def peak_of(name, side):
-    """Prints the growth of this process's largest resident size while the side runs."""
-    peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    """Prints the growth of this process's largest resident size while the side runs (Linux).
+
+    The growth is that above the process with weights and inputs, before the first step; the peak
+    is that of the second step, for the first one compiles.
+    """
     run = {"ours": ours, "theirs": theirs}[side](name, 1)
-    before = peak()
+    before = _resident("VmRSS")
     run()
+    with open("/proc/self/clear_refs", "w") as file:
+        file.write("5")  # forgets the peak
     run()
-    print(json.dumps(peak() - before))
+    print(json.dumps(_resident("VmHWM") - before))
+
+
+def _resident(field):
+    """Returns a size of this process in MiB: `VmRSS` now, `VmHWM` at its peak."""
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
 
 
 def main(argv):

@@ -46,9 +46,20 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
         raise UsageError(
             f"config.data.name is {config.name!r}, but it must be one of {', '.join(SOURCES)}"
         )
+    _check_numbers(config)
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
     return standardize(splits, tuple(config.get("standardize", ())))
+
+
+def _check_numbers(config: ConfigDict) -> None:
+    for field in ("points", "faces", "views", "image_size", "train_size", "test_size"):
+        if config.get(field, 1) < 1:
+            raise UsageError(f"config.data.{field} is {config[field]}, but it must be at least 1")
+    if config.get("channels", 1) not in (1, 3):
+        raise UsageError(f"config.data.channels is {config.channels}, but it must be 1 or 3")
+    if config.seed < 0:
+        raise UsageError(f"config.data.seed is {config.seed}, but it must be at least 0")
 
 
 __all__ = ["LAYOUTS", "SOURCES", "check", "describe", "draw_sheet", "load", "outline"]

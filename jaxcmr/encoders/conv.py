@@ -1,16 +1,17 @@
-"""The one place where images are convolved and pooled: the fast form for the platform at hand.
+"""The one place where images are convolved: the fast form for the platform at hand.
 
 Three forms compute the same numbers. `matmul`: the shifted slices of the input, concatenated, times
 the kernel as one matrix (im2col); the gradients are matmuls of the same kind. `winograd`: the 3x3
-kernels at stride 1 with 2.25 times fewer multiplications, in the output and in both gradients.
-`lax`: `lax.conv_general_dilated`. The choice:
+kernels at stride 1 with up to four times fewer multiplications, in the output and in both
+gradients. `lax`: `lax.conv_general_dilated`. The choice:
 
-* CPU: `winograd` where `winograd_pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.4
-  to 1.8 times less processor time than `matmul`), else `matmul`. XLA's CPU convolutions are slow
+* CPU: `winograd` where `winograd_pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.3
+  to 1.9 times less processor time than `matmul`), else `matmul`. XLA's CPU convolutions are slow
   inside `lax.scan` (25 times and more), and so is the gradient that autodiff derives from slices
   (it adds padded copies); here the gradient to the input is written as a convolution of the
   output's gradient, one for each phase of the stride, 1.5 to 2 times faster. Batches go through in
-  parts whose columns fit the cache.
+  parts whose columns fit the cache. Members of an ensemble go through one after the other where
+  that is faster: in `winograd`, and in a first layer, where they share the images.
 * GPU, TPU: `lax`, unless the kernel itself is batched (`jax.vmap` over the members of an
   ensemble), where XLA would build a grouped convolution: then `matmul`, a batched matmul. The
   three products of a convolution (output, gradient to the input, gradient to the kernel) are
@@ -27,7 +28,6 @@ from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
 from jax import lax
 from jax.custom_batching import custom_vmap
 
@@ -41,7 +41,6 @@ from jaxcmr.encoders.conv_products import (
     output_lax,
     output_matmul,
     output_size,
-    slices,
 )
 from jaxcmr.encoders.linear import torch_kernel
 from jaxcmr.encoders.norm import along
@@ -151,57 +150,6 @@ def conv2d(
     return _conv(images, kernel.astype(images.dtype), strides, pads, depthwise, form)
 
 
-def max_pool(images: jax.Array, window: int, *, stride: int | None = None, padding: int = 0):
-    """Takes the maximum over `window x window` patches: `[B, H, W, C] -> [B, H', W', C]`.
-
-    `H' = floor((H + 2 padding - window) / stride) + 1`; what is padded never wins. `stride` is
-    `window` if None. Patches that tile the image are a reshape, any others shifted slices; XLA's
-    windowed reduction and its gradient are several times slower on CPU.
-    """
-    stride = stride or window
-    if stride == window and padding == 0:
-        height, width = (size // window * window for size in images.shape[1:3])
-        return _tile_pool(images[:, :height, :width], window)
-    pads = ((padding, padding), (padding, padding))
-    return functools.reduce(
-        jnp.maximum, slices(images, (window, window), (stride, stride), pads, -jnp.inf)
-    )
-
-
-@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
-def _tile_pool(images, window):
-    return functools.reduce(jnp.maximum, _slots(images, window))
-
-
-def _slots(images: jax.Array, window: int) -> list[jax.Array]:
-    """Returns the first pixel of every tile, the second of every tile, ...: `[B, H', W', C]`."""
-    b, h, w, c = images.shape
-    tiles = images.reshape(b, h // window, window, w // window, window, c)
-    return [tiles[:, :, row, :, column] for row in range(window) for column in range(window)]
-
-
-def _tile_pool_forward(images, window):
-    """Keeps for the gradient which pixel of each tile won, a byte each: the first of equals."""
-    slots = _slots(images, window)
-    # Without the barrier XLA computes the maximum again for each comparison.
-    out = lax.optimization_barrier(functools.reduce(jnp.maximum, slots))
-    winner = jnp.full(out.shape, len(slots) - 1, jnp.uint8)
-    for slot in reversed(range(len(slots) - 1)):
-        winner = jnp.where(slots[slot] == out, jnp.uint8(slot), winner)
-    return out, winner
-
-
-def _tile_pool_backward(window, winner, grad):
-    b, h, w, c = grad.shape
-    slot = jnp.arange(window * window, dtype=jnp.uint8).reshape(1, 1, window, 1, window, 1)
-    won = winner[:, :, None, :, None] == slot
-    spread = jnp.where(won, grad[:, :, None, :, None], 0)
-    return (spread.reshape(b, h * window, w * window, c),)
-
-
-_tile_pool.defvjp(_tile_pool_forward, _tile_pool_backward)
-
-
 def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
     """Returns a function of two arrays that is `lax_form` until the vmap calls for `matmul_form`.
 
@@ -227,10 +175,31 @@ def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
     return product
 
 
+def _member_by_member(form, *static):
+    """Returns `form` as a function of the images and of a second array, the kernel or a gradient.
+
+    Where vmap batches the second one alone, as in the first layer of an ensemble, it loops over the
+    members: one product for all of them would write its columns in an order to be transposed.
+    """
+
+    @custom_vmap
+    def product(images, other):
+        return form(images, other, *static)
+
+    @product.def_vmap
+    def rule(axis_size, in_batched, images, other):
+        if not in_batched[0]:
+            return lax.map(lambda one: product(images, one), other), True
+        axes = tuple(0 if batched else None for batched in in_batched)
+        return jax.vmap(lambda a, b: form(a, b, *static), axes)(images, other), True
+
+    return product
+
+
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4, 5))
 def _conv(images, kernel, strides, pads, depthwise, form):
     if form == "matmul":
-        return output_matmul(images, kernel, strides, pads, depthwise)
+        return _member_by_member(output_matmul, strides, pads, depthwise)(images, kernel)
     if form == "lax":
         return output_lax(images, kernel, strides, pads, depthwise)
     if form == "winograd":
@@ -247,7 +216,7 @@ def _conv_backward(strides, pads, depthwise, form, residuals, grad):
     to_kernel = (kernel.shape, strides, pads, depthwise)
     to_input = (images.shape[1:3], strides, pads, depthwise)
     if form == "matmul":
-        kernel_grad = kernel_grad_matmul(images, grad, *to_kernel)
+        kernel_grad = _member_by_member(kernel_grad_matmul, *to_kernel)(images, grad)
         input_grad = input_grad_matmul(kernel, grad, *to_input)
     elif form == "winograd":
         kernel_grad = kernel_grad_winograd(images, grad, kernel.shape, pads)

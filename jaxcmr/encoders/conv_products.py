@@ -74,8 +74,17 @@ def _column_bytes(images: jax.Array, window: Pair, size: Pair) -> int:
 
 
 def _columns(images, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    parts = slices(images, window, strides, pads)
-    return parts[0] if len(parts) == 1 else jnp.concatenate(parts, -1)
+    """Returns the `[B, H', W', kh kw C]` pixels under the kernel at each place.
+
+    First those of a row side by side, then the rows: `kw + kh` runs of pixels to copy for a place
+    instead of `kh kw`, which are short where there are few channels.
+    """
+    if window == (1, 1):
+        return slices(images, window, strides, pads)[0]
+    across = slices(images, (1, window[1]), (1, strides[1]), pads)
+    rows = jnp.concatenate(across, -1) if len(across) > 1 else across[0]
+    down = slices(rows, (window[0], 1), (strides[0], 1), ((0, 0), (0, 0)))
+    return jnp.concatenate(down, -1) if len(down) > 1 else down[0]
 
 
 def output_matmul(images, kernel, strides, pads, depthwise):
@@ -87,7 +96,7 @@ def output_matmul(images, kernel, strides, pads, depthwise):
     matrix = kernel.reshape(-1, kernel.shape[3])
     product = lambda images: _columns(images, window, strides, pads) @ matrix
     size = output_size(images.shape[1:3], window, strides, pads)
-    parts = chunks(images.shape[0], _column_bytes(images, window, size))
+    parts = chunks(images.shape[0], _column_bytes(images, window, size), kernel.nbytes)
     if parts == 1 or window == (1, 1):
         return product(images)
     return lax.map(product, split(images, parts)).reshape(-1, *size, kernel.shape[3])
@@ -103,9 +112,11 @@ def kernel_grad_matmul(images, grad, kernel_shape, strides, pads, depthwise):
 
     def product(images, grad):
         columns = _columns(images, window, strides, pads)
-        return jnp.einsum("bhwk,bhwo->ko", columns, grad, preferred_element_type=jnp.float32)
+        columns, grad = (array.reshape(-1, array.shape[-1]) for array in (columns, grad))
+        return jnp.einsum("tk,to->ko", columns, grad, preferred_element_type=jnp.float32)
 
-    parts = chunks(images.shape[0], _column_bytes(images, window, grad.shape[1:3]))
+    kernel_bytes = math.prod(kernel_shape) * grad.dtype.itemsize
+    parts = chunks(images.shape[0], _column_bytes(images, window, grad.shape[1:3]), kernel_bytes)
     if parts == 1 or window == (1, 1):
         total = product(images, grad)
     else:

@@ -6,9 +6,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, from_module
-from jaxcmr.encoders.conv import Conv, max_pool
+from jaxcmr.encoders.conv import Conv
 from jaxcmr.encoders.image import as_images
 from jaxcmr.encoders.linear import Linear
+from jaxcmr.encoders.pool import max_pool
 
 
 class MnistCNN(nn.Module):

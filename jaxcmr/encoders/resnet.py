@@ -6,9 +6,10 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, from_module
-from jaxcmr.encoders.conv import Conv, max_pool
+from jaxcmr.encoders.conv import Conv
 from jaxcmr.encoders.image import as_images, embed, global_pool, standardize
 from jaxcmr.encoders.norm import BatchNorm
+from jaxcmr.encoders.pool import max_pool
 
 # He et al.'s initialisation for layers behind ReLUs, as torchvision draws it.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")

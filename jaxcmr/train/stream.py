@@ -98,7 +98,8 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
 
     def parts() -> Iterator[tuple[Batch, int]]:
         block = config.evaluate.batch_size
-        size = block * max(min(piece_rows // block, -(-len(dataset) // block)), 1)
+        # At least two blocks, for the reason that `_spans` gives.
+        size = block * min(max(piece_rows // block, 2), -(-len(dataset) // block))
         last = len(dataset) - 1
 
         def part(first: int) -> tuple[Batch, int]:

@@ -3,7 +3,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from jaxcmr.data import check
+from jaxcmr.data import check, load
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -85,3 +85,22 @@ def test_different_shapes_in_the_splits():
     )
     with pytest.raises(UsageError, match="'image' items of the test set have the shape"):
         check(Splits(other, dataset("b")), ("image",))
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "words"),
+    [
+        ("points", 0, "config.data.points is 0, but it must be at least 1"),
+        ("image_size", -4, "config.data.image_size is -4, but it must be at least 1"),
+        ("views", 0, "config.data.views is 0"),
+        ("train_size", 0, "config.data.train_size is 0"),
+        ("channels", 2, "config.data.channels is 2, but it must be 1 or 3"),
+        ("seed", -1, "config.data.seed is -1, but it must be at least 0"),
+        ("name", "none", "config.data.name is 'none', but it must be one of mnist3d"),
+    ],
+)
+def test_fields_that_cannot_work(config, field, value, words):
+    config.name = "procedural10"
+    config[field] = value
+    with pytest.raises(UsageError, match=words):
+        load(config)

@@ -5,10 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
+from reference_conv import close, draw, primitives, reference, value_and_gradients
 
 from jaxcmr.encoders import conv_products
-from jaxcmr.encoders.conv import Conv, conv2d, max_pool
-from jaxcmr.encoders.winograd import winograd_pays
+from jaxcmr.encoders.conv import Conv, conv2d
 
 # size of the image, of the kernel, strides, padding: odd and even sizes, kernels smaller than
 # the stride, unequal strides and pads, more padding than the kernel needs.
@@ -24,36 +24,6 @@ GEOMETRIES = [
     ((8, 7), 3, (2, 1), ((0, 1), (2, 0))),
     ((3, 3), 2, 1, 2),
 ]
-
-
-def reference(images, kernel, strides, padding):
-    if isinstance(padding, int):
-        padding = ((padding, padding), (padding, padding))
-    return lax.conv_general_dilated(
-        images,
-        kernel,
-        (strides, strides) if isinstance(strides, int) else strides,
-        padding,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        feature_group_count=images.shape[3] // kernel.shape[2],
-    )
-
-
-def draw(shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def value_and_gradients(convolve, images, kernel):
-    out, pull = jax.vjp(convolve, images, kernel)
-    weights = jnp.cos(jnp.arange(out.size * 1.0)).reshape(out.shape)
-    return out, *pull(weights.astype(out.dtype))
-
-
-def close(actual, expected, tolerance=2e-5):
-    def check(a, b):
-        np.testing.assert_allclose(a, b, atol=tolerance * max(1.0, np.abs(b).max()))
-
-    jax.tree.map(check, actual, expected)
 
 
 @pytest.mark.parametrize("depthwise", [False, True])
@@ -90,91 +60,6 @@ def test_a_convolution_by_hand():
         [3 + 40 + 600 + 7000, 4 + 50 + 700 + 8000],
     ]
     np.testing.assert_array_equal(out, expected)
-
-
-@pytest.mark.parametrize(
-    "size, padding",
-    [
-        ((8, 6), 1),
-        ((7, 7), 1),
-        ((5, 8), 0),
-        ((4, 5), 2),
-        ((3, 3), 3),
-        ((6, 7), ((0, 1), (2, 0))),
-        ((1, 2), 1),
-        ((9, 6), "SAME"),
-    ],
-)
-@pytest.mark.parametrize("members", [None, 3])
-def test_winograd_equals_xlas(size, padding, members):
-    images, kernels = draw((4, *size, 5)), draw((members or 1, 3, 3, 5, 6), 1)
-
-    @jax.jit
-    def both(images, kernels):
-        ours = lambda x, w: conv2d(x, w, padding=padding, form="winograd")
-        theirs = lambda x, w: reference(x, w, 1, padding)
-        run = lambda convolve: lambda w: value_and_gradients(convolve, images, w)
-        if members is None:
-            return run(ours)(kernels[0]), run(theirs)(kernels[0])
-        return jax.vmap(run(ours))(kernels), jax.vmap(run(theirs))(kernels)
-
-    actual, expected = both(images, kernels)
-    close(actual, expected, 1e-5)
-
-
-@pytest.mark.parametrize("batched", ["images", "kernel"])
-def test_winograd_in_parts_gives_the_same(monkeypatch, batched):
-    images, kernels = draw((2, 12, 7, 6, 16)), draw((2, 3, 3, 16, 20), 1)
-    run = lambda x, w: value_and_gradients(
-        lambda x, w: conv2d(x, w, padding=1, form="winograd"), x, w
-    )
-    other = lambda x, w: value_and_gradients(lambda x, w: reference(x, w, 1, 1), x, w)
-    # 12 images of 16 x 12 x 36 float32 words: two fit beside each other, so six parts.
-    monkeypatch.setattr(conv_products, "CHUNK_BYTES", 60_000)
-    used = primitives(run, images[0], kernels[0])
-    assert "scan" in used and "conv_general_dilated" not in used
-    if batched == "images":
-        actual = jax.jit(jax.vmap(run, (0, None)))(images, kernels[0])
-        expected = [other(x, kernels[0]) for x in images]
-    else:
-        actual = jax.jit(jax.vmap(run, (None, 0)))(images[0], kernels)
-        expected = [other(images[0], w) for w in kernels]
-    close(actual, jax.tree.map(lambda *members: jnp.stack(members), *expected), 1e-5)
-
-
-def test_winograd_is_chosen_where_it_pays():
-    form = lambda size, inputs, features, window=3, dtype=np.float32, strides=1: winograd_pays(
-        (8, size, size, inputs),
-        (window, window, inputs, features),
-        (strides,) * 2,
-        ((1, 1),) * 2,
-        dtype,
-    )
-    assert form(14, 96, 64) and form(28, 64, 64)
-    assert not form(28, 1, 96) and not form(28, 64, 8) and not form(2, 64, 64)
-    assert not form(14, 64, 64, window=1) and not form(14, 64, 64, strides=2)
-    assert not form(14, 64, 64, dtype=jnp.bfloat16)
-
-
-def primitives(function, *args):
-    """Returns the names of all primitives in the jaxpr of `function`, nested ones included."""
-    found = set()
-
-    def walk(jaxpr):
-        for equation in jaxpr.eqns:
-            found.add(equation.primitive.name)
-            for sub in jax.tree.leaves(
-                equation.params,
-                is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr"),
-            ):
-                if hasattr(sub, "jaxpr"):
-                    walk(sub.jaxpr)
-                elif hasattr(sub, "eqns"):
-                    walk(sub)
-
-    # A new function each time: traces are cached, and the backend is not part of the key.
-    walk(jax.make_jaxpr(lambda *args: function(*args))(*args).jaxpr)
-    return found
 
 
 def gradient(images, kernel):
@@ -268,48 +153,6 @@ def test_conv_starts_from_pytorchs_distribution():
     for leaf in (params["kernel"], params["bias"]):
         assert 0.9 * bound < np.abs(leaf).max() <= bound
     np.testing.assert_allclose(params["kernel"].std(), bound / 3**0.5, rtol=0.02)
-
-
-POOLS = [
-    ((8, 6), 2, 2, 0),
-    ((7, 9), 2, 2, 0),
-    ((9, 9), 3, 3, 0),
-    ((8, 11), 3, 2, 1),
-    ((7, 7), 3, 1, 1),
-]
-
-
-@pytest.mark.parametrize("pool", POOLS)
-def test_max_pool_and_its_gradient_equal_xlas(pool):
-    size, window, stride, pad = pool
-    images = draw((2, *size, 3))
-
-    def windowed(images):
-        pads = ((0, 0), (pad, pad), (pad, pad), (0, 0))
-        step = (1, stride, stride, 1)
-        return lax.reduce_window(images, -jnp.inf, lax.max, (1, window, window, 1), step, pads)
-
-    def both(images):
-        ours = lambda x: max_pool(x, window, stride=stride, padding=pad)
-        results = []
-        for function in (ours, windowed):
-            out, pull = jax.vjp(function, images)
-            results.append((out, pull(jnp.cos(jnp.arange(out.size * 1.0)).reshape(out.shape))))
-        return results
-
-    actual, expected = jax.jit(both)(images)
-    close(actual, expected, 1e-6)
-
-
-def test_pooled_ties_share_one_gradient():
-    for options in ({"window": 2}, {"window": 3, "stride": 2, "padding": 1}):
-        total = jax.grad(lambda x, o=options: max_pool(x, **o).sum())(jnp.ones((1, 6, 6, 1))).sum()
-        assert total == 9  # one for each patch, however it is divided among equal pixels
-
-
-def test_padding_never_wins_the_maximum():
-    out = max_pool(-jnp.ones((1, 4, 4, 1)), 3, stride=2, padding=1)
-    np.testing.assert_array_equal(out, -jnp.ones((1, 2, 2, 1)))
 
 
 @pytest.mark.parametrize("batched", [False, True])

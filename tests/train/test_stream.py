@@ -8,9 +8,10 @@ import jax
 import numpy as np
 import paired
 import pytest
+from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxcmr import lazy, methods
+from jaxcmr import lazy, methods, presets
 from jaxcmr.errors import UsageError
 from jaxcmr.train import evaluate, log, loop, stream
 
@@ -117,6 +118,19 @@ def test_an_epochs_batches_are_those_of_the_resident_set_in_its_order():
     assert len(np.unique(seen["streamed"])) == 100
 
 
+def test_clusters_of_a_streamed_set_are_those_of_a_resident_one():
+    found = []
+    for feeding in ("resident", "streamed"):
+        config = _config(feeding)
+        config.method = ConfigDict(presets.ROMO_MATCHING)
+        method = methods.build(config, paired.CLASSES)
+        machinery = loop.assemble(config, method, paired.dataset(rows=100), None)
+        state = machinery.refresh(machinery.start, 0)
+        found.append(jax.tree.leaves((state.params, state.beliefs)))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_no_call_is_a_single_step_left_over():
     assert stream._spans(10, 3) == [(0, 2), (2, 5), (5, 7), (7, 10)]
     assert stream._spans(4, 4) == [(0, 4)]
@@ -142,10 +156,10 @@ def test_predictions_over_a_streamed_set_equal_those_over_a_resident_one(rows):
     two = evaluate.predict_all(_config("streamed"), method, state, dataset)
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
         assert isinstance(b, np.ndarray) and b.shape[:2] == (1, rows)
-        np.testing.assert_allclose(a, b, rtol=1e-6, atol=1e-7)
-    config.data.feeding, config.data.resident_bytes = "streamed", 7 * stream.PIECE * 4 * (12 + 9)
+        np.testing.assert_array_equal(a, b)
+    config.data.feeding, config.data.resident_bytes = "streamed", 14 * stream.PIECE * 4 * (12 + 9)
     blocks = list(stream.build(config, dataset).parts())
-    assert [count for _, count in blocks] == [7] * (rows // 7) + [rows % 7] * (rows % 7 > 0)
+    assert [count for _, count in blocks] == [14] * (rows // 14) + [rows % 14] * (rows % 14 > 0)
     masks = np.concatenate([np.asarray(data.mask) for data, _ in blocks])
     np.testing.assert_array_equal(masks, np.arange(len(masks)) < rows)
 
