@@ -9,6 +9,7 @@ import numpy as np
 from jaxcmr.labels.cluster import kmeans
 from jaxcmr.labels.cluster_scores import adjusted_rand_index
 
+ROUNDING = 1e-6
 CANDIDATES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 25, 30, 40, 50)
 
 
@@ -20,8 +21,8 @@ def estimate(
         K = argmax_k mean over pairs (u, v) of ARI( kmeans(features_u, k), kmeans(features_v, k) )
 
     A true grouping shows in every modality; what k-means makes up where there is none differs from
-    one to the other, and the adjusted Rand index is 0 for chance at any k. The least k among
-    equals. It is stability (Ben-Hur et al., 2002) with modalities in place of subsamples.
+    one to the other, and the adjusted Rand index is 0 for chance at any k. The largest k among
+    equals: modalities may also agree on which two of the groups are alike. It is stability (Ben-Hur et al., 2002) with modalities in place of subsamples.
 
     Args:
         features: `[N, d_v]` a modality, two or more; row i of all shows the same thing.
@@ -47,4 +48,5 @@ def estimate(
         labels = [np.asarray(kmeans(key, one, k).labels) for key, one in zip(keys, features)]
         pairs = [adjusted_rand_index(one, other) for one, other in combinations(labels, 2)]
         scores[k] = float(np.mean(pairs))
-    return max(scores, key=scores.get), scores
+    best = max(scores.values())
+    return max(k for k, score in scores.items() if score >= best - ROUNDING), scores
