@@ -36,6 +36,8 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz file")
+            if not all(name.isprintable() for name in file.files):
+                raise ValueError("its arrays have no printable names")
             return {name: _checked(file[name]) for name in file.files}
     except Exception as error:  # and zipfile raises what a damaged archive leads it to
         raise _damaged(path, error) from None

@@ -81,6 +81,7 @@ def test_what_is_no_npy_is_one_sentence(tmp_path, content):
     [
         _npy(np.eye(2)),
         _zip("note.txt", b"not an array"),
+        _zip("two\nlines.npy", _npy(np.eye(2))),
         _zip("a.npy", _npy(np.array(["ab"])).replace(b"a\0\0\0", b"\xff\xff\xff\xff")),
         _patched_zip(6, 200),  # the version that is needed
         _patched_zip(8, 1),  # encrypted

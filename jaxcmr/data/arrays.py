@@ -103,7 +103,7 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
         raise UsageError(f"{name} has no array 'labels', only {', '.join(arrays) or 'none'}")
     whole = dict(arrays)
     named = whole.pop("split", None)
-    if whole["labels"].ndim == 0 or (named is not None and named.ndim != 1):
+    if whole["labels"].ndim not in (1, 2) or (named is not None and named.ndim != 1):
         raise UsageError(f"{name}: labels and split must have a row each, [N]")
     rows = len(whole["labels"])
     for key, array in {**whole, **({} if named is None else {"split": named})}.items():

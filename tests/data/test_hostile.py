@@ -33,9 +33,10 @@ def test_a_mesh_whose_faces_name_vertices_that_it_lacks(tmp_path):
         shapefiles.load_mesh(tmp_path / "a.ply")
 
 
-def test_a_single_label_for_all():
+@pytest.mark.parametrize("labels", [np.array(3), np.zeros((1, 1, 2))])
+def test_labels_that_are_no_column(labels):
     with pytest.raises(UsageError, match="a row each"):
-        arrays.to_splits({"labels": np.array(3), "image": np.zeros((1, 2))}, "a", {}, 0)
+        arrays.to_splits({"labels": labels, "image": np.zeros((1, 2))}, "a", {}, 0)
 
 
 def test_bytes_that_are_no_text_are_labels_all_the_same():
