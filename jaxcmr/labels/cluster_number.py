@@ -22,7 +22,8 @@ def estimate(
 
     A true grouping shows in every modality; what k-means makes up where there is none differs from
     one to the other, and the adjusted Rand index is 0 for chance at any k. The largest k among
-    equals: modalities may also agree on which two of the groups are alike. It is stability (Ben-Hur et al., 2002) with modalities in place of subsamples.
+    equals: modalities may also agree on which two of the groups are alike. It is stability
+    (Ben-Hur et al., 2002) with modalities in place of subsamples.
 
     Args:
         features: `[N, d_v]` a modality, two or more; row i of all shows the same thing.
