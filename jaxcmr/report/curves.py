@@ -21,7 +21,7 @@ def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
         path: where the picture goes.
     """
     terms = [k for k in history[-1] if k not in _NO_LOSS and not k.startswith(("val_", "labels "))]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.2), layout="constrained")
     epochs = [record["epoch"] for record in history]
     for term in terms:
         style = {"color": "black", "linewidth": 2} if term == "loss" else {}
@@ -35,12 +35,12 @@ def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Pat
         records = [record for record in history if name in record]
         values = [100 * record[name] for record in records]
         style = "--" if name in shares else "-"
-        label = name.removeprefix("val_mAP ")
+        label = name.removeprefix("val_mAP ").removeprefix("labels ")
         right.plot([record["epoch"] for record in records], values, style, label=label)
     right.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":", label="reported")
-    title = "validation mAP, against the noisy labels" if scored else "labels found, against truth"
+    title = "validation mAP, against the noisy labels" if scored else "labels found"
     right.set(xlabel="epoch", ylabel="%", title=title)
-    right.legend(frameon=False)
+    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=110)
