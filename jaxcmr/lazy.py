@@ -37,9 +37,12 @@ class LazyRows:
         return self.shape[0]
 
     def __getitem__(self, index: Any) -> np.ndarray:
-        numbers = self._numbers[index]
-        found = self._read(np.atleast_1d(numbers))
-        return found.reshape(np.shape(numbers) + self.shape[1:])
+        first, *rest = index if isinstance(index, tuple) else (index,)
+        if first is Ellipsis or not all(isinstance(part, int | slice) for part in rest):
+            return np.asarray(self)[index]
+        numbers = self._numbers[first]
+        found = self._read(np.atleast_1d(numbers)).reshape(np.shape(numbers) + self.shape[1:])
+        return found[(slice(None),) * np.ndim(numbers) + tuple(rest)]
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
         del copy  # what is read is always new

@@ -22,6 +22,11 @@ def values():
         np.array([4, 4, 0]),
         np.arange(7) % 2 == 0,
         np.array([], int),
+        (1, 1, 2),
+        (slice(2, 5), 0),
+        (np.array([4, 1]), slice(1), 2),
+        (Ellipsis, 1),
+        (np.array([4, 1]), np.array([0, 1])),
     ],
 )
 def test_indexing_is_that_of_an_array(values, index):
