@@ -81,8 +81,8 @@ def fit(
             is no longer finite.
     """
     machinery = assemble(config, method, train, validation)
+    on_start(machinery.start)
     state, epochs = initialize(machinery.start), config.train.epochs
-    on_start(state)
     with Checkpoints(workdir / "checkpoints") as checkpoints:
         record: dict[str, Any] = {"epoch": 0, "best": -1.0, "best_epoch": 0, "seconds": 0.0}
         restored = checkpoints.restore_last(state)

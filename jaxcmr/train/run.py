@@ -93,7 +93,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
             },
             "chance": evaluate.chance(splits.test),
         },
-        "training_seconds": round(fitted.seconds, 1),
+        "training_seconds": round(prepared.seconds + fitted.seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},

@@ -39,12 +39,14 @@ class Prepared(NamedTuple):
         num_classes: K of these labels.
         state: the state of the stage before; None without stages.
         states: stage -> (its config, K, its last state), for reports.
+        seconds: wall time spent in their epochs.
     """
 
     train: Dataset
     num_classes: int
     state: TrainState | None
     states: dict[str, tuple[ConfigDict, int, TrainState]]
+    seconds: float
 
 
 def section(config: ConfigDict, name: str) -> ConfigDict:
@@ -64,7 +66,7 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
         UsageError: for an unknown kind of labels, or a number of classes that cannot be found.
     """
     classes = config.classes or len(train.class_names)
-    state, states, outputs = None, {}, None
+    state, states, outputs, seconds = None, {}, None, 0.0
     for name in config.stages:
         own = section(config, name)
         if own.labels_left not in KINDS_OF_LABELS:
@@ -80,14 +82,14 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
         folder.mkdir(parents=True, exist_ok=True)
         start = partial(continued, before=state if own.continues else None)
         fitted = loop.fit(own, method, train, None, folder, initialize=start)
-        state = fitted.last
+        state, seconds = fitted.last, seconds + fitted.seconds
         states[name] = own, classes, state
         outputs = evaluate.predict_all(own, method, state, train)
         if own.labels_left:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
     if classes < 0:
         classes = estimate(outputs)
-    return Prepared(train, classes, state, states)
+    return Prepared(train, classes, state, states, seconds)
 
 
 def continued(new: TrainState, before: TrainState | None) -> TrainState:
