@@ -25,7 +25,7 @@ WINDOW = (3, 3)
 TILE, PATCH = 4, 6
 MIN_CHANNELS = 64  # in and out; fewer, and smaller images, were not measured
 MIN_SIZE = 4  # of the output
-PART_BYTES = 2**25  # of transformed images and products; timed at 4 to 64 MiB
+PART_BYTES = 2**25  # of transformed images and products a part: they stay near the caches
 
 _B = [
     [4, 0, -5, 0, 1, 0],
