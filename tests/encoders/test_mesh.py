@@ -99,7 +99,7 @@ def small(golden):
 def agree(first, second):
     def close(a, b):
         # By norm, because of a near tie between two faces under a maximum: rounding (2e-7 in the
-        # inputs) decides it, and moves gradients by 1.3 %. A face that counts moves them by far more.
+        # inputs) decides it, and moves gradients by 1.3 %; a face that counts, by far more.
         assert np.linalg.norm(a - b) <= 3e-2 * max(1.0, np.linalg.norm(a))
 
     jax.tree.map(close, first, second)
