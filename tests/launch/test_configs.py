@@ -61,7 +61,6 @@ def test_romo_runs_through_the_main_command(tmp_path):
         sys.executable,
         str(ROOT / "launch" / "main.py"),
         f"--config={ROOT}/configs/romo_mnist3d.py:quick",
-        f"--config.data.root={tmp_path}/data",
         "--config.data.train_size=120",
         "--config.data.test_size=40",
         f"--workdir={tmp_path}/run",
