@@ -137,9 +137,8 @@ def assemble(
         for data, rows in source.calls(key, epoch):
             waited += time.monotonic() - idle_since
             state, terms = step(state, data, rows, hp)
-            calls.append(
-                jax.device_get(terms)
-            )  # the next batches are asked for once these are used
+            # Fetching waits for the device: time from here on is spent waiting for batches.
+            calls.append(jax.device_get(terms))
             idle_since = time.monotonic()
         terms = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
         return state, terms, waited if source.streamed else None
