@@ -228,7 +228,7 @@ def test_a_set_ten_times_the_limit_is_hardly_waited_for(tmp_path):
     train = dataclasses.replace(paired.dataset(rows=rows), inputs={"image": image, "text": text})
     config = _config("auto", epochs=2, batch_size=128)
     config.data.resident_bytes = image.nbytes // 10
-    config.encoders.image.options.fc.hidden = (512,)
+    config.encoders.image.options.fc.hidden = (1024, 1024)
     machinery = loop.assemble(config, methods.build(config, paired.CLASSES), train, None)
     state, _, _ = machinery.advance(machinery.start)
     began = time.monotonic()
