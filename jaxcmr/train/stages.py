@@ -66,14 +66,10 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
         UsageError: for an unknown kind of labels, or a number of classes that cannot be found.
     """
     classes = config.classes or len(train.class_names)
+    _check(config, classes)
     state, states, outputs, seconds = None, {}, None, 0.0
     for name in config.stages:
         own = section(config, name)
-        if own.labels_left not in KINDS_OF_LABELS:
-            raise UsageError(
-                f"config.stage.{name}.labels_left is {own.labels_left!r}, but it must be one of "
-                f"{', '.join(map(repr, KINDS_OF_LABELS))}"
-            )
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
@@ -90,6 +86,20 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     if classes < 0:
         classes = estimate(outputs)
     return Prepared(train, classes, state, states, seconds)
+
+
+def _check(config: ConfigDict, classes: int) -> None:
+    """Finds a mistake in any stage before the first one is trained."""
+    for name in config.stages:
+        own = section(config, name)
+        if own.labels_left not in KINDS_OF_LABELS:
+            raise UsageError(
+                f"config.stage.{name}.labels_left is {own.labels_left!r}, but it must be one of "
+                f"{', '.join(map(repr, KINDS_OF_LABELS))}"
+            )
+        methods.build(own, max(classes, 2))
+    if config.stages:
+        methods.build(config, max(classes, 2))
 
 
 def continued(new: TrainState, before: TrainState | None) -> TrainState:

@@ -144,6 +144,14 @@ def test_a_number_to_be_estimated_needs_a_stage_to_estimate_it_from(tmp_path):
         _train(config, paired.dataset(), tmp_path)
 
 
+def test_a_mistake_in_the_last_stage_is_found_before_the_first_is_trained(tmp_path):
+    config = _config()
+    config.method.label_loss = "hinge"
+    with pytest.raises(UsageError, match="label_loss is 'hinge'"):
+        _train(config, paired.dataset(), tmp_path)
+    assert not (tmp_path / "stages").exists()
+
+
 def test_an_unknown_kind_of_labels_is_a_sentence(tmp_path):
     config = _config()
     config.stage.match.labels_left = "best"
