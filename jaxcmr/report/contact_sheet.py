@@ -68,9 +68,8 @@ def _spread(labels: np.ndarray, count: int) -> np.ndarray:
 
 def _draw_item(axes: Axes, dataset: Dataset, modality: str, row: int, frame: str) -> None:
     items = dataset.inputs[modality]
-    draw = _ITEMS.get(modality)
-    if draw is not None:
-        draw(axes, items[row])
+    if not isinstance(items, dict):  # a mesh is shown by its frame alone
+        _drawing(items.shape[1:])(axes, items[row])
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
@@ -102,4 +101,13 @@ def _points(axes: Axes, cloud: np.ndarray) -> None:
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
 
 
-_ITEMS: dict[str, Callable[[Axes, np.ndarray], None]] = {"image": _image, "points": _points}
+def _vector(axes: Axes, item: np.ndarray) -> None:
+    """Draws the numbers of a feature vector, of any shape, as a line."""
+    axes.plot(item.ravel(), color="black", linewidth=0.5)
+
+
+def _drawing(shape: tuple[int, ...]) -> Callable[[Axes, np.ndarray], None]:
+    """Chooses by the shape of an item: a modality's name does not say what it holds."""
+    if len(shape) in (3, 4) and shape[-1] in (1, 3):
+        return _image
+    return _points if len(shape) == 2 and shape[-1] == 3 else _vector
