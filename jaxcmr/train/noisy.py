@@ -75,6 +75,9 @@ def prepare(
     `config.labels` is "absent", no label is left in what trains, and there is nothing to choose an
     epoch by: every row trains, and there is no validation set.
 
+    Where the source knows no `true_labels` and noise is put in, the labels before the noise
+    become the true ones of both sets, for reports.
+
     Returns:
         The noise record of the source's training rows; the training set; the validation set, if
         there is one; and which of these rows train and which validate, with their `ids`, for
@@ -85,7 +88,7 @@ def prepare(
     if config.labels == "absent":
         rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
         return record, _unlabelled(source), None, rows | {"ids": source.ids.astype(np.str_)}
-    noisy = source.with_labels(_columns(record))
+    noisy = _with_noise(source, record)
     ids = source.ids.astype(np.str_)
     if splits.validation is not None:
         rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
@@ -96,9 +99,18 @@ def prepare(
     return record, noisy.rows(train_rows), validation, rows
 
 
-def _columns(record: noise.NoiseRecord) -> np.ndarray:
-    """Returns the labels as a data set has them: `[N]`, or a column a modality."""
-    return record.labels if record.shared else record.labels.T
+def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
+    """Replaces the labels as given by those of the record: `[N]`, or a column a modality.
+
+    The labels before the noise are the truth, unless the source knows better. Where nothing was
+    put in (a drawn rate of 0) they are no truer than before.
+    """
+    injected = record.kind == "file" or record.rate > 0
+    truth = source.true_labels
+    if truth is None and injected:
+        truth = record.true_labels
+    labels = record.labels if record.shared else record.labels.T
+    return dataclasses.replace(source, labels=labels, true_labels=truth)
 
 
 def _unlabelled(source: Dataset) -> Dataset:
@@ -117,4 +129,4 @@ def _official(validation: Dataset, config: ConfigDict) -> Dataset:
             "the data have a validation set of their own; name its labels in config.noise.file "
             "with config.noise.validation_key"
         )
-    return validation.with_labels(_columns(inject(validation, own)))
+    return _with_noise(validation, inject(validation, own))

@@ -1,11 +1,15 @@
 """From a source to a run: noise first, then the split, so that validation carries the noise too."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import paired
 import pytest
 
 from jaxcmr.config import default
 from jaxcmr.errors import UsageError
+from jaxcmr.labels import diagnosis, noise
 from jaxcmr.train import noisy
 from jaxcmr.types import Splits
 
@@ -70,3 +74,65 @@ def test_too_few_rows_to_validate_are_a_sentence():
     config.data.validation = 0.001
     with pytest.raises(UsageError, match=r"leaves 0 of 200 rows"):
         noisy.prepare(_splits(), config)
+
+
+def _without_truth(rows, seed=0):
+    return dataclasses.replace(paired.dataset(rows, seed, noise=0.0), true_labels=None)
+
+
+@pytest.mark.parametrize("kind", [*noise.KINDS, "file"])
+@pytest.mark.parametrize("per_modality", [False, True])
+def test_labels_before_the_noise_are_the_truth_where_the_source_knows_none(
+    kind, per_modality, tmp_path
+):
+    train, official = _without_truth(200), _without_truth(60, seed=5)
+    given = {"train": (train.labels + 1) % 4, "val": (official.labels + 1) % 4}
+    if per_modality:
+        given = {name: np.stack([labels, labels]) for name, labels in given.items()}
+    np.savez(tmp_path / "labels.npz", **given)
+    fields = {"kind": kind, "per_modality": per_modality}
+    if kind == "file":
+        fields |= {"file": str(tmp_path / "labels.npz"), "key": "train", "validation_key": "val"}
+    test = _without_truth(40, seed=2)
+    record, noisy_train, validation, _ = noisy.prepare(
+        Splits(train, test, official), _config(**fields)
+    )
+    for part, clean in ((noisy_train, train), (validation, official)):
+        np.testing.assert_array_equal(part.true_labels, clean.labels)
+        wrong = part.true_labels != part.labels.T
+        assert wrong.shape[:-1] == ((2,) if per_modality else ()) and wrong.mean() > 0.1
+    np.testing.assert_array_equal(record.true_labels, train.labels)
+    # Held-out rows carry the truth of their own rows.
+    _, train_part, held_out, rows = noisy.prepare(Splits(train, test), _config(**fields))
+    np.testing.assert_array_equal(train_part.true_labels, train.labels[rows["train"]])
+    np.testing.assert_array_equal(held_out.true_labels, train.labels[rows["validation"]])
+
+
+def test_no_truth_is_made_up_where_no_noise_is_put_in():
+    splits = Splits(_without_truth(200), _without_truth(40, seed=2), _without_truth(60, seed=5))
+    for kind in noise.KINDS:
+        _, train, validation, _ = noisy.prepare(splits, _config(kind=kind, rate=0.0))
+        assert train.true_labels is None and validation.true_labels is None
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_a_truth_that_the_source_knows_is_kept(rate):
+    known = paired.dataset(200, noise=0.25)
+    splits = Splits(known, paired.dataset(40, seed=2, noise=0.0))
+    record, train, validation, rows = noisy.prepare(splits, _config(rate=rate))
+    np.testing.assert_array_equal(record.true_labels, known.labels)
+    np.testing.assert_array_equal(train.true_labels, known.true_labels[rows["train"]])
+    np.testing.assert_array_equal(validation.true_labels, known.true_labels[rows["validation"]])
+
+
+def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
+    splits = Splits(_without_truth(200), _without_truth(40, seed=2))
+    _, train, _, _ = noisy.prepare(splits, _config())
+    beliefs = {
+        "labels": train.labels[None],
+        "classes": np.stack([train.labels] * 2)[None],
+        "thresholds": SimpleNamespace(value=np.full((1, 4), 0.5)),
+    }
+    found = diagnosis.believed_labels(beliefs, train)
+    clean = (train.labels == train.true_labels).mean()
+    assert found["precision"] == pytest.approx(clean) and found["recall"] == 1
