@@ -19,7 +19,7 @@ from jaxcmr.data.objects import Item
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
-VERSION = 1
+VERSION = 2
 TRAIN, TEST = 5000, 1000  # the first rows of MNIST's two files
 CLASS_NAMES = tuple(str(digit) for digit in range(10))
 BASE_URL = "https://storage.googleapis.com/cvdf-datasets/mnist/"
