@@ -49,9 +49,9 @@ def _damaged(path: Path, error: Exception) -> UsageError:
 
 
 def reason(error: Exception) -> str:
-    """Returns the first line of what an error says, at most 200 characters, or its name."""
-    lines = str(error).strip().splitlines()
-    return lines[0][:200] if lines else type(error).__name__
+    """Returns the first line of what an error says, in 200 printable characters, or its name."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200])
 
 
 def as_text(array: np.ndarray) -> np.ndarray:

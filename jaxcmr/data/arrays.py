@@ -54,7 +54,10 @@ def to_splits(
         raise UsageError(
             f"{name} has labels but no modality; see the schema in jaxcmr/data/README.md"
         )
-    labels, classes, done = unify({s: p["labels"] for s, p in parts.items()}, classes, name)
+    # Given and true labels together: they count from the same number and have the same names.
+    known = {f"{s} true": p["true_labels"] for s, p in parts.items() if "true_labels" in p}
+    given = {s: p["labels"] for s, p in parts.items()}
+    labels, classes, done = unify(given | known, classes, name)
     result = {}
     for split, part in parts.items():
         rows = len(labels[split])
@@ -62,16 +65,13 @@ def to_splits(
         if missing:
             raise UsageError(f"{name} has no {split} items of the modality {missing[0]!r}")
         for key, array in part.items():
-            if key != "labels" and len(array) != rows:
-                raise UsageError(f"{name}: {len(array)} {split} {key} for {rows} labels")
-        truth = part.get("true_labels")
-        if truth is not None:
-            truth = unify({split: truth}, classes, name)[0][split]
+            if key != "labels":
+                _check_rows(array, rows, f"{name}: {split}_{key}")
         ids = part.get("ids", np.array([f"{split}/{row:06d}" for row in range(rows)]))
         result[split] = Dataset(
             inputs={m: _items(part[m]) for m in modalities},
             labels=labels[split],
-            true_labels=truth,
+            true_labels=labels.get(f"{split} true"),
             ids=ids.astype(str),
             class_names=classes,
             provenance={**provenance, "split": split, "count": rows, "labels": done},
@@ -80,6 +80,11 @@ def to_splits(
             },
         )
     return Splits(result["train"], result["test"], result.get("validation"))
+
+
+def _check_rows(array: np.ndarray | lazy.LazyRows, rows: int, name: str) -> None:
+    if array.ndim == 0 or len(array) != rows:
+        raise UsageError(f"{name} has the shape {list(array.shape)} for {rows} labels")
 
 
 def _items(array: np.ndarray) -> np.ndarray | lazy.LazyRows:
@@ -107,8 +112,7 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
         raise UsageError(f"{name}: labels and split must have a row each, [N]")
     rows = len(whole["labels"])
     for key, array in {**whole, **({} if named is None else {"split": named})}.items():
-        if array.ndim == 0 or len(array) != rows:
-            raise UsageError(f"{name}: {key} has the shape {list(array.shape)} for {rows} labels")
+        _check_rows(array, rows, f"{name}: {key}")
     whole.setdefault("ids", np.array([f"{row:06d}" for row in range(rows)]))
     named = held_out(whole["labels"], seed) if named is None else named.astype(str)
     wrong = sorted(set(named) - set(SPLITS))

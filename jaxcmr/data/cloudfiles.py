@@ -105,9 +105,12 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
         if not listing.is_file():
             continue
         try:
-            names = [Path(str(name)).stem for name in json.loads(listing.read_text())]
-        except (OSError, ValueError, TypeError, RecursionError) as error:
+            listed = json.loads(listing.read_text())
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
+        if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
+            raise UsageError(f"{listing} must hold a list of names")
+        names = [Path(name).stem for name in listed]
         if len(names) != rows:
             raise UsageError(f"{listing} names {len(names)} shapes, but {path.name} has {rows}")
         return names

@@ -48,12 +48,12 @@ def convert(
     found = {}
     for split, theirs in splits.items():
         for modality, pattern in modalities.items():
-            rows = _array(arrays, pattern.format(split=theirs), source)
+            rows = _numbers(arrays, pattern.replace("{split}", theirs), source)
             if modality in (scales or {}):
-                rows = _scaled(rows, _array(arrays, scales[modality], source), source, modality)
+                rows = _scaled(rows, _numbers(arrays, scales[modality], source), source, modality)
             found[f"{split}_{modality}"] = rows.astype(np.float32)
         if labels:
-            found[f"{split}_labels"] = _array(arrays, labels.format(split=theirs), source)
+            found[f"{split}_labels"] = _array(arrays, labels.replace("{split}", theirs), source)
     _check_lengths(found, source)
     if validation_rows:
         found = _cut(found, validation_rows, source)
@@ -77,12 +77,19 @@ def _array(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndar
     return arrays[name]
 
 
+def _numbers(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndarray:
+    array = _array(arrays, name, source)
+    if array.dtype.kind not in "fiub":
+        raise UsageError(f"{source}: {name} holds {array.dtype}, not numbers")
+    return array
+
+
 def _scaled(rows: np.ndarray, scale: np.ndarray, source: Path, modality: str) -> np.ndarray:
     """Returns `rows * scale`, the features that `rows [N, D]` stand for."""
-    if scale.size not in (1, rows.shape[-1]):
+    if scale.size not in (1, *rows.shape[-1:]):
         raise UsageError(
-            f"{source}: the scale of {modality!r} has the shape {list(scale.shape)}, but the rows "
-            f"have {rows.shape[-1]} numbers"
+            f"{source}: the scale of {modality!r} has the shape {list(scale.shape)}, but the "
+            f"features {list(rows.shape)}"
         )
     return rows.astype(np.float32) * scale.reshape(-1).astype(np.float32)
 
@@ -91,6 +98,8 @@ def _check_lengths(found: Mapping[str, np.ndarray], source: Path) -> None:
     """Raises unless every split has as many rows in all its arrays."""
     rows: dict[str, tuple[str, int]] = {}
     for name, array in found.items():
+        if array.ndim == 0:
+            raise UsageError(f"{source}: {name} is a single number; save an array, a row an item")
         split = name.partition("_")[0]
         count = array.size if name.endswith("_labels") and 1 in array.shape else len(array)
         first, expected = rows.setdefault(split, (name, count))
@@ -107,8 +116,8 @@ def _cut(found: dict[str, np.ndarray], rows: int, source: Path) -> dict[str, np.
     for name in tests:
         array = found[name]
         array = array.ravel() if name == "test_labels" and 1 in array.shape else array
-        if rows >= len(array):
-            raise UsageError(f"{source} has {len(array)} test rows; {rows} for validation leave 0")
+        if not 0 < rows < len(array):
+            raise UsageError(f"{source} has {len(array)} test rows; {rows} cannot validate")
         result[name] = array[rows:]
         result[name.replace("test_", "validation_", 1)] = array[:rows]
     return result

@@ -13,6 +13,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data import arrays as named_arrays
 from jaxcmr.data import cache
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Splits
 
 
@@ -124,8 +125,7 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
     except (OSError, ValueError, TypeError, KeyError, EOFError, IndexError, NotImplementedError,
             RuntimeError, AttributeError, MemoryError, OverflowError, zlib.error,
             scipy.io.matlab.MatReadError) as error:  # fmt: skip
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise UsageError(f"{path} cannot be read ({reason}); get it again") from None
+        raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
     return {
         key: [np.asarray(cell) for cell in value.ravel()] if value.dtype == object else value
         for key, value in found.items()
@@ -206,10 +206,10 @@ def _read_list(path: Path) -> np.ndarray:
     """Reads the last word of every line (text id, image id, category) as a label."""
     try:
         lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        return np.array([int(words[-1]) for words in lines])
+        return np.array([np.int32(words[-1]) for words in lines], np.int32)
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-    except ValueError:
+    except (ValueError, OverflowError):
         raise UsageError(f"{path}: a line does not end in a category number") from None
 
 
@@ -217,12 +217,13 @@ def _cut_validation(found: dict[str, np.ndarray], rows: int) -> dict[str, np.nda
     """Moves the first `rows` of the test set into the validation set."""
     labels = found.get("test_labels")
     result = dict(found)
-    if labels is None:
-        return result
+    tests = [key for key in found if key.startswith("test_")]
+    if labels is None or any(np.ndim(found[key]) == 0 for key in tests):
+        return result  # what lacks rows is refused later, by name
     total = max(np.shape(labels)) if np.ndim(labels) == 2 and 1 in np.shape(labels) else len(labels)
     if total <= rows:
         return result
-    for key in [key for key in found if key.startswith("test_")]:
+    for key in tests:
         value = np.asarray(found[key])
         value = value.ravel() if key == "test_labels" and 1 in value.shape else value
         result[key], result[key.replace("test_", "validation_", 1)] = value[rows:], value[:rows]

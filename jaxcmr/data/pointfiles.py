@@ -64,15 +64,15 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
     classes = _array(arrays, keys.classes, path).ravel().astype(str)
     result = {"class_names": classes}
     for split in SPLITS:
-        points = _array(arrays, keys.points.format(split=split), path)
-        labels = _array(arrays, keys.labels.format(split=split), path)
+        points = _array(arrays, keys.points.replace("{split}", split), path)
+        labels = _array(arrays, keys.labels.replace("{split}", split), path)
         if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
             raise UsageError(
-                f"{path}: {keys.points.format(split=split)} must be numbers [N, P, 3], "
+                f"{path}: {keys.points.replace('{split}', split)} must be numbers [N, P, 3], "
                 f"not {points.dtype} {list(points.shape)}"
             )
         labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
-        names = arrays.get(keys.names.format(split=split))
+        names = arrays.get(keys.names.replace("{split}", split))
         if names is None:
             names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
         if names.shape != (len(points),):

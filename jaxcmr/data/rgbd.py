@@ -27,6 +27,7 @@ EVERY = 5  # frames: what the release for evaluation keeps of the whole one
 CATEGORIES, INSTANCES = 51, 300
 FOCAL = 570.3  # pixels, both axes
 CENTER = (320.0, 240.0)  # of the whole frame, columns and rows, counted from 1
+WIDTH, HEIGHT = 640, 480  # of the whole frame
 TRIALS = "testinstance_ids.txt"
 _FRAME = re.compile(r"(?P<instance>.+_\d+)_(?P<video>\d+)_(?P<frame>\d+)_crop\.png")
 
@@ -207,4 +208,6 @@ def _read_corner(path: Path) -> tuple[float, float]:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     except ValueError:
         raise UsageError(f"{path} must hold two numbers, column and row of the crop") from None
+    if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
+        raise UsageError(f"{path} puts the crop at {x:g}, {y:g}, outside of {WIDTH} x {HEIGHT}")
     return x, y

@@ -3,6 +3,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxcmr import data, lazy, numpyfiles
+from jaxcmr.data.arrays import to_splits
 from jaxcmr.errors import UsageError
 
 
@@ -116,3 +117,13 @@ def test_no_such_file(own):
     config, _ = own
     with pytest.raises(UsageError, match="there is no such file or folder"):
         data.load(config)
+
+
+def test_true_labels_count_from_the_same_number_as_the_given_ones():
+    table = {"train_labels": np.array([1, 2, 3]), "test_labels": np.array([1, 2])}
+    table |= {"train_true_labels": np.array([1, 2, 2]), "test_true_labels": np.array([2, 2])}
+    table |= {"train_text": np.ones((3, 2)), "test_text": np.ones((2, 2))}
+    splits = to_splits(table, "own", {}, 0)
+    np.testing.assert_array_equal(splits.train.labels, [0, 1, 2])
+    np.testing.assert_array_equal(splits.train.true_labels, [0, 1, 1])
+    np.testing.assert_array_equal(splits.test.true_labels, [1, 1])

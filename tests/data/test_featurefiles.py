@@ -72,9 +72,9 @@ def test_mat_files_and_features_without_labels(tmp_path):
         (
             {"scale": np.ones(3)},
             {},
-            r"the scale of 'image' has the shape \[3\], but the rows have 2",
+            r"the scale of 'image' has the shape \[3\], but the features \[6, 2\]",
         ),
-        ({}, {"validation_rows": 4}, "has 4 test rows; 4 for validation leave 0"),
+        ({}, {"validation_rows": 4}, "has 4 test rows; 4 cannot validate"),
         ({}, {"splits": {"train": "tr"}}, "has a validation set, or no test set"),
     ],
 )

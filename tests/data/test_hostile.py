@@ -5,9 +5,22 @@ import zipfile
 
 import numpy as np
 import pytest
+import scipy.io
 import trimesh
+from ml_collections import ConfigDict
 
-from jaxcmr.data import arrays, download, labelbase, meshfiles, pointfiles, shapefiles
+from jaxcmr.data import (
+    arrays,
+    cloudfiles,
+    download,
+    featurefiles,
+    features,
+    labelbase,
+    meshfiles,
+    pointfiles,
+    rgbd,
+    shapefiles,
+)
 from jaxcmr.data.idx import parse_idx
 from jaxcmr.errors import UsageError
 
@@ -91,3 +104,85 @@ def test_a_server_that_gives_a_length_that_is_no_number(tmp_path, monkeypatch):
     answer = lambda request, timeout: Response(b"data")
     download.fetch("http://a.invalid/b", tmp_path / "b", open_url=answer)
     assert (tmp_path / "b").read_bytes() == b"data"
+
+
+@pytest.mark.parametrize("corner", ["inf,2", "1e5 nan", "-1 3", "641 1"])
+def test_a_crop_that_lies_outside_of_the_frame(tmp_path, corner):
+    (tmp_path / "a_loc.txt").write_text(corner)
+    with pytest.raises(UsageError, match="outside of 640 x 480"):
+        rgbd._read_corner(tmp_path / "a_loc.txt")
+
+
+def test_an_array_of_our_schema_that_is_a_single_number():
+    table = {f"{split}_labels": np.arange(2) for split in ("train", "test")}
+    table |= {f"{split}_image": np.zeros((2, 2)) for split in ("train", "test")}
+    with pytest.raises(UsageError, match=r"test_image has the shape \[\] for 2 labels"):
+        arrays.to_splits(table | {"test_image": np.float32(1)}, "a", {}, 0)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x_train": np.float32(1), "s": np.float32(2)}, "train_image is a single number"),
+        ({"x_train": np.array(["a", "b"])}, "x_train holds <U1, not numbers"),
+        ({"s": np.array(["a"])}, "s holds <U1, not numbers"),
+        ({"s": np.ones(3)}, r"the scale of 'image' has the shape \[3\], but the features \[2, 2\]"),
+        ({"y_test": np.array(1)}, "test_labels is a single number"),
+    ],
+)
+def test_features_that_are_no_rows_of_numbers(tmp_path, change, message):
+    table = {f"{name}_{split}": np.ones((2, 2)) for name in "xy" for split in ("train", "test")}
+    table |= {"y_train": np.arange(2), "y_test": np.arange(2), "s": np.ones(2)} | change
+    np.savez(tmp_path / "a.npz", **table)
+    words = {"image": "x_{split}"}
+    with pytest.raises(UsageError, match=message):
+        featurefiles.convert(
+            tmp_path / "a.npz",
+            tmp_path / "b.npz",
+            words,
+            labels="y_{split}",
+            scales={"image": "s"},
+        )
+    assert [path.name for path in tmp_path.iterdir()] == ["a.npz"]
+
+
+@pytest.mark.parametrize("pattern", ["{split}_{}", "{0}", "{", "{split.x}"])
+def test_a_pattern_of_names_with_other_braces(tmp_path, pattern):
+    np.savez(tmp_path / "a.npz", x=np.ones(2))
+    with pytest.raises(UsageError, match="has no array"):
+        featurefiles.convert(tmp_path / "a.npz", tmp_path / "b.npz", {"image": pattern})
+    with pytest.raises(UsageError, match="has no array"):
+        keys = pointfiles.Keys(points=pattern, classes="x")
+        pointfiles.read_point_file(tmp_path / "a.npz", keys)
+
+
+def test_a_ready_feature_file_whose_test_labels_are_a_single_number(tmp_path):
+    table = {"train_labels": np.arange(2), "test_labels": np.array(1)}
+    np.savez(tmp_path / "wikipedia.npz", **table, train_image=np.ones((2, 2)), test_image=0.5)
+    config = ConfigDict({"name": "wikipedia", "root": str(tmp_path), "seed": 0})
+    with pytest.raises(UsageError, match="has the shape"):
+        features.load_features(config, 1)
+
+
+@pytest.mark.parametrize("line", ["t i 99999999999999999999", "t i 1e3", "t i one"])
+def test_a_category_that_is_no_number(tmp_path, line):
+    (tmp_path / "a.list").write_text(f"t i 1\n{line}\n")
+    with pytest.raises(UsageError, match="does not end in a category number"):
+        features._read_list(tmp_path / "a.list")
+
+
+def test_a_reason_that_would_garble_the_terminal(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"lab": np.ones((2, 2))}, format="4")
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    data[16] = 20  # the length of the name: it now takes the numbers in
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(UsageError, match="Not enough bytes") as caught:
+        features.read_mat(tmp_path / "a.mat")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("content", ['{"a": 1}', "[1, 2]", '"ab"', "3"])
+def test_names_of_shapes_that_are_no_list_of_names(tmp_path, content):
+    (tmp_path / "a_id2file.json").write_text(content)
+    with pytest.raises(UsageError, match="must hold a list of names"):
+        cloudfiles._names(tmp_path / "a.h5", 2, "train_0")
