@@ -86,7 +86,7 @@ def _numbers(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.nd
 
 def _scaled(rows: np.ndarray, scale: np.ndarray, source: Path, modality: str) -> np.ndarray:
     """Returns `rows * scale`, the features that `rows [N, D]` stand for."""
-    if scale.size not in (1, *rows.shape[-1:]):
+    if not rows.ndim or scale.size not in (1, rows.shape[-1]):
         raise UsageError(
             f"{source}: the scale of {modality!r} has the shape {list(scale.shape)}, but the "
             f"features {list(rows.shape)}"

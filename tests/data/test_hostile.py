@@ -123,7 +123,8 @@ def test_an_array_of_our_schema_that_is_a_single_number():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"x_train": np.float32(1), "s": np.float32(2)}, "train_image is a single number"),
+        ({"x_train": np.float32(1), "s": np.float32(2)}, r"shape \[\], but the features \[\]"),
+        ({"y_train": np.array(1)}, "train_labels is a single number"),
         ({"x_train": np.array(["a", "b"])}, "x_train holds <U1, not numbers"),
         ({"s": np.array(["a"])}, "s holds <U1, not numbers"),
         ({"s": np.ones(3)}, r"the scale of 'image' has the shape \[3\], but the features \[2, 2\]"),
