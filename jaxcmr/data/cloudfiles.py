@@ -69,7 +69,7 @@ def _files(folder: Path, split: str) -> list[Path]:
         paths = sorted(folder.glob(f"*{split}*.h5"))
     for path in paths:
         if not path.is_file():
-            raise UsageError(f"{listing} names {path.name}, but there is no file {path}")
+            raise UsageError(f"{listing} names {path.name!r}, but {folder} has no such file")
     if not paths:
         raise UsageError(f"{folder} has no {listing.name} and no file *{split}*.h5")
     return paths

@@ -1,6 +1,5 @@
 """The feature files of the papers: Wikipedia, NUS-WIDE-10, INRIA-Websearch, XMedia(Net), Pascal."""
 
-import zlib
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +10,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays as named_arrays
-from jaxcmr.data import cache
+from jaxcmr.data import cache, matfiles
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Splits
@@ -109,7 +108,8 @@ _LISTS = {"tr": "trainset_txt_img_cat.list", "te": "testset_txt_img_cat.list"}
 def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
     """Reads a `.mat` of either kind, or plain HDF5; a cell becomes a list of arrays.
 
-    MATLAB 7.3 files are HDF5 with their axes reversed: they are turned back.
+    MATLAB 7.3 files are HDF5 with their axes reversed: they are turned back. Variables that are
+    neither numbers nor text (structs, sparse ones) are left out of other `.mat` files.
 
     Raises:
         UsageError: the file cannot be read.
@@ -121,16 +121,12 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
             with h5py.File(path) as file:
                 turned = path.suffix == ".mat"
                 return {key: _from_hdf5(file, file[key], turned) for key in file if key != "#refs#"}
-        found = scipy.io.loadmat(path)
-    except (OSError, ValueError, TypeError, KeyError, EOFError, IndexError, NotImplementedError,
-            RuntimeError, AttributeError, MemoryError, OverflowError, zlib.error,
-            scipy.io.matlab.MatReadError) as error:  # fmt: skip
+        if scipy.io.matlab.matfile_version(path)[0] == 1:
+            return matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
+        found = scipy.io.loadmat(path)  # of MATLAB 4
+    except Exception as error:  # the readers raise whatever a damaged file leads them to
         raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
-    return {
-        key: [np.asarray(cell) for cell in value.ravel()] if value.dtype == object else value
-        for key, value in found.items()
-        if not key.startswith("__") and isinstance(value, np.ndarray)
-    }
+    return {key: value for key, value in found.items() if isinstance(value, np.ndarray)}
 
 
 def _from_hdf5(file: h5py.File, item, turned: bool):

@@ -132,7 +132,7 @@ def test_modelnet10_needs_no_list_of_names(tmp_path):
 @pytest.mark.parametrize(
     ("break_it", "message"),
     [
-        (lambda f: (f / "ply_data_test0.h5").unlink(), "names ply_data_test0.h5, but there is no"),
+        (lambda f: (f / "ply_data_test0.h5").unlink(), "names 'ply_data_test0.h5', but"),
         (lambda f: (f / "ply_data_test0.h5").write_bytes(b"junk"), "test0.h5 cannot be read"),
         (
             lambda f: (f / "shape_names.txt").write_text("a\n"),

@@ -187,3 +187,21 @@ def test_names_of_shapes_that_are_no_list_of_names(tmp_path, content):
     (tmp_path / "a_id2file.json").write_text(content)
     with pytest.raises(UsageError, match="must hold a list of names"):
         cloudfiles._names(tmp_path / "a.h5", 2, "train_0")
+
+
+def test_a_list_that_names_what_would_garble_the_terminal(tmp_path):
+    (tmp_path / "train_files.txt").write_bytes(b"a\n\x1b[2J.h5\n")
+    with pytest.raises(UsageError, match="has no such file") as caught:
+        cloudfiles.list_clouds(tmp_path, ("a",))
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("kind", [206, 14, 238])
+def test_a_mat_file_that_ends_scipys_process(tmp_path, kind):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"train_i": np.eye(3)})
+    data = bytearray(buffer.getvalue())
+    data[data.index(b"\x09\0\0\0\x48")] = kind
+    (tmp_path / "a.mat").write_bytes(data)
+    with pytest.raises(UsageError, match=f"'train_i' is stored as type {kind}"):
+        features.read_mat(tmp_path / "a.mat")

@@ -1,0 +1,90 @@
+"""MATLAB's files of level 5: what scipy writes is read back; no damage ends the process."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+import scipy.io
+import scipy.sparse
+
+from jaxcmr.data.matfiles import parse_mat
+
+
+def written(variables, **options):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, variables, **options)
+    return buffer.getvalue()
+
+
+def parse(data):
+    return parse_mat(memoryview(data))
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_numbers_texts_and_cells_come_back(compressed):
+    rng = np.random.default_rng(0)
+    cell = np.empty((1, 3), object)
+    cell[0] = [rng.random((2, 3)), np.zeros((0, 0)), np.array([[1, 2]], np.int16)]
+    variables = {
+        kind: rng.integers(0, 100, (3, 4, 2)).astype(kind)
+        for kind in ("f8", "f4", "i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8")
+    }
+    text = np.array(["ab", "c", "\u00e9"])
+    found = parse(
+        written(variables | {"cell": cell, "text": text, "one": 3.0}, do_compression=compressed)
+    )
+    assert set(found) == {*variables, "cell", "text", "one"}
+    for kind, array in variables.items():
+        assert found[kind].dtype == np.dtype(kind)
+        np.testing.assert_array_equal(found[kind], array)
+    for one, other in zip(found["cell"], cell[0], strict=True):
+        np.testing.assert_array_equal(one, other)
+    assert found["text"].tolist() == ["ab", "c", "\u00e9"] and found["one"].tolist() == [[3.0]]
+
+
+def big_endian(variable):
+    return b"MATLAB".ljust(124) + struct.pack(">H", 0x0100) + b"MI" + variable
+
+
+def test_a_file_of_the_other_order_of_bytes_by_hand():
+    flags = struct.pack(">IIII", 6, 8, 6, 0)  # class 6: double
+    shape = struct.pack(">IIii", 5, 8, 2, 1)
+    name = struct.pack(">HHBBBB", 1, 1, ord("x"), 0, 0, 0)  # one byte in the tag itself
+    stored = struct.pack(">HHhh", 4, 3, 300, -5)  # doubles may be stored as smaller numbers
+    content = flags + shape + name + stored
+    variable = struct.pack(">II", 14, len(content)) + content
+    np.testing.assert_array_equal(parse(big_endian(variable))["x"], [[300.0], [-5.0]])
+
+
+def test_what_is_neither_numbers_nor_text_is_left_out():
+    nested = np.empty(1, object)
+    nested[0] = np.empty(1, object)
+    nested[0][0] = np.ones(2)
+    variables = {"s": {"x": 1}, "z": np.ones(2) * 1j, "nested": nested, "kept": np.ones((1, 2))}
+    assert set(parse(written(variables | {"sparse": scipy.sparse.eye(3)}))) == {"kept"}
+
+
+def test_stored_types_that_end_scipys_reader():
+    data = bytearray(written({"x": np.eye(3)}))
+    place = data.index(struct.pack("<II", 9, 72))
+    data[place] = 206
+    with pytest.raises(ValueError, match="'x' is stored as type 206"):
+        parse(data)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_every_damaged_byte_and_every_cut_is_a_value_error_or_harmless(compressed):
+    cell = np.empty(2, object)
+    cell[:] = [np.ones(2), np.array(["ab"])]
+    data = written({"x": np.eye(2), "c": cell}, do_compression=compressed)
+    for place in range(len(data)):
+        for damaged in (
+            data[:place],
+            *(data[:place] + bytes([value]) + data[place + 1 :] for value in (0, 1, 14, 206, 255)),
+        ):
+            try:
+                parse(damaged)
+            except (ValueError, OverflowError, zlib.error):
+                continue
