@@ -20,8 +20,8 @@ from jaxcmr.train import feed
 from jaxcmr.types import Batch, Dataset
 
 MAX_WORKERS = 8
-# A piece is this part of the limit. Training and a pass over the set hold at most MAX_WORKERS + 2
-# each: what is under way, what is ready, what is in use.
+# A piece is this part of the limit. Training and a pass over the set hold at most MAX_WORKERS + 4
+# each: what is under way, what is ready, what is in use, what is spent.
 PIECE = 24
 
 
@@ -87,8 +87,8 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
         return jax.block_until_ready(jax.device_put((data, where)))
 
     def rows_from(key: jax.Array, first_epoch: int) -> Iterator[np.ndarray]:
-        for epoch in range(first_epoch, config.train.epochs):
-            order = np.asarray(feed.epoch_order(key, epoch, len(dataset)))
+        sort = lambda epoch: np.asarray(feed.epoch_order(key, epoch, len(dataset)))
+        for order in _ahead(pool, sort, range(first_epoch, config.train.epochs), 1):
             yield from (order[first * batch_size : last * batch_size] for first, last in spans)
 
     def calls(key: jax.Array, epoch: int) -> Iterator[tuple[Batch, jax.Array]]:
@@ -132,13 +132,25 @@ def _spans(steps: int, per_call: int) -> list[tuple[int, int]]:
 def _ahead(
     pool: ThreadPoolExecutor, work: Callable[[Any], Any], jobs: Iterable[Any], depth: int
 ) -> Iterator[Any]:
-    """Yields `work(job)` of every job, in order; `depth` later ones are under way meanwhile."""
-    waiting = deque()
+    """Yields `work(job)` of every job, in order; `depth` later ones are under way meanwhile.
+
+    A result is dropped in the pool, one after it was used: giving megabytes back to the system
+    takes longer than handing them over, and the device would wait meanwhile.
+    """
+
+    def drop_then_work(spent: list[Any], job: Any) -> Any:
+        spent.clear()
+        return work(job)
+
+    waiting, used = deque(), deque()
     try:
         for job in jobs:
-            waiting.append(pool.submit(work, job))
+            # The consumer has the latest result still in its hands.
+            spent = [used.popleft()] if len(used) > 1 else []
+            waiting.append(pool.submit(drop_then_work, spent, job))
             if len(waiting) > depth:
-                yield waiting.popleft().result()
+                used.append(waiting.popleft().result())
+                yield used[-1]
         while waiting:
             yield waiting.popleft().result()
     finally:

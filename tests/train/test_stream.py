@@ -3,6 +3,7 @@
 import dataclasses
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -183,6 +184,29 @@ def test_only_a_few_calls_are_made_ahead_of_use():
     assert made == [10] * min(stream.MAX_WORKERS + 1, len(made))
 
 
+def test_what_was_used_is_dropped_by_another_thread_and_little_is_kept():
+    dropped, alive, most = [], [], 0
+
+    class Piece:
+        def __init__(self, job):
+            self.job = job
+            alive.append(job)
+
+        def __del__(self):
+            alive.remove(self.job)
+            if threading.current_thread() is not threading.main_thread():
+                dropped.append(self.job)
+
+    with ThreadPoolExecutor(2) as pool:
+        seen = []
+        for piece in stream._ahead(pool, Piece, range(40), 2):
+            seen.append(piece.job)
+            most = max(most, len(alive))
+    assert seen == list(range(40))
+    assert set(range(36)) <= set(dropped)
+    assert most <= 2 + 4  # of which `PIECE` tells
+
+
 def test_an_item_that_cannot_be_decoded_ends_the_run_in_its_sentence(tmp_path):
     def decode(row):
         if row == 57:
@@ -228,7 +252,7 @@ def test_a_set_ten_times_the_limit_is_hardly_waited_for(tmp_path):
     train = dataclasses.replace(paired.dataset(rows=rows), inputs={"image": image, "text": text})
     config = _config("auto", epochs=2, batch_size=128)
     config.data.resident_bytes = image.nbytes // 10
-    config.encoders.image.options.fc.hidden = (1024, 1024)
+    config.encoders.image.options.fc.hidden = (512,)
     machinery = loop.assemble(config, methods.build(config, paired.CLASSES), train, None)
     state, _, _ = machinery.advance(machinery.start)
     began = time.monotonic()
