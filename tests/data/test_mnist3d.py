@@ -27,7 +27,7 @@ def write_mnist(folder, rows=(12, 8)):
     for prefix, count in zip(("train", "t10k"), rows):
         images = (rng.random((count, 28, 28)) > 0.9).astype(np.uint8) * 200
         labels = (np.arange(count) % 10).astype(np.uint8)
-        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images)))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(images), 1))
         (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(idx(labels))
 
 
@@ -101,6 +101,14 @@ def test_files_are_cut_to_the_split(config, small, tmp_path):
     cloud = digit_cloud(splits.train.inputs["image"][4, :, :, 0]).astype(np.float32)
     distance = np.abs(splits.train.inputs["points"][4][:, None] - cloud).max(-1).min(1)
     assert distance.max() == 0
+
+
+def test_files_of_the_official_sizes_give_the_papers_counts(config, tmp_path):
+    write_mnist(tmp_path, (6000, 1100))
+    config.name, config.root, config.modalities = "mnist3d", str(tmp_path), ("image",)
+    splits = data.load(config)
+    assert (len(splits.train), len(splits.test)) == (5000, 1000) and splits.validation is None
+    np.testing.assert_array_equal(splits.train.labels, np.arange(5000) % 10)
 
 
 def test_given_features(config, small, tmp_path):

@@ -185,9 +185,35 @@ def test_wrong_classes_are_named(config, folder):
         data.load(config)
 
 
-def test_counts_of_the_official_releases():
-    assert (modelnet.MODELNET10.train, modelnet.MODELNET10.test) == (3991, 908)
-    assert (modelnet.MODELNET40.train, modelnet.MODELNET40.test) == (9843, 2468)
+@pytest.mark.parametrize(
+    ("release", "counts"),
+    [(modelnet.MODELNET10, (3991, 908)), (modelnet.MODELNET40, (9843, 2468))],
+)
+def test_an_archive_of_the_official_counts_is_taken_without_a_word(
+    config, tmp_path, caplog, release, counts
+):
+    names = tuple(MAKERS) if release is modelnet.MODELNET10 else [f"c{k:02d}" for k in range(40)]
+    with zipfile.ZipFile(tmp_path / f"{release.folder}.zip", "w") as file:
+        for split, count in zip(("train", "test"), counts):
+            for row in range(count):
+                name = names[row % len(names)]
+                file.writestr(f"{release.folder}/{name}/{split}/{name}_{row:05d}.off", "OFF")
+    config.root = str(tmp_path)
+    found = modelnet.find(release, config)
+    assert (len(found.train), len(found.test)) == counts
+    assert {item.label for item in found.train} == set(range(len(names)))
+    assert "official release" not in caplog.text
+
+
+def test_members_that_lead_out_of_the_archive_are_passed_over(config, zipped):
+    with zipfile.ZipFile(zipped / "ModelNet10.zip", "a") as file:
+        file.writestr("../bed/train/evil.off", "OFF")
+        file.writestr("ModelNet10/../../bed/train/evil.off", "OFF")
+    before = sorted(path.name for path in zipped.parent.iterdir())
+    config.root = str(zipped)
+    splits = data.load(config)
+    assert len(splits.train) == 20 and "evil" not in splits.train.ids
+    assert sorted(path.name for path in zipped.parent.iterdir()) == before
 
 
 def test_real_meshes(config, shared, tmp_path):
