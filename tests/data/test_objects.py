@@ -1,4 +1,5 @@
 import functools
+import os
 
 import numpy as np
 import pytest
@@ -93,5 +94,8 @@ def test_roots(tmp_path, monkeypatch):
     assert cache.data_root("") == cache.user_cache() == tmp_path / "cache" / "jaxcmr"
     monkeypatch.setenv("JAXCMR_DATA", str(tmp_path))
     assert cache.data_root("") == tmp_path
+    assert cache.prepared_folder(tmp_path) == tmp_path / "prepared"
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    assert cache.prepared_folder(tmp_path) == tmp_path / "cache" / "jaxcmr" / "prepared"
     with pytest.raises(UsageError, match=r"config.data.root is /no/where, but there is no such"):
         cache.data_root("/no/where")

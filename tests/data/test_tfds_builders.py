@@ -8,9 +8,30 @@ from jaxcmr import data
 from jaxcmr.data import tfds_builders
 
 
-@pytest.mark.parametrize(("name", "fallback"), [("procedural10", "none"), ("mnist3d", "digits")])
+def write_clouds(path, classes):
+    """A point file of few clouds, the labels in no order."""
+    rng = np.random.default_rng(0)
+    arrays = {"class_names": np.array([f"class{k}" for k in range(classes)])}
+    for split, count in (("train", 2 * classes), ("test", classes)):
+        arrays[f"{split}_points"] = rng.normal(size=(count, 30, 3)).astype(np.float32)
+        arrays[f"{split}_labels"] = rng.permutation(np.arange(count) % classes)
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("name", "fallback"),
+    [
+        ("procedural10", "none"),
+        ("mnist3d", "digits"),
+        ("modelnet10", "none"),
+        ("modelnet40", "none"),
+    ],
+)
 def test_rows_keep_their_order(config, tmp_path, name, fallback):
     config.name, config.fallback = name, fallback
+    if name.startswith("modelnet"):
+        config.root = str(tmp_path)
+        write_clouds(tmp_path / f"{name}.npz", int(name.removeprefix("modelnet")))
     config.train_size, config.test_size = 60, 30
     builder = tfds_builders.builder(config, tmp_path)
     builder.download_and_prepare(file_format="array_record")
