@@ -108,8 +108,8 @@ _LISTS = {"tr": "trainset_txt_img_cat.list", "te": "testset_txt_img_cat.list"}
 def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
     """Reads a `.mat` of either kind, or plain HDF5; a cell becomes a list of arrays.
 
-    MATLAB 7.3 files are HDF5 with their axes reversed: they are turned back. Variables that are
-    neither numbers nor text (structs, sparse ones) are left out of other `.mat` files.
+    MATLAB 7.3 files are HDF5 with their axes reversed: they are turned back. Sparse arrays become
+    full ones; variables that are neither numbers nor text (structs, ...) are left out.
 
     Raises:
         UsageError: the file cannot be read.
@@ -120,7 +120,8 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
         if h5py.is_hdf5(path):
             with h5py.File(path) as file:
                 turned = path.suffix == ".mat"
-                return {key: _from_hdf5(file, file[key], turned) for key in file if key != "#refs#"}
+                found = {key: _from_hdf5(file, file[key], turned) for key in file}
+                return {key: value for key, value in found.items() if value is not None}
         if scipy.io.matlab.matfile_version(path)[0] == 1:
             return matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
         found = scipy.io.loadmat(path)  # of MATLAB 4
@@ -130,8 +131,13 @@ def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
 
 
 def _from_hdf5(file: h5py.File, item, turned: bool):
+    """Returns an array, a cell's list of arrays, or None for what is neither."""
+    if isinstance(item, h5py.Group) and "MATLAB_sparse" in item.attrs and {"data", "ir"} <= {*item}:
+        starts = item["jc"][()]
+        shape = (int(item.attrs["MATLAB_sparse"]), len(starts) - 1)
+        return matfiles.full(item["ir"][()], starts, item["data"][()], shape)
     if not isinstance(item, h5py.Dataset):
-        raise ValueError(f"{item.name} is no array")
+        return None
     value = item[()]
     if item.dtype == h5py.ref_dtype:
         cells = [np.asarray(file[reference][()]) for reference in np.ravel(value)]

@@ -1,4 +1,4 @@
-"""MATLAB's files of level 5 (`save -v6`, `-v7`), read by hand: numbers, texts, and cells of them.
+"""MATLAB's files of level 5 (`save -v6`, `-v7`), read by hand: numbers, texts, cells of them.
 
 scipy's reader trusts the types that a file announces, and a damaged one can end the process.
 Source: MathWorks, "MAT-File Format".
@@ -6,6 +6,7 @@ Source: MathWorks, "MAT-File Format".
 
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
 }  # fmt: skip
 _CODECS = {2: "utf-8", 4: "utf-16", 16: "utf-8", 17: "utf-16", 18: "utf-32"}
-_CELL, _CHAR = 1, 4  # classes of arrays
+_CELL, _CHAR, _SPARSE = 1, 4, 5  # classes of arrays
 _NUMBERS = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
@@ -28,8 +29,8 @@ def parse_mat(data: memoryview) -> dict[str, Any]:
     """Reads the variables of a file: name -> array, or for a cell the list of its arrays.
 
     Numbers get the type that they have in MATLAB, whatever they are stored as; texts become an
-    array of their rows. Variables of other classes (structs, sparse, complex, nested cells, ...)
-    are left out.
+    array of their rows, sparse arrays full ones. Variables of other classes (structs, complex
+    numbers, nested cells, ...) are left out.
 
     Raises:
         ValueError: the file is damaged; says how.
@@ -94,17 +95,45 @@ def _variable(content: memoryview, order: str, in_cell: bool = False) -> tuple[s
     form = flags & 0xFF
     if form == _CELL and not in_cell:
         return name, _cell(content, place, math.prod(shape), order)
-    if form not in (*_NUMBERS, _CHAR) or flags & _COMPLEX:
+    if form not in (*_NUMBERS, _CHAR, _SPARSE) or flags & _COMPLEX:
         return name, None
-    kind, stored, _ = _element(content, place, order)
     if form == _CHAR:
-        return name, _text(kind, stored, shape, order)
-    if kind not in _STORED:
-        raise ValueError(f"{name!r} is stored as type {kind}, which is none of numbers")
-    values = np.frombuffer(stored, _dtype(_STORED[kind], order))
+        return name, _text(content, place, shape, order)
+    values, place = _numbers(content, place, name, order)
+    if form == _SPARSE:  # the first is the rows
+        starts, place = _numbers(content, place, name, order)
+        return name, full(values, starts, _numbers(content, place, name, order)[0], shape)
     if len(values) != math.prod(shape):
         raise ValueError(f"{name!r} has {len(values)} numbers for the shape {shape}")
     return name, values.reshape(shape, order="F").astype(_NUMBERS[form])
+
+
+def _numbers(content: memoryview, place: int, name: str, order: str) -> tuple[np.ndarray, int]:
+    kind, stored, place = _element(content, place, order)
+    if kind not in _STORED:
+        raise ValueError(f"{name!r} is stored as type {kind}, which is none of numbers")
+    return np.frombuffer(stored, _dtype(_STORED[kind], order)), place
+
+
+def full(
+    rows: np.ndarray, starts: np.ndarray, values: np.ndarray, shape: Sequence[int]
+) -> np.ndarray:
+    """Returns the array `shape` of a sparse one: column j has `values[starts[j] : starts[j + 1]]`.
+
+    Raises:
+        ValueError: the parts do not fit each other.
+    """
+    count = int(starts[-1]) if len(starts) == shape[-1] + 1 and len(shape) == 2 else -1
+    # MATLAB may keep room for more than `count` numbers.
+    if not 0 <= count <= min(len(rows), len(values)):
+        raise ValueError(f"a sparse array has {len(values)} numbers, {len(starts)} columns")
+    columns = np.repeat(np.arange(shape[1]), np.diff(starts.astype(np.int64)))
+    found = np.zeros(shape, np.float64)
+    try:
+        found[rows[:count].astype(np.int64), columns] = values[:count]
+    except IndexError as error:
+        raise ValueError(str(error)) from None
+    return found
 
 
 def _cell(content: memoryview, place: int, count: int, order: str) -> list[np.ndarray] | None:
@@ -117,7 +146,8 @@ def _cell(content: memoryview, place: int, count: int, order: str) -> list[np.nd
     return None if any(entry is None for entry in entries) else entries
 
 
-def _text(kind: int, stored: memoryview, shape: list[int], order: str) -> np.ndarray:
+def _text(content: memoryview, place: int, shape: list[int], order: str) -> np.ndarray:
+    kind, stored, _ = _element(content, place, order)
     if kind not in _CODECS:
         raise ValueError(f"a text is stored as type {kind}")
     codec = _CODECS[kind]

@@ -4,6 +4,7 @@ import pytest
 import scipy.io
 
 from jaxcmr import data
+from jaxcmr.data.features import read_mat
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
 
@@ -210,3 +211,14 @@ def test_the_base_is_decided_over_all_splits_and_by_the_names():
 def test_impossible_labels(labels, message):
     with pytest.raises(UsageError, match=message):
         unify({"train": np.array(labels)}, (), "x")
+
+
+def test_sparse_arrays_and_structs_of_matlab_7_3(tmp_path):
+    with h5py.File(tmp_path / "a.mat", "w") as file:
+        file["text/data"], file["text/ir"], file["text/jc"] = [2.5, 1.0], [0, 1], [0, 1, 2]
+        file["text"].attrs["MATLAB_sparse"] = np.uint64(3)
+        file["struct/field"] = np.ones(2)
+        file["image"] = np.ones((4, 2))
+    found = read_mat(tmp_path / "a.mat")
+    assert set(found) == {"text", "image"} and found["image"].shape == (2, 4)
+    np.testing.assert_array_equal(found["text"], [[2.5, 0], [0, 1], [0, 0]])

@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from jaxcmr.data.matfiles import parse_mat
+from jaxcmr.data.matfiles import full, parse_mat
 
 
 def written(variables, **options):
@@ -63,7 +63,31 @@ def test_what_is_neither_numbers_nor_text_is_left_out():
     nested[0] = np.empty(1, object)
     nested[0][0] = np.ones(2)
     variables = {"s": {"x": 1}, "z": np.ones(2) * 1j, "nested": nested, "kept": np.ones((1, 2))}
-    assert set(parse(written(variables | {"sparse": scipy.sparse.eye(3)}))) == {"kept"}
+    assert set(parse(written(variables))) == {"kept"}
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_sparse_arrays_become_full_ones(compressed):
+    array = np.array([[0, 2.5, 0, 0], [1, 0, 0, -3], [0, 4, 0, 0]])
+    variables = {"text": scipy.sparse.csc_matrix(array), "none": scipy.sparse.csc_matrix((2, 3))}
+    found = parse(written(variables, do_compression=compressed))
+    np.testing.assert_array_equal(found["text"], array)
+    np.testing.assert_array_equal(found["none"], np.zeros((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("rows", "starts", "values"),
+    [
+        ([5], [0, 1, 1], [1.0]),
+        ([0], [0, 2, 2], [1.0]),
+        ([0, 1], [0, 1], [1.0, 2.0]),
+        ([0, 1], [2, 0, 2], [1.0, 2.0]),
+        ([], [], []),
+    ],
+)
+def test_sparse_parts_that_do_not_fit(rows, starts, values):
+    with pytest.raises(ValueError, match=r"sparse|out of bounds|negative"):
+        full(np.array(rows), np.array(starts), np.array(values), (3, 2))
 
 
 def test_stored_types_that_end_scipys_reader():
@@ -78,7 +102,8 @@ def test_stored_types_that_end_scipys_reader():
 def test_every_damaged_byte_and_every_cut_is_a_value_error_or_harmless(compressed):
     cell = np.empty(2, object)
     cell[:] = [np.ones(2), np.array(["ab"])]
-    data = written({"x": np.eye(2), "c": cell}, do_compression=compressed)
+    variables = {"x": np.eye(2), "c": cell, "s": scipy.sparse.csc_matrix(np.eye(2))}
+    data = written(variables, do_compression=compressed)
     for place in range(len(data)):
         for damaged in (
             data[:place],
