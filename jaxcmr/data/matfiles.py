@@ -156,6 +156,8 @@ def _text(content: memoryview, place: int, shape: list[int], order: str) -> np.n
     letters = np.array(list(bytes(stored).decode(codec, "replace")), "U1")
     if len(letters) != math.prod(shape) or len(shape) != 2:
         raise ValueError(f"a text has {len(letters)} letters for the shape {shape}")
+    if not len(letters):  # whatever number of rows is announced
+        return np.zeros(0, np.str_)
     rows = letters.reshape(shape, order="F")
     return np.array(["".join(row).rstrip() for row in rows], np.str_)
 

@@ -205,3 +205,13 @@ def test_a_mat_file_that_ends_scipys_process(tmp_path, kind):
     (tmp_path / "a.mat").write_bytes(data)
     with pytest.raises(UsageError, match=f"'train_i' is stored as type {kind}"):
         features.read_mat(tmp_path / "a.mat")
+
+
+def test_a_mat_file_that_announces_a_billion_texts_of_no_letter(tmp_path):
+    buffer = io.BytesIO()
+    scipy.io.savemat(buffer, {"names": np.array([""])})
+    data = bytearray(buffer.getvalue())
+    place = data.index(b"\x05\0\0\0\x08\0\0\0") + 8  # the shape
+    data[place : place + 8] = (10**9).to_bytes(4, "little") + bytes(4)
+    (tmp_path / "a.mat").write_bytes(data)
+    assert features.read_mat(tmp_path / "a.mat")["names"].shape == (0,)
