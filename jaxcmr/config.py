@@ -54,6 +54,10 @@ def default() -> ConfigDict:
 
     config.ensemble = ConfigDict({"members": 1})
 
+    mesh = config.mesh = ConfigDict()  # devices; -1: what is left, see jaxcmr/train/sharding.py
+    mesh.member = -1  # over how many the members are spread
+    mesh.data = -1  # over how many a batch is
+
     encoders = config.encoders = ConfigDict()
     encoders.embedding_size = 256
 
@@ -61,6 +65,10 @@ def default() -> ConfigDict:
     train.epochs = 50
     train.batch_size = 128
     train.steps_per_call = 0  # optimiser steps in one jitted call; 0: a whole epoch
+    train.compute_dtype = "float32"  # of the encoders' products; "bfloat16" needs half the memory
+    train.remat = "none"  # computed anew for the backward pass: "none", all but matrix "products",
+    # or whole "towers"
+    train.on_nan = "stop"  # a loss that is not finite: "stop", or "drop" the member and go on
 
     optimizer = config.optimizer = ConfigDict()
     optimizer.name = "adam"  # "adam" | "sgd"
@@ -138,11 +146,16 @@ def check(config: ConfigDict) -> None:
         config.train.steps_per_call,
         ">= 0",
     )
+    _choice("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
+    _choice("train.remat", config.train.remat, ("none", "products", "towers"))
+    _choice("train.on_nan", config.train.on_nan, ("stop", "drop"))
     _choice("data.feeding", config.data.feeding, ("auto", "resident", "streamed"))
     limit = config.data.resident_bytes
     _require(limit >= 1, "data.resident_bytes", limit, "at least 1")
     members = config.ensemble.members
     _require(members >= 1, "ensemble.members", members, "at least 1")
+    for axis, size in config.mesh.items():
+        _require(size == -1 or size >= 1, f"mesh.{axis}", size, "-1 or a number of devices")
     _require(0 <= config.noise.rate < 1, "noise.rate", config.noise.rate, "in [0, 1)")
     share = config.data.validation
     _require(0 <= share < 1, "data.validation", share, "at least 0 and below 1")

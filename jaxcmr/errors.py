@@ -1,4 +1,4 @@
-"""The one exception that a user's mistake raises."""
+"""The exceptions that a command answers without a traceback."""
 
 
 class UsageError(ValueError):
@@ -7,3 +7,7 @@ class UsageError(ValueError):
     The entry points in `launch/` print it without a traceback and exit with code 2; every other
     exception is a bug of ours and keeps its traceback.
     """
+
+
+class StoppedError(Exception):
+    """The run was asked to stop, and has saved what it needs to go on; exit code 0."""

@@ -1,18 +1,22 @@
 """What every entry point does with its command line; JAX is imported only after all is checked."""
 
+import errno
 import logging as std_logging
 import os
 import re
+import signal
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import StoppedError, UsageError
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcmr"
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def define_config():
@@ -28,18 +32,53 @@ def config_name() -> str:
     return Path(path).stem + (f"-{argument}" if argument else "")
 
 
-def run(main: Callable[[], None]) -> None:
-    """Runs `main` with parsed flags; a user's mistake becomes one sentence and exit code 2."""
+def define_processes() -> None:
+    """Defines the flags of a run of several processes."""
+    flags.DEFINE_string("coordinator_address", "", "host:port of process 0, in every process.")
+    flags.DEFINE_integer("num_processes", 0, "Processes of the run.", lower_bound=0)
+    flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.", lower_bound=-1)
+
+
+def run(main: Callable[[], None], several_processes: bool = False) -> None:
+    """Runs `main` with parsed flags; a user's mistake becomes one sentence and exit code 2.
+
+    So does a full disk. SIGTERM ends the program with code 0: at once, except where `main` handles
+    it. With `several_processes` (and `define_processes`) this may be one of many.
+    """
 
     def guarded(argv: list[str]) -> None:
         del argv
         _prepare()
+        signal.signal(signal.SIGTERM, _stop)
         try:
+            if several_processes:
+                _join()
             main()
         except UsageError as error:
             _mistake(str(error))
+        except StoppedError as error:
+            logging.info("%s", error)
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _mistake(f"{error}; make room there, and start the same command again")
 
     app.run(guarded, flags_parser=_parse)
+
+
+def _join() -> None:
+    """Joins the other processes, before any other call of JAX; process 0 alone speaks."""
+    from jaxcmr.train import distributed
+
+    fields = flags.FLAGS
+    distributed.start(fields.coordinator_address, fields.num_processes, fields.process_id)
+    if distributed.several() and not distributed.first():
+        logging.set_verbosity(logging.WARNING)
+
+
+def _stop(*_) -> None:
+    print("stopped by SIGTERM; the same command goes on from what is saved", file=sys.stderr)
+    sys.exit(0)
 
 
 def _parse(argv: list[str]) -> list[str]:
@@ -89,7 +128,10 @@ def _check_config_file(argument: str) -> None:
 
 
 def _mistake(sentence: str) -> None:
-    print(f"error: {sentence}", file=sys.stderr)
+    print(f"error: {sentence}", file=sys.stderr, flush=True)
+    if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
+        time.sleep(2.0)  # the others may have met the same mistake, and say so
+        os._exit(2)  # an orderly exit would wait minutes for processes that wait for this one
     sys.exit(2)
 
 
@@ -100,8 +142,16 @@ def _prepare() -> None:
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    # Libraries report their own progress at level INFO too; people came for ours.
+    # Libraries report their own progress at level INFO too; people came for ours. And what goes
+    # wrong with checkpoints is told by us, in one sentence.
     ours = (str(Path(__file__).parent), str(Path(__file__).parents[1] / "jaxcmr"))
+    quiet = ("orbax", "asyncio")
     handler.addFilter(
-        lambda record: record.levelno > std_logging.INFO or record.pathname.startswith(ours)
+        lambda record: (
+            record.pathname.startswith(ours)
+            or (
+                record.levelno > std_logging.INFO
+                and not any(f"{os.sep}{name}{os.sep}" in record.pathname for name in quiet)
+            )
+        )
     )

@@ -3,7 +3,8 @@
     python launch/main.py --config=configs/rono_modelnet.py
     python launch/main.py --config=configs/rono_modelnet.py:quick --config.noise.rate=0.6
 
-The same command again goes on where it was stopped.
+The same command again goes on where it was stopped. On several hosts it is the same command on
+each of them: see launch/README.md.
 """
 
 from pathlib import Path
@@ -12,18 +13,21 @@ import command_line
 from absl import flags
 
 CONFIG = command_line.define_config()
+command_line.define_processes()
 WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the results; default runs/<config name>.")
 
 
 def main() -> None:
     """Runs the config in its folder and draws what came out."""
     from jaxcmr.report import write_report
+    from jaxcmr.train import distributed
     from jaxcmr.train.run import train_and_evaluate
 
     workdir = Path(WORKDIR.value or f"runs/{command_line.config_name()}")
     outcome = train_and_evaluate(CONFIG.value, workdir)
-    print(write_report(outcome, workdir))
+    if distributed.first():
+        print(write_report(outcome, workdir))
 
 
 if __name__ == "__main__":
-    command_line.run(main)
+    command_line.run(main, several_processes=True)

@@ -1,6 +1,7 @@
 """One tower a modality: choice of views, augmentation, encoder; and classifiers on top of them."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -51,6 +52,9 @@ AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
     )
 }
 
+# What the backward pass of a tower computes anew: nothing, all but its matrix products, all.
+RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "towers": None}
+
 
 class Network(NamedTuple):
     """Two pure functions over all modalities of one member (see `Method.init`, `Method.apply`)."""
@@ -64,8 +68,11 @@ def bare(config: ConfigDict) -> Network:
 
     Parameters and batch statistics are grouped by modality.
     """
-    size = config.encoders.embedding_size
-    parts = {name: tower(config.encoders[name], size) for name in config.data.modalities}
+    size, computed = (
+        config.encoders.embedding_size,
+        (config.train.compute_dtype, config.train.remat),
+    )
+    parts = {n: tower(config.encoders[n], size, *computed) for n in config.data.modalities}
 
     def init(key: jax.Array, inputs: Mapping[str, Items]):
         keys = dict(zip(parts, jax.random.split(key, len(parts) + 1)))  # the last: a classifier's
@@ -105,15 +112,42 @@ def with_head(config: ConfigDict, num_classes: int) -> Network:
     return Network(init, apply)
 
 
-def tower(config: ConfigDict, embedding_size: int) -> Encoder:
-    """Builds the encoder of one modality from its config (`jaxcmr.config.encoder`)."""
+def tower(
+    config: ConfigDict, embedding_size: int, compute_dtype: str = "float32", remat: str = "none"
+) -> Encoder:
+    """Builds the encoder of one modality from its config (`jaxcmr.config.encoder`).
+
+    Args:
+        config: of the encoder.
+        embedding_size: d.
+        compute_dtype: dtype of its products, "float32" or "bfloat16"; parameters, statistics and
+            embeddings are float32, and so is all that follows: classifiers, losses, votes.
+        remat: a key of `RECOMPUTED`: what training keeps of the tower for the backward pass.
+    """
     if config.name not in ENCODERS:
         raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
     options = config.options.get(config.name, {})
-    encoder = ENCODERS[config.name](embedding_size=embedding_size, **options)
+    precision = {"float32": {}, "bfloat16": {"dtype": jnp.bfloat16}}[compute_dtype]
+    encoder = ENCODERS[config.name](embedding_size=embedding_size, **precision, **options)
     if config.pretrained:
         encoder = _pretrained(encoder, config)
-    return _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
+    encoder = _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
+    return encoder if remat == "none" else _recomputed(encoder, RECOMPUTED[remat])
+
+
+def _recomputed(encoder: Encoder, policy: Callable[..., Any] | None) -> Encoder:
+    """Computes the tower a second time in the backward pass instead of keeping what it computed."""
+
+    @partial(jax.checkpoint, policy=policy)
+    def forward(variables, items: Items, key: jax.Array | None):
+        return encoder.apply(variables, items, train=True, key=key)
+
+    def apply(variables, items: Items, *, train: bool, key: jax.Array | None = None):
+        if train:
+            return forward(variables, items, key)
+        return encoder.apply(variables, items, train=False, key=key)
+
+    return Encoder(encoder.init, apply)
 
 
 def _pretrained(encoder: Encoder, config: ConfigDict) -> Encoder:

@@ -1,12 +1,23 @@
-"""Checkpoints: `last` to go on from, `best` to serve, both written by orbax in the background."""
+"""Checkpoints: `last` to go on from, `best` to serve, both written by orbax in the background.
 
+All processes write their parts, and any mesh can read them. Each checkpoint carries a fingerprint
+of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
+"""
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
+from absl import logging
+from jax.experimental import multihost_utils
 
+from jaxcmr.train import distributed, stored
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import UsageError
 
@@ -15,15 +26,21 @@ class Checkpoints:
     """The checkpoints of one run, a context manager around its loop.
 
     Leaving the context waits for the writes under way: without that, the last one would be lost.
-    Each checkpoint holds the state and a JSON record (what the loop must know to go on).
+    Each checkpoint holds the state and a JSON record (what the loop must know to go on), and the
+    two newest of each kind are kept.
 
     Args:
         folder: where `last/` and `best/` are kept.
+        members: the numbers of the members in training; others, in a checkpoint from before they
+            were dropped, are left out as it is read.
+
+    Raises:
+        UsageError: from every method, if a disk is full or does not let us write.
     """
 
-    def __init__(self, folder: Path):
-        self._last = _manager(folder / "last", keep=2)
-        self._best = _manager(folder / "best", keep=1)
+    def __init__(self, folder: Path, members: Sequence[int]):
+        self._last, self._best = _manager(folder / "last"), _manager(folder / "best")
+        self._members = tuple(members)
 
     def __enter__(self) -> "Checkpoints":
         return self
@@ -34,73 +51,154 @@ class Checkpoints:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._last.close()
-        self._best.close()
+        for manager in (self._best, self._last):
+            try:
+                with _writing(manager):
+                    manager.close()
+            except UsageError:
+                if error is None:
+                    raise
 
     def save_last(self, state: TrainState, record: dict[str, Any]) -> None:
         """Writes the state to go on from; a `best` under way is finished first.
 
         The record may name the best step, so `best` must never lag behind `last`.
         """
-        self._best.wait_until_finished()
-        _save(self._last, state, record)
+        with _writing(self._best):
+            self._best.wait_until_finished()
+        _save(self._last, state, record, self._members)
 
     def save_best(self, state: TrainState, record: dict[str, Any]) -> None:
         """Writes the state with the best validation score so far."""
-        _save(self._best, state, record)
+        _save(self._best, state, record, self._members)
 
     def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
-        """Returns the newest state and its record, or None if there is none.
+        """Returns the newest whole state and its record, or None if nothing was ever saved.
 
-        `like` gives structure, shapes, dtypes and shardings; raises `UsageError` if they differ.
+        Raises:
+            UsageError: if the state is another than `like`, which gives structure, shapes, dtypes
+                and layout; or if no checkpoint can be read.
         """
-        return _restore(self._last, like)
+        return _restore(self._last, like, self._members)
 
     def restore_best(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Returns the best state and its record, or None if there is none."""
-        return _restore(self._best, like)
+        return _restore(self._best, like, self._members)
 
 
-def _manager(folder: Path, keep: int) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(max_to_keep=keep, create=True)
-    return ocp.CheckpointManager(folder.resolve(), options=options)
+def _manager(folder: Path) -> ocp.CheckpointManager:
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
+    handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
+    return ocp.CheckpointManager(folder.resolve(), item_handlers=handlers, options=options)
 
 
-def _save(manager: ocp.CheckpointManager, state: TrainState, record: dict[str, Any]) -> None:
-    step = int(state.step)
-    if step in manager.all_steps():  # written before a crash; the same step has the same content
-        return
-    manager.save(
-        step,
-        args=ocp.args.Composite(
-            state=ocp.args.StandardSave(_storable(state)), record=ocp.args.JsonSave(record)
-        ),
-    )
-
-
-def _restore(manager: ocp.CheckpointManager, like: TrainState):
-    manager.wait_until_finished()
-    step = manager.latest_step()
-    if step is None:
-        return None
-    target = jax.tree.map(ocp.utils.to_shape_dtype_struct, _storable(like))
+@contextmanager
+def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
+    """Turns what a full or read-only disk raises, now or for a write before, into a sentence."""
     try:
-        restored = manager.restore(
+        yield
+    except (OSError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"a checkpoint could not be written to {manager.directory}: "
+            f"{_told(error)}; make room there, and the same command goes on from "
+            "the last one that is whole"
+        ) from error
+
+
+def _save(
+    manager: ocp.CheckpointManager,
+    state: TrainState,
+    record: dict[str, Any],
+    members: tuple[int, ...],
+) -> None:
+    step = int(state.step)
+    with _writing(manager):
+        manager.wait_until_finished()
+        if step in manager.all_steps():  # from before a crash; the same step has the same content
+            return
+        content = stored.storable(state)
+        marked = {
+            "record": record,
+            "members": members,
+            "fingerprint": np.asarray(stored.fingerprint(content)).tolist(),
+        }
+        manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardRestore(target), record=ocp.args.JsonRestore()
+                state=ocp.args.StandardSave(content), record=ocp.args.JsonSave(marked)
             ),
         )
-    except (ValueError, KeyError, TypeError) as error:
+
+
+def _restore(manager: ocp.CheckpointManager, like: TrainState, members: tuple[int, ...]):
+    with _writing(manager):
+        manager.wait_until_finished()
+    steps = sorted(manager.all_steps(), reverse=True)
+    for step in steps:
+        found, problem = None, ""
+        try:
+            found = stored.read(manager, step, like, members)
+        except UsageError:
+            raise
+        except Exception as error:  # whatever a decoder may raise on damaged bytes
+            problem = str(error).splitlines()[0] if str(error) else type(error).__name__
+        if _all_agree(found is not None):
+            return found
+        logging.warning(
+            "the checkpoint %s/%d is damaged (%s); it is moved to %s, and the one before is used",
+            manager.directory,
+            step,
+            problem or "in another process",
+            _put_aside(manager, step),
+        )
+    if steps:
         raise UsageError(
-            f"the checkpoint {manager.directory}/{step} does not fit this configuration; "
-            f"choose another --workdir ({str(error).splitlines()[0]})"
-        ) from error
-    state = restored["state"]
-    key = jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like.key))
-    return state.replace(key=key), restored["record"]
+            f"no checkpoint in {manager.directory} can be read; put back a copy, or remove the "
+            "folder to start afresh"
+        )
+    return None
 
 
-def _storable(state: TrainState) -> TrainState:
-    """Turns the typed key into the numbers that it is made of."""
-    return state.replace(key=jax.random.key_data(state.key))
+def members_of_last(folder: Path, members: int) -> tuple[int, ...]:
+    """Returns the numbers of the members in the newest checkpoint, all of them if there is none.
+
+    Args:
+        folder: as for `Checkpoints`.
+        members: E of the config.
+    """
+    with _manager(folder / "last") as manager:
+        for step in sorted(manager.all_steps(), reverse=True):
+            try:
+                found = manager.restore(
+                    step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
+                )
+                return tuple(found["record"]["members"])
+            except (OSError, ValueError, KeyError, TypeError):
+                continue  # damaged: `restore_last` says so
+    return tuple(range(members))
+
+
+def _told(error: Exception) -> str:
+    """Returns the beginning of what an error says, in one line."""
+    return textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
+
+
+def _put_aside(manager: ocp.CheckpointManager, step: int) -> Path:
+    """Moves a checkpoint to where it is neither read nor in the way; returns the place."""
+    folder = Path(manager.directory)
+    place = folder.parent / "damaged" / f"{folder.name}-{step}"
+    if distributed.first():
+        place.parent.mkdir(exist_ok=True)
+        while place.exists():
+            place = place.with_name(place.name + "-again")
+        (folder / str(step)).rename(place)
+    distributed.wait_for_all(f"{folder.name}-{step}")
+    manager.reload()
+    return place
+
+
+def _all_agree(fine: bool) -> bool:
+    """Tells whether something went well in every process."""
+    if jax.process_count() == 1:
+        return fine
+    return bool(np.all(multihost_utils.process_allgather(np.array(fine))))

@@ -1,6 +1,7 @@
 """Predictions over a data set, and the retrieval scores made from them."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from itertools import permutations
 from typing import Any
 
@@ -13,46 +14,44 @@ from ml_collections import ConfigDict
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Method, Outputs
 from jaxcmr.retrieval import metrics
-from jaxcmr.train import feed, stream
+from jaxcmr.train import sharding, stream
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Batch, Dataset
 
 Predict = Callable[[TrainState, stream.Feed], Outputs]
 
 
-def build_predict(method: Method, batch_size: int) -> Predict:
+def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
     """Returns `predict(state, source) -> Outputs` over a whole set.
 
-    Every leaf of the result is `[E, N, ...]` (`centers` is left out); the set passes through the
-    members in blocks of `batch_size` rows. A streamed set's results are kept on the host.
+    Every leaf of the result is `[E, N, ...]` (`centers` is left out), whole in every process; the
+    set passes through the members batch by batch, each shared by the devices. A streamed set's
+    results are kept on the host.
     """
 
-    @jax.jit
-    def part(state: TrainState, data: Batch) -> Outputs:
-        rows = data.index.shape[0]
-        blocks = -(-rows // batch_size)
-        index = jnp.arange(blocks * batch_size).reshape(blocks, batch_size)
-
-        def block(index: jax.Array) -> Outputs:
-            batch = feed.take(data, jnp.where(index < rows, index, -1))
+    @partial(jax.jit, static_argnames="take", out_shardings=sharding.replicated(mesh))
+    def part(state: TrainState, data: Batch, rows: jax.Array, take) -> Outputs:
+        def block(rows: jax.Array) -> Outputs:
+            batch = take(data, rows)
             member = lambda variables: method.apply(variables, batch.inputs, key=None, train=False)
             outputs, _ = jax.vmap(member)({"params": state.params, **state.model_state})
             return outputs.replace(centers=None)
 
-        def join(leaf: jax.Array) -> jax.Array:  # [blocks, E, batch_size, ...] -> [E, N, ...]
+        def join(leaf: jax.Array) -> jax.Array:  # [blocks, E, B, ...] -> [E, N, ...]
             leaf = jnp.moveaxis(leaf, 0, 1)
-            return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])[:, :rows]
+            return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])
 
-        return jax.tree.map(join, lax.map(block, index))
+        return jax.tree.map(join, lax.map(block, rows))
 
     def predict(state: TrainState, source: stream.Feed) -> Outputs:
+        def of(data: Batch, rows: jax.Array, count: int) -> Outputs:
+            outputs = sharding.local(part(state, data, rows, source.take))
+            kept = np.asarray if source.streamed else jnp.asarray
+            return jax.tree.map(lambda leaf: kept(leaf)[:, :count], outputs)
+
+        found = [of(*piece) for piece in source.parts()]
         if not source.streamed:
-            ((data, _),) = source.parts()
-            return part(state, data)
-        found = [
-            jax.tree.map(lambda leaf, count=count: np.asarray(leaf)[:, :count], part(state, data))
-            for data, count in source.parts()
-        ]
+            return found[0]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
 
     return predict
@@ -60,7 +59,7 @@ def build_predict(method: Method, batch_size: int) -> Predict:
 
 def predict_all(config: ConfigDict, method: Method, state: TrainState, dataset: Dataset) -> Outputs:
     """Returns what all members make of a data set, `[E, N, ...]`."""
-    predict = build_predict(method, config.evaluate.batch_size)
+    predict = build_predict(method, sharding.build(config))
     return predict(state, stream.build(config, dataset))
 
 
@@ -87,7 +86,7 @@ def build_validation(
     """
     source = stream.build(config, validation)
     labels = {name: validation.labels_of(name) for name in validation.modalities}
-    predict = build_predict(method, config.evaluate.batch_size)
+    predict = build_predict(method, sharding.build(config))
 
     def score(state: TrainState) -> dict[str, float]:
         embeddings = ensemble_embeddings(predict(state, source))
@@ -110,7 +109,7 @@ def build_test(
     and `members`, the mAP of each member alone. Embeddings: modality -> `[N, E d]` unit rows.
     """
     source = stream.build(config, test)
-    predict = build_predict(method, config.evaluate.batch_size)
+    predict = build_predict(method, sharding.build(config))
     labels = dict.fromkeys(test.modalities, reference_labels(test))
 
     def score(state: TrainState):
@@ -156,18 +155,26 @@ def _directions(
 ) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
     """Measures every ordered pair of modalities; missing items neither ask nor answer.
 
+    Each process ranks the whole gallery for its share of the queries.
+
     Returns direction -> the scores of the queries and the queries' labels.
     """
     scores = {}
     for source, target in permutations(embeddings, 2):
-        asks = np.flatnonzero(present[source]) if source in present else slice(None)
-        found = metrics.retrieval_scores(
-            embeddings[source][asks],
-            embeddings[target],
-            labels[source][asks],
-            labels[target],
-            at=at,
-            gallery_mask=present.get(target),
-        )
+
+        def rank(asks: np.ndarray, source=source, target=target) -> dict[str, Any]:
+            found = metrics.retrieval_scores(
+                embeddings[source][asks],
+                embeddings[target],
+                labels[source][asks],
+                labels[target],
+                at=at,
+                gallery_mask=present.get(target),
+            )
+            return vars(found)
+
+        every = np.arange(len(labels[source]))
+        asks = np.flatnonzero(present[source]) if source in present else every
+        found = metrics.RetrievalScores(**sharding.over_processes(asks, rank))
         scores[f"{source}->{target}"] = found, labels[source][asks]
     return scores

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcmr.train.sharding import put
 from jaxcmr.types import Batch, Dataset
 
 
@@ -31,9 +32,10 @@ def on_host(dataset: Dataset) -> Batch:
     )
 
 
-def resident(dataset: Dataset) -> Batch:
-    """Puts a whole data set on the device, as one batch that holds every row."""
-    return jax.device_put(jax.tree.map(np.asarray, on_host(dataset)))
+def resident(dataset: Dataset, sharding: jax.sharding.NamedSharding | None = None) -> Batch:
+    """Puts a whole data set on the devices of `sharding`, as one batch that holds every row."""
+    batch = jax.tree.map(np.asarray, on_host(dataset))
+    return jax.device_put(batch) if sharding is None else put(batch, sharding)
 
 
 def take(data: Batch, rows: jax.Array) -> Batch:

@@ -16,8 +16,9 @@ from ml_collections import ConfigDict
 from jaxcmr import config as configuration
 from jaxcmr import data, methods
 from jaxcmr.labels.noise import NoiseRecord
-from jaxcmr.train import evaluate, loop, noisy, stages
+from jaxcmr.train import distributed, evaluate, noisy, sharding, stages, survivors
 from jaxcmr.train.complete import complete
+from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Dataset, UsageError
 
 
@@ -46,29 +47,30 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     """
     config = complete(config)
     configuration.check(config)
+    sharding.build(config)
     _claim(workdir, config)
-    splits = data.load(config.data)
+    splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = noisy.prepare(splits, config)
     _introduce(config, train, validation, splits.test, record)
-    record.save(workdir / "noise.npz")
-    np.savez_compressed(workdir / "split.npz", **rows)
+    if distributed.first():
+        record.save(workdir / "noise.npz")
+        np.savez_compressed(workdir / "split.npz", **rows)
 
     prepared = stages.run(config, train, workdir)
-    method = methods.build(config, prepared.num_classes)
-    scorer = evaluate.build_test(method, splits.test, config)
-    untrained = {}
-    fitted = loop.fit(
-        config,
-        method,
+    own = survivors.with_members(config, len(prepared.members))
+    score, untrained = _scorer(own, prepared.num_classes, splits.test), {}
+    fitted, kept = survivors.fit(
+        own,
+        prepared.num_classes,
         prepared.train,
         validation,
         workdir,
-        on_start=lambda state: untrained.update(scorer(state)[0]),
+        on_start=lambda state: untrained.update(score(state)[0]),
         initialize=partial(stages.continued, before=prepared.state if config.continues else None),
     )
-    best, embeddings = scorer(fitted.best)
-    last, _ = scorer(fitted.last)
-    _save_embeddings(workdir / "embeddings", splits.test, embeddings)
+    best, embeddings = score(fitted.best)
+    last, _ = score(fitted.last)
+    trained = [prepared.members[place] for place in kept]
     result = {
         "method": config.method.name,
         "data": dict(splits.train.provenance),
@@ -80,6 +82,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
         "labels": config.labels,
         "noise": record.summary(),
         "members": config.ensemble.members,
+        "members_dropped": [m for m in range(config.ensemble.members) if m not in trained],
         "seed": config.seed,
         "epochs": config.train.epochs,
         "best_epoch": fitted.best_epoch,
@@ -96,34 +99,58 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
         "training_seconds": round(prepared.seconds + fitted.seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
+        "processes": jax.process_count(),
+        "mesh": dict(fitted.last.step.sharding.mesh.shape),
         "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},
     }
-    _write_json(workdir / "result.json", result)
+    if distributed.first():
+        _save_embeddings(workdir / "embeddings", splits.test, embeddings)
+        _write_json(workdir / "result.json", result)
     return Outcome(result, splits.test, embeddings)
 
 
+def _scorer(config: ConfigDict, num_classes: int, test: Dataset):
+    """Returns `evaluate.build_test` of states with any number of members left."""
+    built = {}
+
+    def score(state: TrainState):
+        members = members_of(state)
+        if members not in built:
+            own = survivors.with_members(config, members)
+            built[members] = evaluate.build_test(methods.build(own, num_classes), test, own)
+        return built[members](state)
+
+    return score
+
+
 def _claim(workdir: Path, config: ConfigDict) -> None:
-    """Writes `config.json`, or checks that the folder belongs to the same config."""
+    """Writes `config.json`, or checks that the folder belongs to the same config.
+
+    The mesh may be another one: a run goes on on any devices.
+    """
     path = workdir / "config.json"
     ours = json.loads(json.dumps(config.to_dict()))
     try:
         workdir.mkdir(parents=True, exist_ok=True)
-        theirs = json.loads(path.read_text()) if path.exists() else ours
+        found = json.loads(path.read_text()) if path.exists() else ours
     except (OSError, json.JSONDecodeError) as error:
         raise UsageError(f"the folder {workdir} cannot be used: {error}") from error
-    if theirs != ours:
-        different = sorted(
-            field
-            for field in _flat(ours).keys() | _flat(theirs).keys()
-            if _flat(ours).get(field, "absent") != _flat(theirs).get(field, "absent")
-        )
-        field = different[0]
+    was, now = (_flat({**fields, "mesh": {}}) for fields in (found, ours))
+    for field in sorted(was.keys() | now.keys()):
+        if was.get(field, "absent") != now.get(field, "absent"):
+            raise UsageError(
+                f"{workdir} holds a run of another config: config.{field} was "
+                f"{was.get(field, 'absent')!r} and is {now.get(field, 'absent')!r}; "
+                "choose another --workdir or remove the folder"
+            )
+    if distributed.first():
+        _write_json(path, ours)
+    distributed.wait_for_all("config.json")
+    if not path.exists():
         raise UsageError(
-            f"{workdir} holds a run of another config: config.{field} was "
-            f"{_flat(theirs).get(field, 'absent')!r} and is {_flat(ours).get(field, 'absent')!r}; "
-            "choose another --workdir or remove the folder"
+            f"process {jax.process_index()} does not see {path}, which process 0 has written; "
+            "--workdir must be on a file system that all hosts share"
         )
-    _write_json(path, ours)
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -24,7 +24,7 @@ from jaxcmr import methods
 from jaxcmr.labels import belief, cluster_number
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Outputs
-from jaxcmr.train import evaluate, loop
+from jaxcmr.train import evaluate, sharding, survivors
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, UsageError
 
@@ -40,6 +40,7 @@ class Prepared(NamedTuple):
         state: the state of the stage before; None without stages.
         states: stage -> (its config, K, its last state), for reports.
         seconds: wall time spent in their epochs.
+        members: the numbers of the members that they trained to the end (`survivors.fit`).
     """
 
     train: Dataset
@@ -47,6 +48,7 @@ class Prepared(NamedTuple):
     state: TrainState | None
     states: dict[str, tuple[ConfigDict, int, TrainState]]
     seconds: float
+    members: tuple[int, ...]
 
 
 def section(config: ConfigDict, name: str) -> ConfigDict:
@@ -68,24 +70,27 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     classes = config.classes or len(train.class_names)
     _check(config, classes)
     state, states, outputs, seconds = None, {}, None, 0.0
+    members = tuple(range(config.ensemble.members))
     for name in config.stages:
         own = section(config, name)
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
-        method = methods.build(own, classes)
         folder = workdir / "stages" / name
         folder.mkdir(parents=True, exist_ok=True)
         start = partial(continued, before=state if own.continues else None)
-        fitted = loop.fit(own, method, train, None, folder, initialize=start)
+        own = survivors.with_members(own, len(members))
+        fitted, kept = survivors.fit(own, classes, train, None, folder, initialize=start)
+        members = tuple(members[place] for place in kept)
+        own = survivors.with_members(own, len(members))
         state, seconds = fitted.last, seconds + fitted.seconds
         states[name] = own, classes, state
-        outputs = evaluate.predict_all(own, method, state, train)
+        outputs = evaluate.predict_all(own, methods.build(own, classes), state, train)
         if own.labels_left:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
     if classes < 0:
         classes = estimate(outputs)
-    return Prepared(train, classes, state, states, seconds)
+    return Prepared(train, classes, state, states, seconds, members)
 
 
 def _check(config: ConfigDict, classes: int) -> None:
@@ -98,6 +103,7 @@ def _check(config: ConfigDict, classes: int) -> None:
                 f"{', '.join(map(repr, KINDS_OF_LABELS))}"
             )
         methods.build(own, max(classes, 2))
+        sharding.build(own)
     if config.stages:
         methods.build(config, max(classes, 2))
 

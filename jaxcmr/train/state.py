@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcmr.methods.base import Method
+from jaxcmr.train import sharding
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.types import Items
 
@@ -45,8 +46,9 @@ def create(
     seed: int,
     members: int,
     rows: int,
+    mesh: jax.sharding.Mesh | None = None,
 ) -> TrainState:
-    """Initialises `members` members that differ by their keys alone.
+    """Initialises `members` members that differ by their keys alone, where they are to lie.
 
     Args:
         method: what is trained.
@@ -55,11 +57,11 @@ def create(
         seed: the run's seed.
         members: E.
         rows: size of the training set, for the beliefs.
+        mesh: of `sharding.build`; None: the default device.
     """
-    key = jax.random.key(seed)
 
-    @jax.jit
     def build(inputs) -> TrainState:
+        key = jax.random.key(seed)
         keys = member_keys(jax.random.fold_in(key, INIT_STREAM), members)
         variables = jax.vmap(method.init, in_axes=(0, None))(keys, inputs)
         params = variables.pop("params")
@@ -72,7 +74,10 @@ def create(
             key=key,
         )
 
-    return build(inputs)
+    if mesh is None:
+        return jax.jit(build)(inputs)
+    shardings = sharding.of_state(mesh, method, jax.eval_shape(build, inputs), rows)
+    return jax.jit(build, out_shardings=shardings)(inputs)
 
 
 def member_keys(key: jax.Array, members: int) -> jax.Array:

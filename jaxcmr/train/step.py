@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxcmr import losses
 from jaxcmr.methods.base import Method, Progress
-from jaxcmr.train import feed
+from jaxcmr.train import feed, sharding
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys, members_of
 from jaxcmr.types import Batch
@@ -32,7 +32,13 @@ def hyper_parameters(config, optimizer: Optimizer, groups) -> dict[str, Any]:
 
 
 def build_step(
-    method: Method, optimizer: Optimizer, *, steps_per_epoch: int, total_steps: int
+    method: Method,
+    optimizer: Optimizer,
+    *,
+    steps_per_epoch: int,
+    total_steps: int,
+    take: Callable[[Batch, jax.Array], Batch] = feed.take,
+    shardings: TrainState | None = None,
 ) -> Step:
     """Returns the jitted `step(state, data, rows, hp) -> (state, metrics)`.
 
@@ -40,13 +46,25 @@ def build_step(
     `vmap` over members inside. The batch of a step is one row of `rows [k, B]`: places in `data`,
     which is the resident training set, or what was streamed for this call (`stream.Feed`). `state`
     is donated. Metrics are the mean of each loss term, `[k, E]`.
-    """
 
-    @partial(jax.jit, donate_argnames="state")
+    Args:
+        method: what is trained.
+        optimizer: what updates it.
+        steps_per_epoch: optimiser steps of an epoch.
+        total_steps: and of the run.
+        take: gathers a batch (`stream.Feed.take`).
+        shardings: where each leaf of the state lies, and stays (`sharding.of_state`); None: where
+            the arguments lie. Metrics then go to every device.
+    """
+    laid_out = None if shardings is None else (shardings, sharding.replicated(shardings.step.mesh))
+    stay = partial(lax.with_sharding_constraint, shardings=shardings) if shardings else lambda s: s
+
+    @partial(jax.jit, donate_argnames="state", out_shardings=laid_out)
     def step(state: TrainState, data: Batch, rows: jax.Array, hp: dict[str, Any]):
         def body(state: TrainState, rows: jax.Array):
             progress = progress_at(state.step, steps_per_epoch, total_steps)
-            return advance(method, optimizer, state, feed.take(data, rows), progress, hp)
+            state, terms = advance(method, optimizer, state, take(data, rows), progress, hp)
+            return stay(state), terms
 
         return lax.scan(body, state, rows)
 

@@ -16,7 +16,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr import lazy
-from jaxcmr.train import feed
+from jaxcmr.train import feed, sharding
 from jaxcmr.types import Batch, Dataset
 
 MAX_WORKERS = 8
@@ -29,15 +29,18 @@ class Feed(NamedTuple):
     """A data set as the step and the evaluation consume it.
 
     Attributes:
-        calls: `(key, epoch) -> (data, rows [k, B])...`: an epoch's batches, an element a jitted
-            call of k steps; `rows` says where in `data` each batch lies.
-        parts: `() -> (data, count)...`: all rows in their order; of each `data` the first `count`
-            rows, the others only fill it up.
+        calls: `(key, epoch, done=0) -> (data, rows [k, B])...`: an epoch's batches after the first
+            `done`, an element a jitted call of k steps; `rows` says where in `data` each batch
+            lies.
+        parts: `() -> (data, rows [k, B], count)...`: all rows in their order, in batches for the
+            evaluation; of each element the first `count` rows, the others only fill it up.
+        take: `(data, rows [B]) -> Batch`, spread over the devices.
         streamed: whether elements are made on the host while the device computes.
     """
 
-    calls: Callable[[jax.Array, int], Iterator[tuple[Batch, jax.Array]]]
-    parts: Callable[[], Iterator[tuple[Batch, int]]]
+    calls: Callable[..., Iterator[tuple[Batch, jax.Array]]]
+    parts: Callable[[], Iterator[tuple[Batch, jax.Array, int]]]
+    take: Callable[[Batch, jax.Array], Batch]
     streamed: bool
 
 
@@ -54,17 +57,25 @@ def build(config: ConfigDict, dataset: Dataset) -> Feed:
 
 
 def resident(config: ConfigDict, dataset: Dataset) -> Feed:
-    """Puts the whole set on the device; rows are gathered there, inside the step."""
-    data = feed.resident(dataset)
+    """Puts the whole set on every device; rows are gathered there, inside the step."""
+    mesh = sharding.build(config)
+    data = feed.resident(dataset, sharding.replicated(mesh))
     batch_size, steps, _ = _sizes(config, dataset)
+    place = lambda rows: sharding.put(rows, sharding.by_rows(mesh, axis=1))
 
-    def calls(key: jax.Array, epoch: int) -> Iterator[tuple[Batch, jax.Array]]:
+    def calls(key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
         order = feed.epoch_order(key, epoch, len(dataset))
-        for first, last in _spans(steps, config.train.steps_per_call or steps):
+        for first, last in _left(_spans(steps, config.train.steps_per_call or steps), done):
             rows = order[first * batch_size : last * batch_size]
-            yield data, rows.reshape(-1, batch_size)
+            yield data, place(rows.reshape(-1, batch_size))
 
-    return Feed(calls, lambda: iter([(data, len(dataset))]), streamed=False)
+    def parts() -> Iterator[tuple[Batch, jax.Array, int]]:
+        block = _block(config, mesh)
+        rows = np.arange(-(-len(dataset) // block) * block, dtype=np.int32)
+        rows = np.where(rows < len(dataset), rows, -1)
+        yield data, place(rows.reshape(-1, block)), len(dataset)
+
+    return Feed(calls, parts, sharding.take_whole(mesh, feed.take), streamed=False)
 
 
 def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
@@ -73,7 +84,7 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
     What is on the way, on host and device, stays below `config.data.resident_bytes`, unless one
     batch is larger than a piece of it, or `config.train.steps_per_call` asks for more.
     """
-    host = feed.on_host(dataset)
+    host, mesh = feed.on_host(dataset), sharding.build(config)
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     pool = ThreadPoolExecutor(workers, "feed")
     batch_size, steps, row_bytes = _sizes(config, dataset)
@@ -82,41 +93,54 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
     begun: dict[int, Iterator] = {}  # epoch -> its stream, under way while the last is evaluated
 
     def batches(rows: np.ndarray) -> tuple[Batch, jax.Array]:
-        data = jax.tree.map(lambda leaf: leaf[rows], host)
-        where = np.arange(len(rows), dtype=np.int32).reshape(-1, batch_size)
-        return jax.block_until_ready(jax.device_put((data, where)))
+        read = lambda own: jax.tree.map(lambda leaf: leaf[own], host)
+        placed = sharding.put_batches(mesh, read, rows.reshape(-1, batch_size))
+        return jax.block_until_ready(placed)
 
-    def rows_from(key: jax.Array, first_epoch: int) -> Iterator[np.ndarray]:
+    def rows_from(key: jax.Array, first_epoch: int, done: int) -> Iterator[np.ndarray]:
         sort = lambda epoch: np.asarray(feed.epoch_order(key, epoch, len(dataset)))
         for order in _ahead(pool, sort, range(first_epoch, config.train.epochs), 1):
-            yield from (order[first * batch_size : last * batch_size] for first, last in spans)
+            for first, last in _left(spans, done):
+                yield order[first * batch_size : last * batch_size]
+            done = 0  # it counts in the first epoch alone
 
-    def calls(key: jax.Array, epoch: int) -> Iterator[tuple[Batch, jax.Array]]:
-        stream = begun.pop(epoch, None) or _ahead(pool, batches, rows_from(key, epoch), workers)
-        yield from itertools.islice(stream, len(spans))
+    def calls(key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
+        stream = begun.pop(epoch, None)
+        if stream is None:
+            stream = _ahead(pool, batches, rows_from(key, epoch, done), workers)
+        yield from itertools.islice(stream, len(_left(spans, done)))
         begun[epoch + 1] = stream
 
-    def parts() -> Iterator[tuple[Batch, int]]:
-        block = config.evaluate.batch_size
+    def parts() -> Iterator[tuple[Batch, jax.Array, int]]:
+        block = _block(config, mesh)
         # At least two blocks, for the reason that `_spans` gives.
         size = block * min(max(piece_rows // block, 2), -(-len(dataset) // block))
         last = len(dataset) - 1
 
-        def part(first: int) -> tuple[Batch, int]:
-            rows = np.arange(first, first + size)
+        def read(rows: np.ndarray) -> Batch:
             data = jax.tree.map(lambda leaf: leaf[np.minimum(rows, last)], host)
-            data = data.replace(mask=data.mask & (rows <= last))
-            return jax.block_until_ready(jax.device_put(data)), min(size, last + 1 - first)
+            return data.replace(mask=data.mask & (rows <= last))
+
+        def part(first: int) -> tuple[Batch, jax.Array, int]:
+            rows = np.arange(first, first + size).reshape(-1, block)
+            placed = jax.block_until_ready(sharding.put_batches(mesh, read, rows))
+            return *placed, min(size, last + 1 - first)
 
         return _ahead(pool, part, range(0, len(dataset), size), workers)
 
-    return Feed(calls, parts, streamed=True)
+    return Feed(calls, parts, sharding.take_local(mesh, feed.take), streamed=True)
 
 
 def _sizes(config: ConfigDict, dataset: Dataset) -> tuple[int, int, int]:
     """Returns B, the steps of an epoch, and the bytes of a row."""
     row = math.ceil(lazy.size(dict(dataset.inputs)) / len(dataset))
     return config.train.batch_size, len(dataset) // config.train.batch_size, max(row, 1)
+
+
+def _block(config: ConfigDict, mesh: jax.sharding.Mesh) -> int:
+    """Returns the rows of a batch of the evaluation, a multiple of the devices that share it."""
+    parts = mesh.shape[sharding.DATA]
+    return -(-config.evaluate.batch_size // parts) * parts
 
 
 def _spans(steps: int, per_call: int) -> list[tuple[int, int]]:
@@ -127,6 +151,11 @@ def _spans(steps: int, per_call: int) -> list[tuple[int, int]]:
     count = max(-(-steps // per_call), 1)
     edges = [steps * call // count for call in range(count + 1)]
     return list(itertools.pairwise(edges))
+
+
+def _left(spans: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
+    """Returns the calls of an epoch that are left after `done` steps."""
+    return [span for span in spans if span[0] >= done]
 
 
 def _ahead(

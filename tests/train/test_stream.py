@@ -160,8 +160,8 @@ def test_predictions_over_a_streamed_set_equal_those_over_a_resident_one(rows):
         np.testing.assert_array_equal(a, b)
     config.data.feeding, config.data.resident_bytes = "streamed", 14 * stream.PIECE * 4 * (12 + 9)
     blocks = list(stream.build(config, dataset).parts())
-    assert [count for _, count in blocks] == [14] * (rows // 14) + [rows % 14] * (rows % 14 > 0)
-    masks = np.concatenate([np.asarray(data.mask) for data, _ in blocks])
+    assert [count for *_, count in blocks] == [14] * (rows // 14) + [rows % 14] * (rows % 14 > 0)
+    masks = np.concatenate([np.asarray(data.mask) for data, *_ in blocks])
     np.testing.assert_array_equal(masks, np.arange(len(masks)) < rows)
 
 

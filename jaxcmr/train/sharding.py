@@ -1,0 +1,221 @@
+"""Where a run's arrays lie: a mesh of devices with the axes `member` and `data`.
+
+What members own is spread over `member`, the rows of a batch and of what is believed about them
+over `data`. Nothing else of the library knows how many devices or processes there are: the step
+is written for the whole batch, and XLA's partitioner finds out what must travel. Losses, batch
+statistics and votes are therefore those of the whole batch and of all members on every mesh.
+"""
+
+import functools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from ml_collections import ConfigDict
+
+from jaxcmr.methods.base import Method
+from jaxcmr.types import Batch, UsageError
+
+MEMBER, DATA = "member", "data"
+
+Take = Callable[[Batch, jax.Array], Batch]
+
+
+def build(config: ConfigDict) -> Mesh:
+    """Builds the mesh of `config.mesh` over the devices of all processes.
+
+    -1 stands for what is left. If both are -1, members are spread first (they meet only when they
+    vote), over as many devices as divide both their number and that of the devices.
+
+    Raises:
+        UsageError: if the devices, the members or the batch cannot be divided so.
+    """
+    devices = jax.devices()
+    member, data = _sizes(config, len(devices))
+    if member * data < len(devices) and jax.process_count() > 1:
+        raise UsageError(
+            f"config.mesh asks for {member} x {data} devices, but all {len(devices)} of the "
+            f"{jax.process_count()} processes must take part; set config.mesh.data to -1"
+        )
+    types = (AxisType.Auto, AxisType.Auto)
+    used = devices[: member * data]
+    return jax.make_mesh((member, data), (MEMBER, DATA), axis_types=types, devices=used)
+
+
+def _sizes(config: ConfigDict, count: int) -> tuple[int, int]:
+    """Returns the sizes of the two axes over `count` devices."""
+    member, data = config.mesh.member, config.mesh.data
+    members, batch = config.ensemble.members, config.train.batch_size
+    if member == -1 and data == -1:
+        member = math.gcd(members, count)
+    for name, size in (("member", member), ("data", data)):
+        if -1 in (member, data) and size != -1 and count % size:
+            raise UsageError(
+                f"config.mesh.{name} is {size}, but it must divide the number of devices, "
+                f"which is {count}"
+            )
+    data = count // member if data == -1 else data
+    member = count // data if member == -1 else member
+    if member * data > count:
+        raise UsageError(
+            f"config.mesh asks for {member} x {data} devices, but there are {count}; "
+            "lower config.mesh.member or config.mesh.data"
+        )
+    if members % member:
+        raise UsageError(
+            f"config.mesh.member is {member}, but it must divide config.ensemble.members, "
+            f"which is {members}"
+        )
+    if batch % data:
+        raise UsageError(
+            f"config.train.batch_size is {batch}, but {data} devices share a batch; make it "
+            f"{-(-batch // data) * data}, or set config.mesh.data to {math.gcd(batch, data)}"
+        )
+    return member, data
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def by_rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Returns the sharding of an array whose axis `axis` counts rows of a batch."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
+
+
+def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int) -> Any:
+    """Returns the sharding of each leaf of a `TrainState`, as a tree like it.
+
+    What a member owns lies with the member. Beliefs are spread along their axis of rows, if the
+    devices divide its size, and along that of members; they are whole on every device otherwise.
+
+    Args:
+        mesh: of `build`.
+        method: whose `beliefs` tell which axis counts rows: the one that grows with `rows`.
+        shapes: the state, or its shapes.
+        rows: size of the training set.
+    """
+    owned = NamedSharding(mesh, PartitionSpec(MEMBER))
+    members = jax.tree.leaves(shapes.params)[0].shape[0]
+
+    def of_belief(leaf: Any, longer: Any) -> NamedSharding:
+        names: list[str | None] = [None] * len(leaf.shape)
+        for axis, (size, grown) in enumerate(zip(leaf.shape, longer.shape)):
+            if size != grown:
+                names[axis] = None if size % mesh.shape[DATA] else DATA
+            elif axis == 0 and size == members:
+                names[axis] = MEMBER
+        return NamedSharding(mesh, PartitionSpec(*names))
+
+    longer = jax.eval_shape(lambda: method.beliefs(rows + 1))
+    return shapes.replace(
+        step=replicated(mesh),
+        params=jax.tree.map(lambda _: owned, shapes.params),
+        model_state=jax.tree.map(lambda _: owned, shapes.model_state),
+        opt_state=jax.tree.map(lambda _: owned, shapes.opt_state),
+        beliefs=jax.tree.map(of_belief, shapes.beliefs, longer),
+        key=replicated(mesh),
+    )
+
+
+def put(tree: Any, sharding: Any) -> Any:
+    """Lays arrays that every process has whole, or that are laid out already, as `sharding` says.
+
+    Args:
+        tree: arrays.
+        sharding: one for all of them, or a tree like `tree`.
+    """
+
+    def one(leaf: Any, sharding: NamedSharding) -> jax.Array:
+        spread = isinstance(leaf, jax.Array) and not leaf.is_fully_addressable
+        if spread or sharding.is_fully_addressable:
+            return jax.device_put(leaf, sharding)
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    if isinstance(sharding, NamedSharding):
+        return jax.tree.map(lambda leaf: one(leaf, sharding), tree)
+    return jax.tree.map(one, tree, sharding)
+
+
+def local(tree: Any) -> Any:
+    """Returns arrays of any layout as whole arrays on this process's first device."""
+    spread = [leaf for leaf in jax.tree.leaves(tree) if not leaf.sharding.is_fully_replicated]
+    if spread:
+        tree = _gather(spread[0].sharding.mesh)(tree)
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+@functools.cache
+def _gather(mesh: Mesh) -> Callable[[Any], Any]:
+    """Returns the compiled copy of arrays to every device."""
+    return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
+
+
+def put_batches(
+    mesh: Mesh, read: Callable[[np.ndarray], Any], batches: np.ndarray
+) -> tuple[Any, jax.Array]:
+    """Gives each device its part of k batches, read by the process that the device belongs to.
+
+    Args:
+        mesh: of `build`.
+        read: gives the items of some row numbers `[n]`, as a tree of arrays `[n, ...]`.
+        batches: `[k, B]` row numbers.
+
+    Returns:
+        The items, `[k B, ...]`, spread over `data`; and where the batches lie in them, `[k, B]`,
+        counted from the beginning of each device's part (see `take_local`).
+    """
+    steps, size = batches.shape
+    parts = mesh.shape[DATA]
+    by_part = batches.reshape(steps, parts, size // parts)
+    places = np.arange(steps * size // parts, dtype=np.int32).reshape(steps, -1)
+    spread = by_rows(mesh)
+    part_of = {
+        device: index.indices(parts)[0]
+        for device, (index,) in spread.addressable_devices_indices_map((parts,)).items()
+    }
+    items = {part: read(by_part[:, part].ravel()) for part in sorted(set(part_of.values()))}
+
+    def join(shape: tuple[int, ...], sharding: NamedSharding, blocks: dict[int, Any]) -> jax.Array:
+        arrays = [jax.device_put(blocks[part], device) for device, part in part_of.items()]
+        return jax.make_array_from_single_device_arrays(shape, sharding, arrays)
+
+    def leaf_of(*leaves: np.ndarray) -> jax.Array:
+        shape = (steps * size, *leaves[0].shape[1:])
+        return join(shape, spread, dict(zip(items, leaves)))
+
+    where = join((steps, size), by_rows(mesh, axis=1), dict.fromkeys(items, places))
+    return jax.tree.map(leaf_of, *items.values()), where
+
+
+def take_whole(mesh: Mesh, take: Take) -> Take:
+    """Makes `take(data, rows [B])` spread its batch over the devices, which all hold `data`."""
+    spread = by_rows(mesh)
+    return lambda data, rows: lax.with_sharding_constraint(take(data, rows), spread)
+
+
+def take_local(mesh: Mesh, take: Take) -> Take:
+    """Makes `take(data, rows [B])` gather on each device from its own part of `data` alone."""
+    if mesh.size == 1:
+        return take
+    spread = PartitionSpec(DATA)
+    return jax.shard_map(take, mesh=mesh, in_specs=(spread, spread), out_specs=spread)
+
+
+def over_processes(rows: np.ndarray, work: Callable[[np.ndarray], Any]) -> Any:
+    """Returns `work(rows)`, a tree of arrays with an entry a row, each process doing its share."""
+    count = jax.process_count()
+    if count == 1:
+        return work(rows)
+    share = -(-len(rows) // count)
+    padded = np.concatenate([rows, np.repeat(rows[-1:], share * count - len(rows))])
+    found = work(padded[jax.process_index() * share :][:share])
+    whole = multihost_utils.process_allgather(found, tiled=True)
+    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(rows)], whole)

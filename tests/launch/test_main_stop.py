@@ -1,0 +1,66 @@
+"""SIGTERM to the main command, and a disk that is full."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+
+import pytest
+from test_main import ROOT, SMALL, assert_mistake, launch
+
+LONG = (*SMALL, "--config.train.epochs=4")
+
+
+def _start(cache, *arguments, **more):
+    command = [sys.executable, str(ROOT / "launch" / "main.py"), *arguments]
+    environment = os.environ | {"XDG_CACHE_HOME": str(cache)}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, stdout=subprocess.PIPE,
+        text=True, **more,
+    )  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["rows to train on", "epoch 1/4"])
+def test_sigterm_ends_with_code_0_and_the_same_command_goes_on(tmp_path, moment):
+    workdir = tmp_path / "run"
+    run = _start(tmp_path, *LONG, f"--workdir={workdir}")
+    for line in run.stderr:
+        if moment in line:
+            run.send_signal(signal.SIGTERM)
+            break
+    errors = run.stderr.read()
+    assert run.wait() == 0, errors
+    assert "stopped by SIGTERM" in errors and "Traceback" not in errors
+    assert not (workdir / "result.json").exists()
+    again = launch(*LONG, f"--workdir={workdir}", cache=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert ("going on after epoch" in again.stderr) == moment.startswith("epoch")
+    assert (workdir / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_one_sentence(tmp_path):
+    done = launch(*LONG, f"--workdir={tmp_path / 'warm'}", cache=tmp_path)
+    assert done.returncode == 0, done.stderr
+    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
+    run = _start(tmp_path, *LONG, f"--workdir={tmp_path / 'run'}", preexec_fn=limit)
+    out, errors = run.communicate()
+    done = subprocess.CompletedProcess(run.args, run.returncode, out, errors)
+    assert_mistake(done, "make room there")
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("--num_processes=2",), "belong together"),
+        (("--config.mesh.data=3",), "config.mesh.data is 3"),
+        (("--config.mesh.member=0",), "config.mesh.member is 0"),
+        (("--config.train.remat=all",), "config.train.remat is 'all'"),
+    ],
+)
+def test_devices_that_do_not_fit_are_one_sentence(arguments, words, tmp_path):
+    run = launch(*SMALL, *arguments, f"--workdir={tmp_path / 'run'}", cache=tmp_path)
+    assert_mistake(run, words)
+    assert not (tmp_path / "run").exists()

@@ -1,0 +1,127 @@
+"""Run by test_mesh on eight virtual devices: trains on several meshes, prints what it saw."""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import collectives
+import jax
+import numpy as np
+import paired
+from ml_collections import ConfigDict
+
+from jaxcmr import methods, presets
+from jaxcmr.config import encoder
+from jaxcmr.train import checkpoint, loop, optimizer, sharding, step, stream
+from jaxcmr.train import state as train_state
+from jaxcmr.train.state import TrainState
+
+RUNS = {
+    "rono": ((1, 1, "resident"), (1, 8, "resident"), (4, 1, "resident"), (2, 4, "streamed")),
+    "mmcd": ((1, 1, "resident"), (1, 8, "streamed"), (4, 1, "resident"), (2, 4, "resident")),
+}
+EPOCHS = 5  # of ten steps
+
+
+def config_of(method: str, member: int, data: int, feeding: str = "resident") -> ConfigDict:
+    """Four members on batches of 16, one tower with batch norm and one without."""
+    config = paired.config()
+    config.method = ConfigDict(
+        {"rono": presets.RONO_MNIST3D | {"warmup_epochs": 2}, "mmcd": presets.MMCD}[method]
+    )
+    if method == "mmcd":
+        config.method.warmup_epochs = 2
+    config.encoders.image = encoder("feature_mlp", hidden=(), dropout=0.2)
+    config.ensemble.members = 4
+    config.train.epochs, config.train.batch_size = EPOCHS, 16
+    config.mesh.member, config.mesh.data = member, data
+    config.data.feeding = feeding
+    config.evaluate.batch_size = 30
+    if feeding == "streamed":
+        config.data.resident_bytes = stream.PIECE * 3 * 16 * 4 * (12 + 9)
+    return config
+
+
+def train(config: ConfigDict):
+    """Returns the losses `[50, 4]`, the validation score and the last state."""
+    method = methods.build(config, paired.CLASSES)
+    data, validation = paired.dataset(rows=160), paired.dataset(rows=50, seed=1)
+    machinery = loop.assemble(config, method, data, validation)
+    now, losses = machinery.start, []
+    for _ in range(EPOCHS):
+        now, terms, _ = machinery.advance(now)
+        losses.append(terms["loss"])
+    return np.concatenate(losses), machinery.score(now)["val_mAP"], now
+
+
+def compiled(config: ConfigDict):
+    """Compiles the step as the loop does."""
+    method, data = methods.build(config, paired.CLASSES), paired.dataset(rows=160)
+    rule, source = optimizer.build(config.optimizer, 50), stream.build(config, data)
+    mesh, few = sharding.build(config), {name: rows[:2] for name, rows in data.inputs.items()}
+    start = train_state.create(method, rule, few, seed=0, members=4, rows=160, mesh=mesh)
+    layout = jax.tree.map(lambda leaf: leaf.sharding, start)
+    hp = step.hyper_parameters(config, rule, tuple(start.params))
+    build = step.build_step(
+        method, rule, steps_per_epoch=10, total_steps=50, take=source.take, shardings=layout
+    )
+    batches, rows = next(iter(source.calls(jax.random.key(0), 0)))
+    return build.lower(start, batches, rows, hp).compile()
+
+
+def bytes_per_device(tree) -> int:
+    """The most that any device holds of a tree."""
+    held = {}
+    for leaf in jax.tree.leaves(tree):
+        for shard in leaf.addressable_shards:
+            held[shard.device] = held.get(shard.device, 0) + shard.data.nbytes
+    return max(held.values(), default=0)
+
+
+def restored(folder: Path, saved: TrainState, member: int, data: int) -> str:
+    """Writes a state, reads it on another mesh, and compares all bits."""
+    config = config_of("mmcd", member, data)
+    method = methods.build(config, paired.CLASSES)
+    like = loop.assemble(config, method, paired.dataset(rows=160), None).start
+    with checkpoint.Checkpoints(folder, range(4)) as checkpoints:
+        checkpoints.save_last(saved, {"epoch": EPOCHS})
+        found, record = checkpoints.restore_last(like)
+    assert record == {"epoch": EPOCHS}
+    leaves = lambda state: jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
+    for one, other, own in zip(leaves(saved), leaves(found), leaves(like), strict=True):
+        assert one.dtype == other.dtype and other.sharding == own.sharding
+        np.testing.assert_array_equal(one, other)
+    return "equal"
+
+
+def main(folder: str) -> None:
+    report, states = {"devices": jax.device_count()}, {}
+    for method, runs in RUNS.items():
+        for member, data, feeding in runs:
+            config = config_of(method, member, data, feeding)
+            losses, score, last = train(config)
+            states[f"{member}x{data}"] = last
+            program = compiled(config)
+            found = collectives.collectives(program.as_text(), member, data)
+            report[f"{method} {member}x{data}"] = {
+                "losses": losses.tolist(),
+                "score": score,
+                "state_bytes": bytes_per_device((last.params, last.opt_state)),
+                "belief_bytes": bytes_per_device(last.beliefs),
+                "temporary_bytes": program.memory_analysis().temp_size_in_bytes,
+                "collectives": collectives.count(found),
+                "sent": sum(size for _, axis, size, inside in found if inside and axis != "none"),
+                "outside": [entry[:3] for entry in found if not entry[3]],
+            }
+            print(method, member, data, file=sys.stderr, flush=True)
+    report["checkpoints"] = {
+        f"{saved} to {member}x{data}": restored(Path(folder) / saved, states[saved], member, data)
+        for saved, member, data in (("2x4", 1, 1), ("1x1", 4, 2))
+    }
+    json.dump(report, sys.stdout)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        main(folder)

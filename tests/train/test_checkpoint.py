@@ -1,0 +1,138 @@
+"""Checkpoints that are damaged, cut short, or do not fit on the disk."""
+
+import resource
+import shutil
+
+import jax
+import numpy as np
+import paired
+import pytest
+
+from jaxcmr import methods
+from jaxcmr.errors import UsageError
+from jaxcmr.train import checkpoint, log, loop, stored
+
+
+def _fit(folder, epochs=4):
+    config = paired.config()
+    config.train.epochs = epochs
+    method = methods.build(config, paired.CLASSES)
+    validation = paired.dataset(rows=20, seed=1)
+    return loop.fit(config, method, paired.dataset(), validation, folder)
+
+
+def _assert_equal(one, other):
+    content = lambda state: jax.tree.leaves(stored.storable(state))
+    for a, b in zip(content(one), content(other), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def _data_files(folder):
+    """The files that hold the arrays, the largest first."""
+    files = [path for path in (folder / "state").rglob("d/*") if path.is_file()]
+    return sorted(files, key=lambda path: -path.stat().st_size)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, _fit(folder)
+
+
+@pytest.fixture
+def run(whole, tmp_path):
+    """A copy of a finished run, and what it found."""
+    shutil.copytree(whole[0], tmp_path / "run")
+    return tmp_path / "run", whole[1]
+
+
+def _cut(folder):
+    with _data_files(folder)[0].open("r+b") as file:
+        file.truncate(file.seek(0, 2) // 2)
+
+
+def _flip(folder):
+    file = _data_files(folder)[0]
+    content = bytearray(file.read_bytes())
+    for place in range(len(content) // 4, 3 * len(content) // 4, 97):
+        content[place] ^= 0x10
+    file.write_bytes(content)
+
+
+def _empty(folder):
+    for file in _data_files(folder):
+        file.write_bytes(b"")
+
+
+def _lose_record(folder):
+    (folder / "record" / "metadata").write_text('{"record": {"ep')
+
+
+def _lose_description(folder):
+    (folder / "state" / "_METADATA").write_text("{")
+
+
+@pytest.mark.parametrize("damage", [_cut, _flip, _empty, _lose_record, _lose_description])
+def test_a_damaged_checkpoint_is_skipped_with_a_warning(run, damage, caplog):
+    folder, fitted = run
+    last = folder / "checkpoints" / "last"
+    assert sorted(int(path.name) for path in last.iterdir()) == [12, 16]
+    damage(last / "16")
+    with caplog.at_level("WARNING"):
+        again = _fit(folder)
+    assert "last/16 is damaged" in caplog.text and "the one before is used" in caplog.text
+    _assert_equal(again.last, fitted.last)
+    _assert_equal(again.best, fitted.best)
+    assert [line["epoch"] for line in log.read(folder / "metrics.jsonl")] == [1, 2, 3, 4]
+    caplog.clear()
+    _fit(folder)
+    assert "damaged" not in caplog.text
+
+
+def test_a_half_written_checkpoint_is_no_checkpoint(run):
+    folder, fitted = run
+    last = folder / "checkpoints" / "last"
+    (last / "16").rename(last / "16.orbax-checkpoint-tmp-7")
+    _empty(last / "16.orbax-checkpoint-tmp-7")
+    _assert_equal(_fit(folder).last, fitted.last)
+
+
+def test_a_run_without_a_readable_checkpoint_does_not_start_afresh_in_silence(run):
+    folder, _ = run
+    for step in ("12", "16"):
+        _cut(folder / "checkpoints" / "last" / step)
+    with pytest.raises(UsageError, match=r"no checkpoint in .*last can be read; put back a copy"):
+        _fit(folder)
+
+
+def test_the_fingerprint_sees_one_bit_and_two_elements_that_change_places():
+    tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([True, False])}
+    tree = jax.tree.map(jax.numpy.asarray, tree)
+    before = np.asarray(stored.fingerprint(tree))
+    bit = tree | {"a": tree["a"].at[1, 1].set(np.nextafter(np.float32(4), np.float32(5)))}
+    swapped = tree | {"a": tree["a"][:, ::-1]}
+    flipped = tree | {"b": ~tree["b"]}
+    assert (stored.fingerprint(bit) != before).tolist() == [True, False]
+    assert (stored.fingerprint(swapped) != before).tolist() == [True, False]
+    assert (stored.fingerprint(flipped) != before).tolist() == [False, True]
+
+
+def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp_path, monkeypatch):
+    real, (_, hard) = log.say_progress, resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fill(line, epochs, left):
+        real(line, epochs, left)
+        if line["epoch"] == 2:  # epoch 2's checkpoint may still be on its way: it must not count
+            resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(log, "say_progress", fill)
+        try:
+            with pytest.raises(UsageError, match=r"a checkpoint could not be written to .*; make"):
+                _fit(tmp_path)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+    with checkpoint.Checkpoints(tmp_path / "checkpoints", [0]) as checkpoints:
+        state, record = checkpoints.restore_last(whole[1].last)
+    assert record["epoch"] in (1, 2) and int(state.step) == 4 * record["epoch"]
+    _assert_equal(_fit(tmp_path).last, whole[1].last)
