@@ -19,6 +19,7 @@ from jaxcmr.losses.classification import (
     mean_absolute_error,
     soft_focal,
     symmetric_cross_entropy,
+    unhinged,
 )
 from jaxcmr.losses.consensus import (
     consensus,
@@ -66,5 +67,6 @@ __all__ = [
     "soft_focal",
     "supervised_contrastive",
     "symmetric_cross_entropy",
+    "unhinged",
     "warmup_ramp",
 ]

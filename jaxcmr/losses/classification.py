@@ -55,6 +55,32 @@ def mean_absolute_error(
     return jnp.where(labelled, jax.nn.sigmoid(-odds), 0.0)
 
 
+def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:
+    """Compute `mean_k logits_k - logits_y`, linear in the logits, which must be bounded.
+
+    Symmetric: summed over all labels it is 0, so uniformly flipped labels only scale it. On logits
+    `c_k . z / tau` of unit rows it draws z towards the mean center of its posterior,
+    `sum_k p(k | x) c_k`: embeddings that say how likely each class is, instead of sure ones.
+
+    Args:
+        logits: `[..., K]`, bounded by how they are made (cosines); the loss has no lower bound.
+        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
+
+    Returns:
+        `[...]`, 0 for rows without a label.
+
+    Raises:
+        ValueError: labels are not one a row of logits, or `K < 2`.
+
+    References:
+        van Rooyen, Menon, Williamson: Learning with symmetric label noise: the importance of being
+        unhinged, NeurIPS 2015.
+    """
+    _, labelled = label_log_odds(logits, labels)
+    own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], -1)[..., 0]
+    return jnp.where(labelled, logits.mean(-1) - own, 0.0)
+
+
 def generalized_cross_entropy(
     logits: Float[Array, "*n k"], labels: Integer[Array, "*n"], *, q: ScalarLike = 0.7
 ) -> Float[Array, "*n"]:

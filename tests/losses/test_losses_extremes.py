@@ -25,6 +25,7 @@ def _soft(loss):
 LOGIT_LOSSES = {
     "cross_entropy": losses.cross_entropy,
     "mean_absolute_error": losses.mean_absolute_error,
+    "unhinged": losses.unhinged,
     "generalized_cross_entropy": losses.generalized_cross_entropy,
     "symmetric_cross_entropy": losses.symmetric_cross_entropy,
     "focal": losses.focal,

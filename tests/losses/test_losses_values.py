@@ -18,6 +18,7 @@ P_Y = np.array([0.5, 0.1, 0.6])
 CLASSIFICATION = {
     "cross_entropy": (losses.cross_entropy, -np.log(P_Y)),
     "mean_absolute_error": (losses.mean_absolute_error, 1 - P_Y),
+    "unhinged": (losses.unhinged, np.log(P).mean(1) - np.log(P_Y)),
     "generalized_cross_entropy": (losses.generalized_cross_entropy, (1 - P_Y**0.7) / 0.7),
     "symmetric_cross_entropy": (
         losses.symmetric_cross_entropy,
@@ -109,6 +110,15 @@ def test_limits_of_the_exponents():
         losses.robust_concentrating(LOGITS, LABELS, alpha=0.0, clip=0.0),
     ):
         np.testing.assert_allclose(same, error, rtol=1e-6)
+
+
+def test_uniformly_flipped_labels_only_scale_the_unhinged_loss():
+    every = jnp.stack([losses.unhinged(LOGITS, jnp.full(3, label)) for label in range(3)])
+    np.testing.assert_allclose(every.sum(0), 0.0, atol=1e-6)
+    # A share r goes to the two other labels alike.
+    others = every.sum(0) - losses.unhinged(LOGITS, LABELS)
+    noisy = 0.6 * losses.unhinged(LOGITS, LABELS) + 0.4 * others / 2
+    np.testing.assert_allclose(noisy, 0.4 * losses.unhinged(LOGITS, LABELS), rtol=1e-5)
 
 
 def test_soft_targets_contain_the_hard_ones():
