@@ -16,6 +16,7 @@ from jaxcmr.encoders.mlp import fc, feature_mlp
 from jaxcmr.encoders.mnist_cnn import mnist_cnn
 from jaxcmr.encoders.pointnet import pointnet
 from jaxcmr.encoders.resnet import resnet18, resnet34, resnet50
+from jaxcmr.encoders.triplane_cnn import triplane_cnn
 from jaxcmr.encoders.views import multi_view
 
 ENCODERS: dict[str, Callable[..., Encoder]] = {
@@ -26,6 +27,7 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
     "resnet50": resnet50,
     "efficientnet_lite0": efficientnet_lite0,
     "pointnet": pointnet,
+    "triplane_cnn": triplane_cnn,
     "dgcnn": dgcnn,
     "meshnet": meshnet,
     "feature_mlp": feature_mlp,
@@ -49,4 +51,5 @@ __all__ = [
     "resnet18",
     "resnet34",
     "resnet50",
+    "triplane_cnn",
 ]
