@@ -66,14 +66,17 @@ def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, A
 
     Args:
         beliefs: `labels [E, N]` int, what each member is taught, -1 for nothing; `classes
-            [E, V, N]` int, what each voter predicts; `thresholds` with `value [E, K]`.
+            [E, V, N]` int, what each voter predicts; `thresholds` with `value [E, K]`; `memory`
+            with `value [E, N]`.
         dataset: the training set.
 
     Returns:
         `accepted` and `clarified`, the shares of the rows whose given label is taught, or another
         one; `threshold`, the mean over classes; `agreement` of the members' predictions;
-        and, with the truth, `precision` and `recall` of the accepted labels as clean ones, and
-        `clarified accuracy`. Means over members. Nothing before labels are chosen.
+        and, with the truth, `precision` and `recall` of the accepted labels as clean ones,
+        `clarified accuracy`, and `votes clean`, `votes wrong`: the shares of these labels whose
+        remembered vote lies in each tenth of [0, 1]. Means over members. Nothing before labels
+        are chosen.
     """
     believed, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
     if (believed < 0).all():
@@ -94,4 +97,8 @@ def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, A
         found["recall"] = float((accepted & clean).sum() / max(len(believed) * clean.sum(), 1))
         right = clarified & (believed == dataset.true_labels)
         found["clarified accuracy"] = float(right.sum() / max(clarified.sum(), 1))
+        votes = np.asarray(beliefs["memory"].value)
+        for name, rows in (("clean", clean), ("wrong", ~clean)):
+            counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
+            found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()
     return found

@@ -10,14 +10,14 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.methods import towers
+from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import Method, Outputs, Progress
 from jaxcmr.types import Batch
 
 
 def build(config: ConfigDict, num_classes: int) -> Method:
     """Builds the baseline over the encoders of `config.encoders`; it has no numbers of its own."""
-    network = towers.with_head(config, num_classes)
+    network = classifiers.with_head(config, num_classes)
     return Method(network.init, network.apply, objective)
 
 

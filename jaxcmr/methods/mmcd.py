@@ -5,35 +5,40 @@ several models are trained simultaneously; the votes of the models select clean 
 a denoising contrastive loss uses what was selected. The equations are a reconstruction, not the
 authors'.
 
-Every member sees the same batch. In one step, without gradient and over all members:
+Every member sees the same batch. In one step, without gradient and over all members
+(`methods/panel.py`):
 
-1. each of the E V voters says whether it predicts the given label (`belief.ballots`);
-2. the mean ballot enters the exponential memory s of the row; with `peer_votes` member e
-   is told what the *other* members think;
+1. each of the E V voters says whether it believes the given label: whether it predicts it
+   (`ballots = "votes"`), or whether its loss is a low one ("losses");
+2. the mean ballot enters the exponential memory s of the row. Who may vote is `voters`: those who
+   were never taught the label ("untaught"), the other members ("peers") or "all";
 3. a label is accepted if s reaches its class's threshold: the running mean of s over the labels of
-   the class (`threshold = "class_mean"`), or one half ("majority");
+   the class (`threshold = "class_mean"`), one half ("majority"), or nothing ("none");
 4. a rejected label is replaced by the class that enough voters agree on, if such proposals are
-   likely right: their precision is estimated on rows whose labels nobody was taught
-   (`held_out_share`), and `gate` is compared with its low end; else the row has no label.
+   likely right: their precision is estimated on rows whose label the voters were not taught, and
+   `gate` is compared with its low end; else the row has no label. A gate above 1 never clarifies.
 
 Each member then minimises
 
     label_weight w_i sum_v ell(logits_vi, y_i) + dcl_weight mean_v DCL_vi + prior_weight prior_i
 
-with w = s for accepted and the panel's share for clarified labels, ell a classification loss,
-DCL the denoising contrastive loss, which is label-free where no label is believed. In the
-warm-up of `warmup_epochs` all given labels are taught, with weight 1, and DCL is label-free.
+with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, w = s for
+accepted and the voters' share for clarified labels, ell a classification loss, DCL the denoising
+contrastive loss, which is label-free where no label is believed. In the warm-up of `warmup_epochs`
+all given labels are taught (to those who may be), with weight 1, and DCL is label-free.
+
+With other settings of the same parts: NRCL's peer splits (`presets.NRCL`) and co-teaching
+(`presets.CO_TEACHING`).
 """
 
-from typing import Any
+from functools import partial
 
-import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.labels import belief, clarify, diagnosis
-from jaxcmr.methods import towers
+from jaxcmr.labels import diagnosis
+from jaxcmr.methods import classifiers, panel
 from jaxcmr.methods.base import (
     Method,
     Outputs,
@@ -46,32 +51,23 @@ from jaxcmr.types import Batch, UsageError
 
 LABEL_LOSSES = {
     "cross_entropy": losses.cross_entropy,
+    "focal": partial(losses.focal, gamma=1.0),
     "generalized_cross_entropy": losses.generalized_cross_entropy,
     "mean_absolute_error": losses.mean_absolute_error,
+    "unhinged": losses.unhinged,
 }
-THRESHOLDS = ("class_mean", "majority", "none")
 
 
 def build(config: ConfigDict, num_classes: int) -> Method:
     """Builds MMCD over the encoders of `config.encoders`; its numbers are `config.method`.
 
-    `threshold = "none"` accepts every label that may be taught (no filter); `gate` above 1 never
-    clarifies.
+    Raises:
+        UsageError: for a choice that does not exist.
     """
-    _check(config)
-    network = towers.with_head(config, num_classes)
-    members, voters = config.ensemble.members, len(config.data.modalities)
-    panel = _panel(config, num_classes)
-    label_loss = LABEL_LOSSES[config.method.label_loss]
-
-    def beliefs(rows: int):
-        return {
-            "memory": belief.start_memory((members, rows)),
-            "thresholds": belief.start_memory((members, num_classes), 0.0),
-            "agreement": clarify.Agreement(jnp.zeros(members), jnp.zeros(members)),
-            "labels": jnp.full((members, rows), -1, jnp.int32),
-            "classes": jnp.full((members, voters, rows), -1, jnp.int32),
-        }
+    label_loss = _label_loss(config, "label_loss")
+    clarified_loss = _label_loss(config, "clarified_loss")
+    network = classifiers.with_centers(config, num_classes, config.method.center_temperature)
+    voters = len(config.data.modalities)
 
     def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
         del progress
@@ -79,9 +75,7 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         present, logits = present_rows(batch, names), stacked(outputs.logits, names)
         labels = jnp.broadcast_to(targets["labels"], present.shape)
         taught = jnp.where(
-            targets["clarified"],
-            losses.mean_absolute_error(logits, labels),
-            label_loss(logits, labels),
+            targets["clarified"], clarified_loss(logits, labels), label_loss(logits, labels)
         )
         contrast = losses.denoising_contrastive(
             stacked(outputs.embeddings, names),
@@ -90,10 +84,9 @@ def build(config: ConfigDict, num_classes: int) -> Method:
             temperature=hp["temperature"],
             present=present,
         )
+        weights = hp["label_weight"] * targets["weights"]
         terms = {
-            "label": hp["label_weight"]
-            * targets["weights"]
-            * jnp.where(present, taught, 0.0).sum(0),
+            "label": weights * jnp.where(present, taught, 0.0).sum(0),
             "dcl": hp["dcl_weight"] * over_modalities(contrast, present),
         }
         if config.method.prior_weight:
@@ -104,98 +97,19 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         return terms
 
     return Method(
-        network.init, network.apply, objective, beliefs, panel, diagnose=diagnosis.believed_labels
+        network.init,
+        network.apply,
+        objective,
+        panel.start_beliefs(config.ensemble.members, voters, num_classes),
+        panel.build_vote(config, num_classes),
+        diagnose=diagnosis.believed_labels,
     )
 
 
-def _panel(config: ConfigDict, num_classes: int):
-    """Returns the vote of `Method`: what each member is to believe of the batch's labels."""
-    key = jax.random.key(config.seed)
-    average = _everybody if not config.method.peer_votes else belief.peer_mean
-
-    def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
-        names = tuple(outputs.logits)
-        present = present_rows(batch, names)
-        logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
-        given = batch.labels[names[0]]
-        hidden = clarify.held_out_rows(key, batch.index, hp["held_out_share"])
-
-        scores = average(belief.ballots(logits, given), present)  # [E, B]
-        memory = belief.remember(
-            beliefs["memory"], batch.index, scores, hp["memory_decay"], batch.mask
-        )
-        trust = memory.value[:, batch.index]
-        thresholds = belief.remember_classes(
-            beliefs["thresholds"], given, trust, hp["threshold_decay"], batch.mask
-        )
-        needed = _needed(config.method.threshold, thresholds.value)
-        open_rows = batch.mask & ~hidden
-        accepted = belief.accept(trust, given, needed, open_rows)
-
-        shares = average(belief.votes(logits), present)
-        confidence = average(jax.nn.softmax(logits), present)
-        proposals = clarify.propose(shares, confidence, hp["min_share"], hp["min_confidence"])
-        seen = clarify.count_agreement(proposals, given, hidden & batch.mask)
-        fade = hp["agreement_decay"]
-        agreement = jax.tree.map(lambda old, new: fade * old + new, beliefs["agreement"], seen)
-        wrong = 1.0 - _mean_where(memory.value, memory.count > 0)
-        estimate = jax.vmap(clarify.relabel_precision, in_axes=(0, 0, None))
-        precision = estimate(agreement, wrong, num_classes)
-        trusted = (precision.low >= hp["gate"])[:, None]
-        believed = clarify.clarify(given, accepted, proposals, trusted)
-        believed = jnp.where(batch.mask[None], believed, -1)
-
-        warm = progress.epoch < hp["warmup_epochs"]
-        clarified = ~accepted & (believed >= 0) & ~warm
-        share = jnp.take_along_axis(shares, jnp.maximum(believed, 0)[..., None], -1)[..., 0]
-        weights = jnp.where(warm, 1.0, jnp.where(accepted, trust, share))
-        learned = jnp.where(open_rows, given, -1)[None]
-        targets = {
-            "labels": jnp.where(warm, learned, believed),
-            "positives": jnp.where(warm, -1, believed),
-            "clarified": clarified,
-            "weights": jnp.where(warm | (believed >= 0), weights, 0.0),
-        }
-        write = lambda bank, values: bank.at[..., batch.index].set(values)
-        return {
-            "memory": memory,
-            "thresholds": thresholds,
-            "agreement": agreement,
-            "labels": write(beliefs["labels"], targets["positives"]),
-            "classes": write(beliefs["classes"], logits.argmax(-1).astype(jnp.int32)),
-        }, targets
-
-    return vote
-
-
-def _everybody(values: jax.Array, present: jax.Array) -> jax.Array:
-    """Gives every member the mean over all members, its own votes included."""
-    mean = belief.panel_mean(values, present)
-    return jnp.broadcast_to(mean[None], (len(values), *mean.shape))
-
-
-def _needed(kind: str, class_means: jax.Array) -> jax.Array:
-    """Returns the thresholds `[E, K]`."""
-    if kind == "majority":
-        majority = belief.majority_thresholds(class_means.shape[-1])
-        return jnp.broadcast_to(majority[None], class_means.shape)
-    return class_means if kind == "class_mean" else jnp.zeros_like(class_means)
-
-
-def _mean_where(values: jax.Array, mask: jax.Array) -> jax.Array:
-    """Returns the mean of `[E, N]` under a mask of the same shape, a member apart."""
-    return jnp.where(mask, values, 0.0).sum(-1) / jnp.maximum(mask.sum(-1), 1)
-
-
-def _check(config: ConfigDict) -> None:
-    """Raises a `UsageError` for a choice that does not exist."""
-    for field, choices in (("label_loss", tuple(LABEL_LOSSES)), ("threshold", THRESHOLDS)):
-        value = config.method[field]
-        if value not in choices:
-            raise UsageError(
-                f"config.method.{field} is {value!r}, but it must be one of {', '.join(choices)}"
-            )
-    if config.noise.per_modality:
+def _label_loss(config: ConfigDict, field: str):
+    name = config.method[field]
+    if name not in LABEL_LOSSES:
         raise UsageError(
-            "mmcd believes or rejects one label a pair; set config.noise.per_modality to False"
+            f"config.method.{field} is {name!r}, but it must be one of {', '.join(LABEL_LOSSES)}"
         )
+    return LABEL_LOSSES[name]

@@ -7,8 +7,9 @@ Li et al., "RoMo: Robust Unsupervised Multimodal Learning with Noisy Pseudo Labe
 
 RCLL concentrates on labels that are likely right: below the probability `clip` it has no gradient.
 Without any label this runs behind `matching` (see the configs `romo_*`); on labels as given it is a
-robust method like the others. `config.method.label_loss` replaces RCLL: "cross_entropy" and
-"mean_absolute_error" are for comparison.
+robust method like the others. `config.method.label_loss` replaces RCLL; "unhinged", with logits
+`c_k . z / center_temperature` of unit centers in place of the head, does better behind good
+clusters (`presets.ROMO_CENTERS`); "cross_entropy" and "mean_absolute_error" are for comparison.
 
 The flag of the released code promises the weight .3 for MG, and its code computes .7: the default.
 It uses the batch size, 50, for K in the clip, and so clips almost nothing; with the real K the clip
@@ -24,7 +25,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.labels import diagnosis
-from jaxcmr.methods import towers
+from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import Method, Outputs, Progress, given_labels, present_rows, stacked
 from jaxcmr.methods.mc import modality_gap
 from jaxcmr.types import Batch, UsageError
@@ -32,6 +33,7 @@ from jaxcmr.types import Batch, UsageError
 LABEL_LOSSES = {
     "cross_entropy": lambda logits, labels, hp: losses.cross_entropy(logits, labels),
     "mean_absolute_error": lambda logits, labels, hp: losses.mean_absolute_error(logits, labels),
+    "unhinged": lambda logits, labels, hp: losses.unhinged(logits, labels),
     "robust_concentrating": lambda logits, labels, hp: losses.robust_concentrating(
         logits, labels, alpha=hp["alpha"], clip=hp["clip"]
     ),
@@ -44,7 +46,12 @@ def build(config: ConfigDict, num_classes: int) -> Method:
     A `clip` below 0 stands for 1 / K; 0 never clips. It counts from the epoch `clip_from` on: an
     untrained head gives many labels less than 1 / K, and would never begin to learn them.
     """
-    network = towers.with_head(config, num_classes)
+    temperature = config.method.center_temperature
+    network = (
+        classifiers.with_centers(config, num_classes, temperature)
+        if temperature
+        else classifiers.with_head(config, num_classes)
+    )
     name = config.method.label_loss
     if name not in LABEL_LOSSES:
         raise UsageError(

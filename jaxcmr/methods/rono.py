@@ -19,7 +19,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.methods import towers
+from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import (
     Method,
     Outputs,
@@ -35,7 +35,7 @@ from jaxcmr.types import Batch
 
 def build(config: ConfigDict, num_classes: int) -> Method:
     """Builds RONO over the encoders of `config.encoders`; its numbers are `config.method`."""
-    network = towers.with_head(config, num_classes)
+    network = classifiers.with_head(config, num_classes)
     center_shape = (num_classes, config.encoders.embedding_size)
 
     def init(key: jax.Array, inputs):

@@ -1,4 +1,4 @@
-"""One tower a modality: choice of views, augmentation, encoder; and classifiers on top of them."""
+"""One tower a modality: choice of views, augmentation, encoder."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -11,7 +11,6 @@ from ml_collections import ConfigDict
 from jaxcmr.data import augment
 from jaxcmr.encoders import ENCODERS, Encoder, multi_view
 from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0_weights
-from jaxcmr.encoders.head import head
 from jaxcmr.encoders.image import as_images
 from jaxcmr.encoders.weight_files import read_weights
 from jaxcmr.encoders.weight_names import NAMES
@@ -86,28 +85,6 @@ def bare(config: ConfigDict) -> Network:
                 _of(variables, name), inputs[name], train=train, key=own
             )
         return Outputs(embeddings, {}), _by_collection(states)
-
-    return Network(init, apply)
-
-
-def with_head(config: ConfigDict, num_classes: int) -> Network:
-    """Builds the towers and one classification head for all of them, the parameter group `head`."""
-    towers, classifier = bare(config), head(num_classes)
-    size, last = config.encoders.embedding_size, len(config.data.modalities)
-
-    def init(key: jax.Array, inputs: Mapping[str, Items]):
-        variables = towers.init(key, inputs)
-        own = classifier.init(jax.random.split(key, last + 1)[last], jnp.zeros((1, size)))
-        return {**variables, "params": {**variables["params"], "head": own["params"]}}
-
-    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
-        outputs, state = towers.apply(variables, inputs, key=key, train=train)
-        own = {"params": variables["params"]["head"]}
-        logits = {
-            name: classifier.apply(own, embeddings, train=train)[0]
-            for name, embeddings in outputs.embeddings.items()
-        }
-        return outputs.replace(logits=logits), state
 
     return Network(init, apply)
 

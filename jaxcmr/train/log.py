@@ -39,7 +39,9 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     """Says in one line how the run stands; `left` is in seconds."""
     quiet = {"step", "epoch", "steps_per_second", "wait_share"}
     terms = {
-        k.removeprefix("labels "): v for k, v in line.items() if k not in quiet and "mAP" not in k
+        k.removeprefix("labels "): v
+        for k, v in line.items()
+        if k not in quiet and "mAP" not in k and not isinstance(v, list)
     }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
     scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]

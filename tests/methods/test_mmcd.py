@@ -8,12 +8,22 @@ import pytest
 
 from jaxcmr import losses, presets
 from jaxcmr.errors import UsageError
+from jaxcmr.labels.electorate import untaught_members
 from jaxcmr.methods import mmcd
 from jaxcmr.methods.base import Outputs
 
 MEMBERS, CLASSES = 3, 4
 LABELS = [0, 1, 2, 3]
-NUMBERS = presets.MMCD | {"held_out_share": 0.0, "warmup_epochs": 1, "threshold": "majority"}
+NUMBERS = presets.MMCD | {
+    "voters": "peers",
+    "held_out_share": 0.0,
+    "warmup_epochs": 1,
+    "threshold": "majority",
+    "label_loss": "generalized_cross_entropy",
+    "clarified_loss": "mean_absolute_error",
+    "label_weight": 1.0,
+    "temperature": 0.3,
+}
 
 
 def _method(**numbers):
@@ -64,8 +74,8 @@ def test_a_member_is_told_what_the_others_confirm():
     np.testing.assert_array_equal(beliefs["memory"].count[:, 4:], 0)
 
 
-def test_without_peers_all_are_told_what_all_confirm():
-    beliefs, targets = _vote(PANEL, peer_votes=False)
+def test_if_everybody_votes_all_are_told_what_all_confirm():
+    beliefs, targets = _vote(PANEL, voters="all")
     np.testing.assert_array_equal(targets["labels"], [[0, -1, 2, -1]] * MEMBERS)
     np.testing.assert_allclose(beliefs["memory"].value[:, 2], 2 / 3, rtol=1e-5)
 
@@ -78,17 +88,67 @@ def test_an_open_gate_clarifies_and_a_shut_one_does_not():
     assert opened["clarified"][:, 1].all() and not opened["clarified"][:, 0].any()
 
 
-def test_the_gate_opens_by_what_held_out_rows_show():
-    """Every row is held out, the panel meets most labels, so that its proposals are believed."""
-    method = _method(held_out_share=1.0, gate=0.1, agreement_decay=1.0)
-    hp = _hp(held_out_share=1.0, gate=0.1, agreement_decay=1.0)
+def _shown(gate: float):
+    """Every row is held out; the panel meets three labels of four."""
+    method = _method(held_out_share=1.0, gate=gate, agreement_decay=1.0)
+    hp = _hp(held_out_share=1.0, gate=gate, agreement_decay=1.0)
     beliefs = method.beliefs(8)
     batch, outputs = paired_batch.batch(LABELS), _outputs([[0, 1, 2, 1]] * MEMBERS)
     for _ in range(60):
         beliefs, targets = method.vote(outputs, beliefs, batch, paired_batch.progress(3), hp)
-    np.testing.assert_allclose(beliefs["agreement"].agreed, 180)
-    np.testing.assert_allclose(beliefs["agreement"].proposed, 240)
+    return beliefs, targets
+
+
+def test_the_gate_opens_by_what_held_out_rows_show():
+    """Three of four labels met: the fourth is likely wrong, but every proposal is as sure.
+
+    eta = .25 by the surest, which are all of them here; then u = .25 / 3, pi = 1, and against a
+    label 1 x .25 / .25 are right, at the low end for 240 proposals .77.
+    """
+    _, shut = _shown(gate=0.8)
+    assert (shut["labels"] == -1).all()
+    beliefs, targets = _shown(gate=0.75)
+    np.testing.assert_allclose(beliefs["witness"].proposals.agreed, 180)
+    np.testing.assert_allclose(beliefs["witness"].proposals.proposed, 240)
+    np.testing.assert_allclose(beliefs["witness"].surest.agreed, 180)
     np.testing.assert_array_equal(targets["labels"], [[-1, -1, -1, 1]] * MEMBERS)
+
+
+def _untaught(classes, epoch=3, **numbers):
+    return _vote(classes, epoch=epoch, voters="untaught", **numbers)
+
+
+def test_each_label_is_hidden_from_one_member_and_judged_by_it_alone():
+    _, warm = _untaught(PANEL, epoch=0)
+    hidden = np.asarray(warm["labels"] < 0)  # [E, B]
+    np.testing.assert_array_equal(hidden.sum(0), 1)
+    _, targets = _untaught(PANEL, gate=1.5)
+    judge = hidden.argmax(0)
+    for row, label in enumerate(LABELS):
+        confirmed = PANEL[judge[row]][row] == label
+        expected = np.where(hidden[:, row], -1, label if confirmed else -1)
+        np.testing.assert_array_equal(targets["labels"][:, row], expected)
+
+
+def test_a_judge_may_be_taught_what_it_proposes_but_never_the_given_label():
+    _, targets = _untaught([[1, 2, 3, 0]] * MEMBERS, gate=0.0)
+    np.testing.assert_array_equal(targets["labels"], [[1, 2, 3, 0]] * MEMBERS)
+    assert targets["clarified"].all()
+
+
+def test_members_share_the_judging_and_draws_do_not_depend_on_the_batch():
+    key, rows = jax.random.key(3), jnp.arange(3000)
+    hidden = untaught_members(key, rows, 5, 2)
+    np.testing.assert_array_equal(hidden.sum(0), 2)
+    np.testing.assert_allclose(hidden.mean(1), 0.4, atol=0.04)
+    np.testing.assert_array_equal(untaught_members(key, rows[70:80], 5, 2), hidden[:, 70:80])
+
+
+def test_low_losses_can_be_the_ballots():
+    """Two rows fit their label and two do not: the mixture finds them, whoever else fits better."""
+    beliefs, targets = _vote([[0, 1, 3, 2]] * MEMBERS, ballots="losses")
+    np.testing.assert_allclose(beliefs["memory"].value[:, :4], [[1, 1, 0, 0]] * MEMBERS, atol=1e-3)
+    np.testing.assert_array_equal(targets["labels"], [[0, 1, -1, -1]] * MEMBERS)
 
 
 def test_held_out_rows_are_never_taught_their_own_label():
@@ -153,11 +213,23 @@ def test_clarified_labels_are_taught_by_the_mean_absolute_error():
 
 
 @pytest.mark.parametrize(
-    "field, value", [("label_loss", "hinge"), ("threshold", "median")], ids=["loss", "threshold"]
+    "field, value",
+    [
+        ("label_loss", "hinge"),
+        ("clarified_loss", "hinge"),
+        ("threshold", "median"),
+        ("ballots", "guesses"),
+        ("voters", "friends"),
+    ],
 )
 def test_a_choice_that_does_not_exist_is_a_sentence(field, value):
     with pytest.raises(UsageError, match=f"config.method.{field} is '{value}'"):
         _method(**{field: value})
+
+
+def test_a_label_must_be_taught_to_somebody():
+    with pytest.raises(UsageError, match=r"judges is 3, but with 3 members"):
+        _method(voters="untaught", judges=3)
 
 
 def test_labels_by_modality_are_refused():

@@ -98,8 +98,11 @@ def test_believed_labels_by_hand():
         "labels": np.array([[0, 0, -1, 0]]),
         "classes": np.zeros((1, 2, 4), int),
         "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7]])),
+        "memory": SimpleNamespace(value=np.array([[1.0, 0.0, 0.95, 0.35]])),
     }
     found = diagnosis.believed_labels(beliefs, train)
     assert found["accepted"] == 0.5 and found["clarified"] == 0.25
     assert found["precision"] == 0.5 and found["recall"] == 0.5
     assert found["clarified accuracy"] == 1.0 and found["threshold"] == pytest.approx(0.6)
+    assert found["votes clean"] == [0.0] * 9 + [1.0]  # rows 0 and 2
+    assert found["votes wrong"] == [0.5, 0, 0, 0.5, 0, 0, 0, 0, 0, 0]  # rows 1 and 3

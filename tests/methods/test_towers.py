@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from jaxcmr.config import default, encoder
 from jaxcmr.encoders import Encoder
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import towers
+from jaxcmr.methods import classifiers, towers
 
 
 def _recording(monkeypatch) -> None:
@@ -99,7 +99,7 @@ def test_all_modalities_share_one_head():
     config.encoders.embedding_size = 4
     for name in config.data.modalities:
         config.encoders[name] = ConfigDict(encoder("fc", hidden=(3,)))
-    network = towers.with_head(config, 5)
+    network = classifiers.with_head(config, 5)
     inputs = {"a": jnp.ones((2, 6)), "b": jnp.ones((2, 7))}
     variables = network.init(jax.random.key(0), inputs)
     assert set(variables["params"]) == {"a", "b", "head"}
