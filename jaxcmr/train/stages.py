@@ -4,7 +4,8 @@
 each in a folder of its own. A section holds the fields in which its config differs (its `method`
 replaces the whole one), and says what the stage leaves:
 
-* `continues`: it starts from the parameters of the stage before, where names and shapes agree;
+* `continues`: it starts from the parameters of the stage before, where names and shapes agree; of
+  more members, the first ones go on;
 * `labels_left`: "" leaves the labels alone; "mean" takes the class with the largest mean
   probability over members and modalities, "votes" the one with most votes, "per_modality" each
   modality's own.
@@ -109,15 +110,18 @@ def _check(config: ConfigDict, classes: int) -> None:
 
 
 def continued(new: TrainState, before: TrainState | None) -> TrainState:
-    """Starts from the parameters and batch statistics of the stage before, where shapes agree."""
+    """Starts from the parameters and batch statistics of the stage before, where shapes agree.
+
+    If that stage had more members, the first of them go on.
+    """
     if before is None:
         return new
 
     def graft(fresh: Any, old: Any) -> Any:
         if isinstance(fresh, dict) and isinstance(old, dict):
             return {k: graft(v, old[k]) if k in old else v for k, v in fresh.items()}
-        same = not isinstance(old, dict) and jnp.shape(fresh) == jnp.shape(old)
-        return jnp.copy(old) if same else fresh
+        same = not isinstance(old, dict) and jnp.shape(fresh)[1:] == jnp.shape(old)[1:]
+        return jnp.copy(old[: len(fresh)]) if same and len(old) >= len(fresh) else fresh
 
     return new.replace(
         params=graft(new.params, before.params),

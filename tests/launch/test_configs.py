@@ -1,4 +1,4 @@
-"""The configs of RoMo and MMCD: they build and refuse what they do not know; RoMo runs through."""
+"""The configs of RoMo and MMCD: they build, refuse what they do not know, and run through."""
 
 import importlib.util
 import json
@@ -15,13 +15,16 @@ from jaxcmr.errors import UsageError
 from jaxcmr.train import stages
 
 ROOT = Path(__file__).resolve().parents[2]
+BASELINES = ("ce", "mc", "mrl", "rono", "clean")
 VARIANTS = [
     "mmcd_wikipedia",
-    "mmcd_wikipedia:ce",
-    "mmcd_wikipedia:mc",
-    "mmcd_wikipedia:mrl",
-    "mmcd_wikipedia:rono",
+    *(f"mmcd_wikipedia:{variant}" for variant in (*BASELINES, "nrcl", "co_teaching")),
+    "mmcd_mnist3d",
+    *(f"mmcd_mnist3d:{variant}" for variant in (*BASELINES, "one", "quick")),
+    "mmcd_modelnet",
+    *(f"mmcd_modelnet:{variant}" for variant in (*BASELINES, "quick", "three", "three_quick")),
     "romo_mnist3d",
+    "romo_mnist3d:described",
     "romo_mnist3d:quick",
     "romo_modelnet",
     "romo_modelnet:quick",
@@ -49,27 +52,57 @@ def test_a_config_passes_the_checks_and_builds_its_methods(name):
         assert own.train.epochs == config.stage[stage].train.epochs
 
 
-@pytest.mark.parametrize("file", ["mmcd_wikipedia", "romo_mnist3d", "romo_modelnet"])
+@pytest.mark.parametrize(
+    "file",
+    ["mmcd_wikipedia", "mmcd_mnist3d", "mmcd_modelnet", "romo_mnist3d", "romo_modelnet"],
+)
 def test_another_variant_is_a_mistake(file):
     with pytest.raises(UsageError, match="no variant 'slow'"):
         _load(file)("slow")
 
 
-@pytest.mark.slow
-def test_romo_runs_through_the_main_command(tmp_path):
+def _run(tmp_path, config: str, *options: str):
+    """Runs the main command on the stand-in; returns its result and what it printed."""
     command = [
         sys.executable,
         str(ROOT / "launch" / "main.py"),
-        f"--config={ROOT}/configs/romo_mnist3d.py:quick",
-        "--config.data.train_size=120",
-        "--config.data.test_size=40",
+        f"--config={ROOT}/configs/{config}",
         f"--workdir={tmp_path}/run",
+        *options,
     ]
     environment = os.environ | {"JAXCMR_OFFLINE": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     ran = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
-    result = json.loads((tmp_path / "run" / "result.json").read_text())
+    assert (tmp_path / "run" / "curves.png").exists()
+    return json.loads((tmp_path / "run" / "result.json").read_text()), ran.stdout
+
+
+@pytest.mark.slow
+def test_romo_runs_through_the_main_command(tmp_path):
+    sizes = "--config.data.train_size=120", "--config.data.test_size=40"
+    result, said = _run(tmp_path, "romo_mnist3d.py:quick", *sizes)
     assert result["labels"] == "absent" and result["sizes"]["validation"] == 0
     assert set(result["scores"]["stages"]) == {"contrast", "match"}
-    assert result["data"]["source"] == "stand-in" and "no labels" in ran.stdout
-    assert (tmp_path / "run" / "curves.png").exists()
+    assert result["data"]["source"] == "stand-in" and "no labels" in said
+
+
+@pytest.mark.slow
+def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
+    """The variant `one` shrunk: three members vote in a stage, the last stage has one."""
+    shrunk = [f"--config.{part}train.epochs=2" for part in ("", "stage.contrast.", "stage.vote.")]
+    shrunk += ["--config.data.train_size=150", "--config.data.test_size=40"]
+    shrunk += ["--config.data.name=digits", "--config.data.points=64"]
+    shrunk += ["--config.train.batch_size=50", "--config.stage.vote.method.warmup_epochs=1"]
+    result, _ = _run(tmp_path, "mmcd_mnist3d.py:one", *shrunk)
+    assert result["members"] == 1 and set(result["scores"]["stages"]) == {"contrast", "vote"}
+    votes = result["scores"]["stages"]["vote"]["image->points"]
+    assert len(votes["members"]) == 3
+
+
+@pytest.mark.slow
+def test_mmcd_takes_three_modalities(tmp_path):
+    result, _ = _run(tmp_path, "mmcd_modelnet.py:three_quick")
+    assert len(result["scores"]["best"]) == 6  # every ordered pair of image, points, mesh
+    lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
+    votes = json.loads(lines[-1])["labels votes clean"]
+    assert len(votes) == 10 and abs(sum(votes) - 1) < 1e-2
