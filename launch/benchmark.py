@@ -4,6 +4,7 @@
     python launch/benchmark.py encoders --only=dgcnn        # one line of it
     python launch/benchmark.py encoders --memory            # peak memory, a process a number
     python launch/benchmark.py epoch                        # RONO on 3D MNIST, 5000 pairs
+    python launch/benchmark.py members                      # MMCD's step by ensemble size
 
 Runs alternate (ours, theirs, ours, ...) and medians are compared. Without PyTorch only our column
 is filled. Weights and inputs are random: speed does not depend on them.
@@ -192,14 +193,21 @@ def main(argv):
     """Chooses the table."""
     names = FLAGS.only or list(CASES)
     unknown = sorted(set(names) - set(CASES))
-    if argv[1:] not in (["encoders"], ["epoch"]) or unknown:
+    if argv[1:] not in (["encoders"], ["epoch"], ["members"]) or unknown:
         wrong = f"there is no encoder {unknown[0]!r}" if unknown else "say what to measure"
-        print(f"error: {wrong}; `encoders` (--only={'|'.join(CASES)}) or `epoch`", file=sys.stderr)
+        print(
+            f"error: {wrong}; `encoders` (--only={'|'.join(CASES)}), `epoch` or `members`",
+            file=sys.stderr,
+        )
         sys.exit(2)
     if argv[1] == "epoch":
         import benchmark_epoch
 
         benchmark_epoch.run(FLAGS.repeats)
+    elif argv[1] == "members":
+        import benchmark_members
+
+        benchmark_members.run(FLAGS.repeats)
     elif FLAGS.side:
         peak_of(names[0], FLAGS.side)
     elif FLAGS.memory:
