@@ -39,19 +39,20 @@ def define_processes() -> None:
     flags.DEFINE_integer("process_id", -1, "Which of them this is, from 0.", lower_bound=-1)
 
 
-def run(main: Callable[[], None], several_processes: bool = False) -> None:
+def run(main: Callable[[], None], trains: bool = False) -> None:
     """Runs `main` with parsed flags; a user's mistake becomes one sentence and exit code 2.
 
-    So does a full disk. SIGTERM ends the program with code 0: at once, except where `main` handles
-    it. With `several_processes` (and `define_processes`) this may be one of many.
+    So does a full disk. A command that trains goes on where it was stopped: SIGTERM ends it with
+    code 0, at once where `main` does not handle it; and it may be one process of several (it must
+    have called `define_processes`).
     """
 
     def guarded(argv: list[str]) -> None:
         del argv
         _prepare()
-        signal.signal(signal.SIGTERM, _stop)
         try:
-            if several_processes:
+            if trains:
+                signal.signal(signal.SIGTERM, _stop)
                 _join()
             main()
         except UsageError as error:

@@ -30,4 +30,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    command_line.run(main, several_processes=True)
+    command_line.run(main, trains=True)

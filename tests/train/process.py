@@ -17,6 +17,7 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
     import paired
 
     from jaxcmr import methods
+    from jaxcmr.errors import StoppedError
     from jaxcmr.train import loop, stored
 
     found = {"devices": jax.device_count(), "processes": jax.process_count()}
@@ -32,9 +33,12 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
         config.train.epochs = int(task)
         method = methods.build(config, paired.CLASSES)
         data, validation = paired.dataset(rows=160), paired.dataset(rows=50, seed=1)
-        fitted = loop.fit(config, method, data, validation, folder)
-        marks = stored.fingerprint(stored.storable(fitted.last))
-        found |= {"step": int(fitted.last.step), "marks": np.asarray(marks).tolist()}
+        try:
+            fitted = loop.fit(config, method, data, validation, folder)
+            marks = stored.fingerprint(stored.storable(fitted.last))
+            found |= {"step": int(fitted.last.step), "marks": np.asarray(marks).tolist()}
+        except StoppedError as stopped:
+            found["stopped"] = str(stopped)
     if distributed.first():
         print(json.dumps(found))
 

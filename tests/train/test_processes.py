@@ -2,9 +2,12 @@
 
 import json
 import os
+import re
+import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +20,7 @@ from jaxcmr.train import distributed
 HERE = Path(__file__).resolve().parent
 
 
-def _run(processes: int, devices: int, folder: Path, task: str) -> dict:
-    """Runs the task in so many processes; returns what process 0 found."""
+def _start(processes: int, devices: int, folder: Path, task: str) -> list[subprocess.Popen]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -28,7 +30,7 @@ def _run(processes: int, devices: int, folder: Path, task: str) -> dict:
         "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
     }
-    started = [
+    return [
         subprocess.Popen(
             [sys.executable, str(HERE / "process.py"), address, str(processes), str(number),
              str(folder), task],
@@ -36,12 +38,21 @@ def _run(processes: int, devices: int, folder: Path, task: str) -> dict:
         )
         for number in range(processes)
     ]  # fmt: skip
+
+
+def _found(started: list[subprocess.Popen]) -> dict:
+    """Returns what process 0 found, when all have ended well."""
     outputs = [process.communicate(timeout=900) for process in started]
     assert all(process.returncode == 0 for process in started), outputs
     # The transport speaks on its own; of ours, process 0 says one line, the others nothing.
     ours = [[line for line in out.splitlines() if line.startswith("{")] for out, _ in outputs]
-    assert [len(lines) for lines in ours] == [1] + [0] * (processes - 1)
+    assert [len(lines) for lines in ours] == [1] + [0] * (len(started) - 1)
     return json.loads(ours[0][0])
+
+
+def _run(processes: int, devices: int, folder: Path, task: str) -> dict:
+    """Runs the task in so many processes; returns what process 0 found."""
+    return _found(_start(processes, devices, folder, task))
 
 
 @pytest.mark.slow
@@ -67,6 +78,19 @@ def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
     alone = _run(1, 1, tmp_path, "4")
     assert _run(2, 4, tmp_path, "4")["marks"] == alone["marks"]
     assert alone["step"] == 40
+
+
+@pytest.mark.slow
+def test_a_sigterm_to_one_process_stops_all_after_the_same_step(tmp_path):
+    started = _start(2, 4, tmp_path, "2000")
+    last = tmp_path / "checkpoints" / "last"
+    while not (last.exists() and any(path.name.isdigit() and path.name != "0"
+                                     for path in last.iterdir())):  # fmt: skip
+        assert all(process.poll() is None for process in started)
+        time.sleep(0.05)
+    started[1].send_signal(signal.SIGTERM)
+    stopped = int(re.search(r"after step (\d+) of epoch", _found(started)["stopped"])[1])
+    assert (last / str(stopped)).is_dir()
 
 
 SLURM = {"SLURM_STEP_NODELIST": "node[1-2]", "SLURM_PROCID": "1", "SLURM_NTASKS": "2"}
