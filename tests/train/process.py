@@ -23,11 +23,10 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
     found = {"devices": jax.device_count(), "processes": jax.process_count()}
     if task == "losses":
         for method in ("rono", "mmcd"):
-            for member, data in ((1, 8), (4, 2)):
-                for feeding in ("resident", "streamed"):
-                    config = on_meshes.config_of(method, member, data, feeding)
-                    losses, score, _ = on_meshes.train(config)
-                    found[f"{method} {member}x{data} {feeding}"] = [losses.tolist(), score]
+            for member, data, feeding in ((1, 8, "streamed"), (4, 2, "resident")):
+                config = on_meshes.config_of(method, member, data, feeding)
+                losses, score, _ = on_meshes.train(config)
+                found[f"{method} {member}x{data}"] = [losses.tolist(), score]
     else:  # the number of epochs after which the run ends
         config = on_meshes.config_of("mmcd", -1, -1)
         config.train.epochs = int(task)
