@@ -1,7 +1,8 @@
 """Checkpoints: `last` to go on from, `best` to serve, both written by orbax in the background.
 
-All processes write their parts, and any mesh can read them. Each checkpoint carries a fingerprint
-of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
+With several processes the loop waits for the writing. All processes write their parts, and any
+mesh can read them. Each checkpoint carries a fingerprint of its bits: what was cut short, or
+changed on the disk, is noticed, and the one before is used.
 """
 
 import textwrap
@@ -128,6 +129,10 @@ def _save(
                 state=ocp.args.StandardSave(content), record=ocp.args.JsonSave(marked)
             ),
         )
+        if distributed.several():
+            # The processes meet while they write: beside a step, which lets them meet too, some of
+            # them would come to these places in another order than the others, and wait forever.
+            manager.wait_until_finished()
 
 
 def _restore(manager: ocp.CheckpointManager, like: TrainState, members: tuple[int, ...]):
