@@ -18,7 +18,7 @@ from jaxcmr.train import sharding
 # the losses; for MMCD also the rows of the beliefs, and which proposals are the surest. On the
 # member axis: MMCD's votes, and, on a
 # mesh of both axes, row numbers that the partitioner splits for a while. A different compiler may
-# find other ways: measure them, and correct the table in launch/SCALE.md too.
+# find other ways: measure them, and correct the table in launch/README.md too.
 SENT = {
     "rono 4x1": {},
     "rono 1x8": {"all-gather data": 8, "all-reduce data": 10},
