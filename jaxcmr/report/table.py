@@ -32,7 +32,18 @@ def result_table(result: dict[str, Any]) -> str:
             f"{100 * scores['chance']:7.2f}"
         )
         lines.append(f"{direction:<{width}}" + cells + others)
+    if result["members"] > 1:
+        lines += ["", f"best member alone, mAP: {_best_member(scores['best'])}"]
     return "\n".join(lines)
+
+
+def _best_member(scores: dict[str, dict[str, Any]]) -> str:
+    """Names the member with the highest mean over directions, and its mAP in each."""
+    alone = [found["members"] for found in scores.values()]
+    means = [sum(values) / len(alone) for values in zip(*alone)]
+    best = means.index(max(means))
+    cells = " / ".join(f"{100 * values[best]:.2f}" for values in alone)
+    return f"{cells} (number {best})"
 
 
 def _first(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
