@@ -77,6 +77,7 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
         unhinged, NeurIPS 2015.
     """
     _, labelled = label_log_odds(logits, labels)
+    logits = at_least_float32(logits)
     own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], -1)[..., 0]
     return jnp.where(labelled, logits.mean(-1) - own, 0.0)
 

@@ -1,4 +1,4 @@
-"""Run by test_mesh on eight virtual devices: trains on several meshes, prints what it saw."""
+"""Run by test_meshes on eight virtual devices: trains on several meshes, prints what it saw."""
 
 import json
 import sys

@@ -132,6 +132,7 @@ def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
         "labels": train.labels[None],
         "classes": np.stack([train.labels] * 2)[None],
         "thresholds": SimpleNamespace(value=np.full((1, 4), 0.5)),
+        "memory": SimpleNamespace(value=np.ones((1, len(train)))),
     }
     found = diagnosis.believed_labels(beliefs, train)
     clean = (train.labels == train.true_labels).mean()
