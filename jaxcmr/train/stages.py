@@ -71,19 +71,21 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     classes = config.classes or len(train.class_names)
     _check(config, classes)
     state, states, outputs, seconds = None, {}, None, 0.0
-    members = tuple(range(config.ensemble.members))
-    for name in config.stages:
-        own = section(config, name)
+    sections = [section(config, name) for name in config.stages]
+    alive = tuple(range(max(own.ensemble.members for own in (config, *sections))))
+    for name, own in zip(config.stages, sections):
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
         folder = workdir / "stages" / name
         folder.mkdir(parents=True, exist_ok=True)
         start = partial(continued, before=state if own.continues else None)
+        members = alive[: own.ensemble.members]
         own = survivors.with_members(own, len(members))
         fitted, kept = survivors.fit(own, classes, train, None, folder, initialize=start)
-        members = tuple(members[place] for place in kept)
-        own = survivors.with_members(own, len(members))
+        dropped = {member for place, member in enumerate(members) if place not in kept}
+        alive = tuple(member for member in alive if member not in dropped)
+        own = survivors.with_members(own, len(kept))
         state, seconds = fitted.last, seconds + fitted.seconds
         states[name] = own, classes, state
         outputs = evaluate.predict_all(own, methods.build(own, classes), state, train)
@@ -91,7 +93,7 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
     if classes < 0:
         classes = estimate(outputs)
-    return Prepared(train, classes, state, states, seconds, members)
+    return Prepared(train, classes, state, states, seconds, alive[: config.ensemble.members])
 
 
 def _check(config: ConfigDict, classes: int) -> None:
