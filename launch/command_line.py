@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,6 +130,9 @@ def _check_config_file(argument: str) -> None:
 
 
 def _mistake(sentence: str) -> None:
+    # The sentence is the end: nothing of what libraries leave unfinished is to follow it.
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda unraisable: None
     print(f"error: {sentence}", file=sys.stderr, flush=True)
     if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
         time.sleep(2.0)  # the others may have met the same mistake, and say so
