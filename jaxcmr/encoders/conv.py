@@ -10,8 +10,7 @@ gradients. `lax`: `lax.conv_general_dilated`. The choice:
   inside `lax.scan` (25 times and more), and so is the gradient that autodiff derives from slices
   (it adds padded copies); here the gradient to the input is written as a convolution of the
   output's gradient, one for each phase of the stride, 1.5 to 2 times faster. Batches go through in
-  parts whose columns fit the cache. Members of an ensemble go through one after the other where
-  that is faster: in `winograd`, and in a first layer, where they share the images.
+  parts whose columns fit the cache, and so do the members of an ensemble, one after the other.
 * GPU, TPU: `lax`, unless the kernel itself is batched (`jax.vmap` over the members of an
   ensemble), where XLA would build a grouped convolution: then `matmul`, a batched matmul. The
   three products of a convolution (output, gradient to the input, gradient to the kernel) are
@@ -178,8 +177,9 @@ def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
 def _member_by_member(form, *static):
     """Returns `form` as a function of the images and of a second array, the kernel or a gradient.
 
-    Where vmap batches the second one alone, as in the first layer of an ensemble, it loops over the
-    members: one product for all of them would write its columns in an order to be transposed.
+    Where vmap batches the second one, it loops over the members: columns of all members together
+    would not fit the cache, and those of images that members share, as in the first layer of an
+    ensemble, would be written in an order to be transposed.
     """
 
     @custom_vmap
@@ -188,10 +188,11 @@ def _member_by_member(form, *static):
 
     @product.def_vmap
     def rule(axis_size, in_batched, images, other):
-        if not in_batched[0]:
+        if all(in_batched):
+            return lax.map(lambda both: product(*both), (images, other)), True
+        if in_batched[1]:
             return lax.map(lambda one: product(images, one), other), True
-        axes = tuple(0 if batched else None for batched in in_batched)
-        return jax.vmap(lambda a, b: form(a, b, *static), axes)(images, other), True
+        return jax.vmap(lambda images: form(images, other, *static))(images), True
 
     return product
 
