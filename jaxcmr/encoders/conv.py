@@ -1,16 +1,19 @@
 """The one place where images are convolved: the fast form for the platform at hand.
 
-Three forms compute the same numbers. `matmul`: the shifted slices of the input, concatenated, times
+Four forms compute the same numbers. `matmul`: the shifted slices of the input, concatenated, times
 the kernel as one matrix (im2col); the gradients are matmuls of the same kind. `winograd`: the 3x3
 kernels at stride 1 with up to four times fewer multiplications, in the output and in both
-gradients. `lax`: `lax.conv_general_dilated`. The choice:
+gradients. `direct`: XLA's convolution for the output and the gradient to the input, a matmul for
+that to the kernel. `lax`: `lax.conv_general_dilated` and what autodiff makes of it. The choice:
 
 * CPU: `winograd` where `winograd_pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.3
-  to 1.9 times less processor time than `matmul`), else `matmul`. XLA's CPU convolutions are slow
-  inside `lax.scan` (25 times and more), and so is the gradient that autodiff derives from slices
-  (it adds padded copies); here the gradient to the input is written as a convolution of the
-  output's gradient, one for each phase of the stride, 1.5 to 2 times faster. Batches go through in
-  parts whose columns fit the cache, and so do the members of an ensemble, one after the other.
+  to 1.9 times less processor time than `matmul`), `direct` where `direct_pays` (large outputs),
+  else `matmul`. XLA's CPU convolutions reach the rate of its matmuls where the axes come in the
+  order of its library; those that autodiff writes do not, and take 25 to 100 times longer inside
+  `lax.scan`. The gradient that autodiff derives from slices is slow too (it adds padded copies):
+  here the gradient to the input is written as a convolution of the output's gradient, one for
+  each phase of the stride, 1.5 to 2 times faster. Batches go through in parts whose columns fit
+  the cache, and so do the members of an ensemble, one after the other.
 * GPU, TPU: `lax`, unless the kernel itself is batched (`jax.vmap` over the members of an
   ensemble), where XLA would build a grouped convolution: then `matmul`, a batched matmul. The
   three products of a convolution (output, gradient to the input, gradient to the kernel) are
@@ -32,7 +35,9 @@ from jax.custom_batching import custom_vmap
 
 from jaxcmr.encoders.conv_products import (
     Pair,
+    direct_pays,
     explicit_pads,
+    input_grad_direct,
     input_grad_lax,
     input_grad_matmul,
     kernel_grad_lax,
@@ -51,7 +56,7 @@ from jaxcmr.encoders.winograd import (
     winograd_pays,
 )
 
-FORMS = ("matmul", "winograd", "lax")
+FORMS = ("matmul", "winograd", "direct", "lax")
 
 
 class Conv(nn.Module):
@@ -137,8 +142,7 @@ def conv2d(
     if form is None:
         form = "auto"
         if jax.default_backend() == "cpu":
-            pays = winograd_pays(images.shape, kernel.shape, strides, pads, images.dtype)
-            form = "winograd" if pays else "matmul"
+            form = _fastest_on_cpu(images, kernel.shape, strides, pads, depthwise)
     elif form not in FORMS:
         raise ValueError(f"form must be one of {FORMS} or None, not {form!r}")
     if form == "winograd" and (depthwise or not fits_winograd(kernel.shape, strides)):
@@ -147,6 +151,15 @@ def conv2d(
             f"{kernel.shape}, strides {strides}; give form=None"
         )
     return _conv(images, kernel.astype(images.dtype), strides, pads, depthwise, form)
+
+
+def _fastest_on_cpu(images, kernel_shape, strides: Pair, pads, depthwise: bool) -> str:
+    layer = (images.shape, kernel_shape, strides, pads, images.dtype)
+    if depthwise:
+        return "matmul"
+    if winograd_pays(*layer):
+        return "winograd"
+    return "direct" if direct_pays(*layer) else "matmul"
 
 
 def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
@@ -175,7 +188,7 @@ def _by_batching(lax_form, matmul_form, batched_alone: int, *static):
 
 
 def _member_by_member(form, *static):
-    """Returns `form` as a function of the images and of a second array, the kernel or a gradient.
+    """Returns `form` as a function of two arrays, as they are handed to it.
 
     Where vmap batches the second one, it loops over the members: columns of all members together
     would not fit the cache, and those of images that members share, as in the first layer of an
@@ -183,16 +196,16 @@ def _member_by_member(form, *static):
     """
 
     @custom_vmap
-    def product(images, other):
-        return form(images, other, *static)
+    def product(first, second):
+        return form(first, second, *static)
 
     @product.def_vmap
-    def rule(axis_size, in_batched, images, other):
+    def rule(axis_size, in_batched, first, second):
         if all(in_batched):
-            return lax.map(lambda both: product(*both), (images, other)), True
+            return lax.map(lambda both: product(*both), (first, second)), True
         if in_batched[1]:
-            return lax.map(lambda one: product(images, one), other), True
-        return jax.vmap(lambda images: form(images, other, *static))(images), True
+            return lax.map(lambda one: product(first, one), second), True
+        return jax.vmap(lambda one: form(one, second, *static))(first), True
 
     return product
 
@@ -201,6 +214,8 @@ def _member_by_member(form, *static):
 def _conv(images, kernel, strides, pads, depthwise, form):
     if form == "matmul":
         return _member_by_member(output_matmul, strides, pads, depthwise)(images, kernel)
+    if form == "direct":
+        return _member_by_member(output_lax, strides, pads, depthwise)(images, kernel)
     if form == "lax":
         return output_lax(images, kernel, strides, pads, depthwise)
     if form == "winograd":
@@ -219,6 +234,9 @@ def _conv_backward(strides, pads, depthwise, form, residuals, grad):
     if form == "matmul":
         kernel_grad = _member_by_member(kernel_grad_matmul, *to_kernel)(images, grad)
         input_grad = input_grad_matmul(kernel, grad, *to_input)
+    elif form == "direct":
+        kernel_grad = _member_by_member(kernel_grad_matmul, *to_kernel)(images, grad)
+        input_grad = _member_by_member(input_grad_direct, *to_input)(kernel, grad)
     elif form == "winograd":
         kernel_grad = kernel_grad_winograd(images, grad, kernel.shape, pads)
         input_grad = input_grad_winograd(kernel, grad, pads)

@@ -1,4 +1,4 @@
-"""The three products of a convolution, each by matmul and by XLA's convolution.
+"""The three products of a convolution, by matmul and by XLA's convolution.
 
 Output, gradient to the input, gradient to the kernel. `pads` are zeros before and after each axis
 (negative ones crop). A depthwise kernel `[kh, kw, 1, C]` has one filter a channel: its products
@@ -15,6 +15,7 @@ Pair = tuple[int, int]
 Pads = tuple[Pair, Pair]
 
 CHUNK_BYTES = 2**22  # of columns; a few times the second-level cache of a core
+DIRECT_SIZE, DIRECT_FEATURES = 14, 32  # least output for which XLA's convolution was faster
 FEW_CHANNELS = 16  # of the images, up to which columns are copied plane by plane (measured)
 
 
@@ -164,7 +165,12 @@ def kernel_grad_matmul(images, grad, kernel_shape, strides, pads, depthwise):
 
 
 def input_grad_matmul(kernel, grad, size, strides, pads, depthwise):
-    """Returns the gradient to the images `[B, *size, C]`: a convolution of `grad` for each phase.
+    """Returns the gradient to the images `[B, *size, C]`, by matmuls."""
+    return _by_phases(output_matmul, kernel, grad, size, strides, pads, depthwise)
+
+
+def _by_phases(convolve, kernel, grad, size, strides, pads, depthwise):
+    """Returns the gradient to the images: a convolution of `grad` for each phase of the stride.
 
     The row `y` of the input, `y + top = s q + a`, meets the kernel's rows `a + s t` at the output
     rows `q - t`: rows of one phase `a` are a stride-1 convolution of `grad` with the kernel's rows
@@ -184,7 +190,7 @@ def input_grad_matmul(kernel, grad, size, strides, pads, depthwise):
             for taps, lo, hi, n in zip(part.shape[:2], low, high, grad.shape[1:3])
         )
         part = part if depthwise else part.swapaxes(2, 3)
-        return output_matmul(grad, part, (1, 1), reach, depthwise)
+        return convolve(grad, part, (1, 1), reach, depthwise)
 
     rows = [
         jnp.stack([phase(a, b) for b in range(strides[1])], 3) for a in range(strides[0])
@@ -204,6 +210,27 @@ def output_lax(images, kernel, strides, pads, depthwise):
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
         feature_group_count=images.shape[3] if depthwise else 1,
     )
+
+
+def direct_pays(image_shape, kernel_shape, strides: Pair, pads: Pads, dtype) -> bool:
+    """Tells whether XLA's convolution beats the columns on CPU (measured)."""
+    size = output_size(image_shape[1:3], kernel_shape[:2], strides, pads)
+    large = min(size) >= DIRECT_SIZE and kernel_shape[3] >= DIRECT_FEATURES
+    return large and tuple(kernel_shape[:2]) != (1, 1) and dtype == jnp.float32
+
+
+def input_grad_direct(kernel, grad, size, strides, pads, depthwise):
+    """Returns the gradient to the images, by XLA's convolution as CPUs are good at it.
+
+    Axes in the order of the output's product, no dilation, a kernel that lies in memory: what
+    autodiff writes instead takes a hundred times longer inside a `scan`.
+    """
+
+    def convolve(grad, part, strides, reach, depthwise):
+        # Else the compiler would turn the kernel round inside the convolution.
+        return output_lax(grad, lax.optimization_barrier(part), strides, reach, depthwise)
+
+    return _by_phases(convolve, kernel, grad, size, strides, pads, depthwise)
 
 
 def kernel_grad_lax(images, grad, kernel_shape, strides, pads, depthwise):

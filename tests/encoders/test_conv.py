@@ -40,12 +40,23 @@ def test_value_and_gradients_equal_xlas(geometry, depthwise):
         return (
             run(lambda x, w: reference(x, w, strides, padding)),
             run(lambda x, w: conv2d(x, w, **options, form="matmul")),
+            run(lambda x, w: conv2d(x, w, **options, form="direct")),
             run(lambda x, w: conv2d(x, w, **options, form="lax")),
         )
 
-    expected, matmul, by_lax = both(images, kernel)
-    close(matmul, expected)
-    close(by_lax, expected)
+    expected, *found = both(images, kernel)
+    for form in found:
+        close(form, expected)
+
+
+def test_many_channels_give_what_few_do():
+    """Above FEW_CHANNELS columns are pixels side by side, up to it they are planes."""
+    many = conv_products.FEW_CHANNELS + 1
+    images, kernel = draw((2, 7, 6, many)), draw((3, 3, many, 4), 1)
+    convolve = lambda x, w: conv2d(x, w, strides=2, padding=1, form="matmul")
+    run = jax.jit(value_and_gradients, static_argnums=0)
+    expected = run(lambda x, w: reference(x, w, 2, 1), images, kernel)
+    close(run(convolve, images, kernel), expected, 1e-4)
 
 
 def test_a_convolution_by_hand():
@@ -89,10 +100,29 @@ def test_members_share_xlas_form_until_the_kernel_is_batched(monkeypatch, functi
     assert "dot_general" in runs and "conv_general_dilated" not in runs
 
 
-def test_cpu_always_takes_the_matmul():
+def test_a_cpu_takes_the_matmul_for_small_images_and_for_every_gradient_to_a_kernel():
     images, kernel = draw((2, 6, 6, 3)), draw((3, 3, 3, 3))
     used = primitives(gradient, images, kernel)
     assert "dot_general" in used and "conv_general_dilated" not in used
+    large, wide = draw((1, 28, 28, 3)), draw((3, 3, 3, 32))
+    loss = lambda x, w: conv2d(x, w, strides=2, padding=1).sum()
+    assert primitives(loss, large, wide) >= {"conv_general_dilated"}
+    assert "dot_general" not in primitives(loss, large, wide)
+    assert primitives(jax.grad(loss, 1), large, wide) >= {"conv_general_dilated", "dot_general"}
+
+
+@pytest.mark.parametrize("axes", [(None, 0), (0, None), (0, 0)])
+@pytest.mark.parametrize("form", ["matmul", "direct"])
+def test_any_batching_equals_a_loop_on_a_cpu(axes, form):
+    images, kernels = draw((3, 2, 7, 6, 3)), draw((3, 3, 3, 3, 4), 1)
+    convolve = lambda x, w: conv2d(x, w, strides=2, padding=1, form=form)
+    args = [array if axis == 0 else array[0] for array, axis in zip((images, kernels), axes)]
+    run = lambda x, w: value_and_gradients(convolve, x, w)
+    actual = jax.jit(jax.vmap(run, axes))(*args)
+    for member in range(3):
+        one = [array[member] if axis == 0 else array for array, axis in zip(args, axes)]
+        expected = value_and_gradients(lambda x, w: reference(x, w, 2, 1), *one)
+        close([array[member] for array in actual], list(expected))
 
 
 @pytest.mark.parametrize("axes", [(None, 0), (0, None), (0, 0)])
