@@ -68,6 +68,8 @@ def default() -> ConfigDict:
     train.compute_dtype = "float32"  # of the encoders' products; "bfloat16" needs half the memory
     train.remat = "none"  # computed anew for the backward pass: "none", all but matrix "products",
     # or whole "towers"
+    train.batch_statistics = "global"  # batch norm's moments: of the whole batch, or of each
+    # "device"'s part of it
     train.on_nan = "stop"  # a loss that is not finite: "stop", or "drop" the member and go on
 
     optimizer = config.optimizer = ConfigDict()
@@ -148,6 +150,7 @@ def check(config: ConfigDict) -> None:
     )
     _choice("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
     _choice("train.remat", config.train.remat, ("none", "products", "towers"))
+    _choice("train.batch_statistics", config.train.batch_statistics, ("global", "device"))
     _choice("train.on_nan", config.train.on_nan, ("stop", "drop"))
     _choice("data.feeding", config.data.feeding, ("auto", "resident", "streamed"))
     limit = config.data.resident_bytes

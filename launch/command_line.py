@@ -140,8 +140,24 @@ def _mistake(sentence: str) -> None:
     sys.exit(2)
 
 
+def _drop_lost_writes() -> None:
+    """Keeps the threads that write checkpoints from printing tracebacks after one has failed.
+
+    The event loop of a write ends with its first error. What is still under way then finds the loop
+    closed, where nobody can catch it; the error itself is raised to us.
+    """
+    before = sys.unraisablehook
+
+    def report(unraisable) -> None:
+        if unraisable.object is not None or str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = report
+
+
 def _prepare() -> None:
     """Sets up logging for people and the compilation cache, before JAX is imported."""
+    _drop_lost_writes()
     os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     logging.set_verbosity(logging.INFO)

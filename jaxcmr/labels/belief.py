@@ -137,8 +137,11 @@ def remember(
         The memory with the touched rows renewed and their counts raised by one.
     """
     if memory.value.ndim > 1:
-        one = lambda memory, values: remember(memory, index, values, decay, mask)
-        return jax.vmap(one)(memory, values)
+        # Each memory has row numbers of its own: where memories lie on several devices, the
+        # partitioner would take common ones apart between them, and put them together again.
+        rows = jnp.broadcast_to(index, (len(values), *index.shape))
+        one = lambda memory, rows, values: remember(memory, rows, values, decay, mask)
+        return jax.vmap(one)(memory, rows, values)
     seen = memory.count.at[index].get(mode="clip") + 1
     keep = _bias_corrected(decay, seen)
     value = banks.ema_rows(memory.value, index, values, keep, mask)

@@ -1,4 +1,9 @@
-"""Sends queries through the device in blocks, so that memory does not grow with Q times G."""
+"""Sends queries through the devices in blocks, so that memory does not grow with Q times G.
+
+The gallery lies spread over the devices: none of them has to hold its embeddings whole. Each scores
+a block of queries against its own part; then the scores change places, so that each device has
+whole rows for its share of the queries, to be ranked as on one device.
+"""
 
 import functools
 import os
@@ -10,6 +15,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
@@ -21,7 +27,7 @@ _CPU_BLOCK_BYTES = 24 * 2**20
 _BLOCK_BYTES = 256 * 2**20
 # The biggest arrays are the 64-bit keys and their sorted copy; scores, relevance and running hits
 # make it about 32 bytes a pair.
-_BYTES_PER_PAIR = 32
+BYTES_PER_PAIR = 32
 
 
 class Task(NamedTuple):
@@ -45,70 +51,126 @@ def map_ranked(
     options: Hashable,
     task: Task,
     block: int | None = None,
+    mesh: Mesh | None = None,
 ) -> Any:
     """Apply `measure(ranked [B, G], options)` to the ranked relevance of all queries.
-
-    The blocks of a CPU run on all its cores, one a thread, because XLA sorts on a single one.
 
     Args:
         measure: a pure function of arrays, the same object in every call (it keys the compiled
             program); its results have one entry a query.
         options: hashable, handed to `measure`.
-        task: what is ranked.
-        block: queries a block; None: as many as fit 24 MiB (CPU) or 256 MiB.
+        task: what is ranked; the same in every process.
+        block: queries a block and device; None: as many as fit 24 MiB (CPU) or 256 MiB.
+        mesh: devices that share the work, along all its axes; None: the default one.
 
     Returns:
-        The results of `measure` as numpy arrays `[Q, ...]`.
+        The results of `measure` as numpy arrays `[Q, ...]`, in every process.
 
     Raises:
         ValueError: if shapes do not fit, the gallery is empty, or the block is below 1.
     """
     task = _checked(task)
-    num_queries, num_items = len(task.query), len(task.gallery)
-    device = jnp.zeros(()).device  # threads do not inherit the caller's default device
-    workers = _workers(device)
+    mesh = mesh or one_device()
+    whole = NamedSharding(mesh, PartitionSpec())
+    everywhere = place((task.gallery_labels, task.gallery_mask), whole)
+    gallery = spread_units(task.gallery, mesh)
+    self_index = np.full(len(task.query), -1) if task.keep_self else np.arange(len(task.query))
+    queries = (task.query, task.query_labels, self_index.astype(np.int32))
+    run = _ranked(mesh, measure, options)
+    of_block = lambda rows: run(*place(rows, whole), gallery, *everywhere)
+    return map_blocks(of_block, queries, len(task.gallery), mesh, block)
+
+
+@functools.lru_cache(maxsize=64)
+def _ranked(mesh: Mesh, measure: Callable[[jax.Array, Hashable], Any], options: Hashable):
+    """Returns the compiled work on a block: `(queries, gallery and what is known of it) -> [B]`."""
+    rows = PartitionSpec(mesh.axis_names)
+
+    def scored(query: jax.Array, part: jax.Array) -> jax.Array:
+        scores = unit_scores(unit_rows(query).astype(jnp.float32), part)  # [B, G / n]
+        if mesh.size == 1:
+            return scores
+        return lax.all_to_all(scores, mesh.axis_names, 0, 1, tiled=True)  # [B / n, G]
+
+    def measured(query, query_labels, self_index, part, gallery_labels, gallery_mask):
+        items = lax.iota(jnp.int32, len(gallery_mask))
+        scores = scored(query, part)[:, : len(items)]  # without what fills up the last part
+        excluded = ~gallery_mask[None, :] | (self_index[:, None] == items[None, :])
+        relevant = relevance(query_labels, gallery_labels)
+        return measure(rank_relevance(scores, relevant, excluded), options)
+
+    arguments = (PartitionSpec(), rows, rows, rows, PartitionSpec(), PartitionSpec())
+    work = jax.shard_map(measured, mesh=mesh, in_specs=arguments, out_specs=rows)
+    return jax.jit(work, out_shardings=NamedSharding(mesh, PartitionSpec()))
+
+
+def map_blocks(
+    work: Callable[[Any], Any], queries: Any, items: int, mesh: Mesh, block: int | None
+) -> Any:
+    """Returns `work(rows)` of all queries, one block of them after the other.
+
+    The blocks of a single CPU run on all its cores, one a thread, because XLA sorts on a single
+    one. Several devices run them in turn, for they meet in each.
+
+    Args:
+        work: of arrays with an entry a query, as many in each call; so are its results.
+        queries: numpy arrays with an entry a query.
+        items: G, which decides how many pairs fit.
+        mesh: the devices that share a block.
+        block: queries a block and device; None: as many as fit.
+
+    Raises:
+        ValueError: if the block is below 1.
+    """
+    count = len(jax.tree.leaves(queries)[0])
+    device = mesh.devices.flat[0]
+    workers = _workers(device) if mesh.size == 1 else 1
     if block is None:
         budget = _CPU_BLOCK_BYTES if device.platform == "cpu" else _BLOCK_BYTES
-        block = min(budget // (_BYTES_PER_PAIR * num_items), -(-num_queries // workers))
+        block = min(budget // (BYTES_PER_PAIR * items), -(-count // (workers * mesh.size)))
     elif block < 1:
         raise ValueError(f"block is {block}; give a number of queries of at least 1")
-    block = max(1, min(block, num_queries))
-    gallery = jax.device_put((task.gallery, task.gallery_labels, task.gallery_mask), device)
-    gallery = (_unit_rows(gallery[0]).astype(jnp.float32), *gallery[1:])
-    self_index = np.full(num_queries, -1) if task.keep_self else np.arange(num_queries)
-    queries = (task.query, task.query_labels, self_index.astype(np.int32))
+    block = max(1, min(block, -(-count // mesh.size))) * mesh.size
 
-    def start(first):
-        rows = jax.tree.map(lambda array: _padded(array[first : first + block], block), queries)
-        return _block(*jax.device_put(rows, device), *gallery, measure=measure, options=options)
+    def start(first: int):
+        return work(jax.tree.map(lambda leaf: padded(leaf[first : first + block], block), queries))
 
-    def fetch(results, first):
-        size = min(block, num_queries - first)
-        return jax.tree.map(lambda array: jax.device_get(array)[:size], results)
+    def fetch(results, first: int):
+        size = min(block, count - first)
+        return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[:size], results)
 
     # The first block compiles before the threads start, lest each of them does.
     opening = start(0)
     with ThreadPoolExecutor(workers) as pool:
-        firsts = range(block, num_queries, block)
+        firsts = range(block, count, block)
         others = list(pool.map(lambda first: fetch(start(first), first), firsts))
     return jax.tree.map(lambda *parts: np.concatenate(parts), fetch(opening, 0), *others)
 
 
-@functools.partial(jax.jit, static_argnames=("measure", "options"))
-def _block(
-    query, query_labels, self_index, gallery, gallery_labels, gallery_mask, *, measure, options
-):
-    scores = unit_scores(unit_rows(query).astype(jnp.float32), gallery)
-    items = lax.iota(jnp.int32, len(gallery))
-    excluded = ~gallery_mask[None, :] | (self_index[:, None] == items[None, :])
-    relevant = relevance(query_labels, gallery_labels)
-    return measure(rank_relevance(scores, relevant, excluded), options)
+def one_device() -> Mesh:
+    """Returns the mesh of the default device alone."""
+    return Mesh(np.array([jnp.zeros(()).device]), ("gallery",))  # threads do not inherit a default
 
 
-_unit_rows = jax.jit(unit_rows)
+def spread_units(rows: np.ndarray, mesh: Mesh) -> jax.Array:
+    """Lays unit rows `[G, d]`, filled up with zeros, over the devices, `G / n` on each."""
+    size = -(-len(rows) // mesh.size) * mesh.size
+    spread = place(padded(rows, size), NamedSharding(mesh, PartitionSpec(mesh.axis_names)))
+    return _unit_rows(spread)
 
 
-def _padded(array: np.ndarray, size: int) -> np.ndarray:
+def place(tree: Any, sharding: NamedSharding) -> Any:
+    """Lays numpy arrays, the same in every process, over the devices."""
+    put = lambda leaf: jax.make_array_from_callback(leaf.shape, sharding, lambda at: leaf[at])
+    if sharding.is_fully_addressable:
+        put = lambda leaf: jax.device_put(leaf, sharding)
+    return jax.tree.map(put, tree)
+
+
+_unit_rows = jax.jit(lambda rows: unit_rows(rows).astype(jnp.float32))
+
+
+def padded(array: np.ndarray, size: int) -> np.ndarray:
     """Fills up with zeros to `size` rows, so that all blocks share one compiled program."""
     missing = size - len(array)
     if not missing:
@@ -124,12 +186,13 @@ def _workers(device: jax.Device) -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def _on_host(array: Any) -> np.ndarray:
+def on_host(array: Any) -> np.ndarray:
+    """Returns an array of any kind as numpy's."""
     return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
 
 
 def _checked(task: Task) -> Task:
-    query, gallery, query_labels, gallery_labels = map(_on_host, task[:4])
+    query, gallery, query_labels, gallery_labels = map(on_host, task[:4])
     if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
         raise ValueError(
             f"query has shape {query.shape} and gallery {gallery.shape}; give [Q, d] and [G, d]"
@@ -153,7 +216,7 @@ def _checked(task: Task) -> Task:
             f"keep_self=False pairs query i with item i, but there are {len(query)} queries and "
             f"{len(gallery)} items; give the same rows twice"
         )
-    mask = np.ones(len(gallery)) if task.gallery_mask is None else _on_host(task.gallery_mask)
+    mask = np.ones(len(gallery)) if task.gallery_mask is None else on_host(task.gallery_mask)
     if mask.shape != (len(gallery),):
         raise ValueError(f"gallery_mask has shape {mask.shape}; give one value an item")
     mask = mask.astype(bool)

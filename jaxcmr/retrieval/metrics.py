@@ -6,6 +6,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from jaxcmr.retrieval.blocks import Task, map_ranked
 from jaxcmr.retrieval.measures import (
@@ -118,12 +119,14 @@ def retrieval_scores(
     keep_self: bool = True,
     gallery_mask: Any = None,
     block: int | None = None,
+    mesh: Mesh | None = None,
 ) -> RetrievalScores:
     """Rank the gallery by cosine similarity for every query and measure the rankings.
 
     Exact: scores are float32, equal scores rank by gallery index. The work goes through the device
-    in blocks of queries, so that memory grows with `Q + G`, not with `Q G`. An ensemble is measured
-    by passing the concatenated unit vectors of its members, whose cosine is the mean of theirs.
+    in blocks of queries, so that memory grows with `Q + G`, not with `Q G`; on a mesh, each device
+    holds its part of the gallery and ranks its share of each block. An ensemble is measured by
+    passing the concatenated unit vectors of its members, whose cosine is the mean of theirs.
 
     Args:
         query: `[Q, d]` embeddings; a row of zeros (no entry above 1e-12) has similarity 0 to all.
@@ -135,7 +138,9 @@ def retrieval_scores(
             modalities; False for queries against their own modality, where it would rank first
             (RONO and CMCL keep it in their intra-modal tables).
         gallery_mask: `[G]` bool, False for items that do not exist (a missing modality, padding).
-        block: queries a block; None: as many as fit 24 MiB (CPU) or 256 MiB.
+        block: queries a block and device; None: as many as fit 24 MiB (CPU) or 256 MiB.
+        mesh: the devices that share gallery and work; the arguments are then the same in every
+            process. None: the default device.
 
     Returns:
         The scores of every query, in order.
@@ -148,7 +153,7 @@ def retrieval_scores(
     if min(at, default=1) < 1:
         raise ValueError(f"at holds {min(at)}; give numbers of ranks of at least 1")
     task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
-    return RetrievalScores(**map_ranked(_all_measures, at, task, block))
+    return RetrievalScores(**map_ranked(_all_measures, at, task, block, mesh))
 
 
 def precision_recall_curve(
@@ -161,6 +166,7 @@ def precision_recall_curve(
     keep_self: bool = True,
     gallery_mask: Any = None,
     block: int | None = None,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """Compute the mean precision-recall curve: interpolated precision at given recall levels.
 
@@ -169,7 +175,7 @@ def precision_recall_curve(
 
     Args:
         recall_levels: L values in [0, 1].
-        query, gallery, query_labels, gallery_labels, keep_self, gallery_mask, block: as in
+        query, gallery, query_labels, gallery_labels, keep_self, gallery_mask, block, mesh: as in
             `retrieval_scores`.
 
     Returns:
@@ -182,7 +188,8 @@ def precision_recall_curve(
     if not all(0 <= level <= 1 for level in levels):
         raise ValueError(f"recall_levels holds {levels}; give values in [0, 1]")
     task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
-    return map_ranked(interpolated_precision, levels, task, block).mean(axis=0, dtype=np.float64)
+    curves = map_ranked(interpolated_precision, levels, task, block, mesh)
+    return curves.mean(axis=0, dtype=np.float64)
 
 
 def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = True) -> float:

@@ -3,7 +3,9 @@
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+EXCLUDED = -(2**31)  # what `ordered` gives for an item that takes part in no ranking
 
 
 def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Float[Array, "q g"]:
@@ -48,6 +50,22 @@ def relevance(
     return carries(query_labels) @ carries(gallery_labels).T > 0
 
 
+def ordered(
+    scores: Float[Array, "*batch g"], excluded: Bool[Array, "*batch g"] | None = None
+) -> Int[Array, "*batch g"]:
+    """Map float32 scores to int32 that order as they do, no bit lost; equal scores stay equal.
+
+    NaN comes with the least of them, -inf; `excluded` items below it, at `EXCLUDED`.
+    """
+    scores = scores.astype(jnp.float32)
+    scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
+    bits = lax.bitcast_convert_type(jnp.where(scores == 0, 0.0, scores), jnp.int32)  # -0 equals 0
+    ascending = jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
+    if excluded is None:
+        return ascending
+    return jnp.where(excluded, jnp.int32(EXCLUDED), ascending)
+
+
 def rank_relevance(
     scores: Float[Array, "*batch g"],
     relevant: Bool[Array, "*batch g"],
@@ -70,13 +88,8 @@ def rank_relevance(
     Returns:
         `[..., G]` bool; entry r is the relevance of the item of rank r + 1.
     """
-    scores = scores.astype(jnp.float32)
-    scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
-    bits = lax.bitcast_convert_type(jnp.where(scores == 0, 0.0, scores), jnp.int32)  # -0 equals 0
-    ascending = jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
-    descending = ~ascending
+    descending = ~ordered(scores, excluded)
     if excluded is not None:
-        descending = jnp.where(excluded, jnp.int32(0x7FFFFFFF), descending)  # behind -inf
         relevant = relevant & ~excluded
     with jax.enable_x64(True):
         index = lax.broadcasted_iota(jnp.int64, scores.shape, scores.ndim - 1)

@@ -1,8 +1,7 @@
 """Checkpoints: `last` to go on from, `best` to serve, both written by orbax in the background.
 
-With several processes the loop waits for the writing. All processes write their parts, and any
-mesh can read them. Each checkpoint carries a fingerprint of its bits: what was cut short, or
-changed on the disk, is noticed, and the one before is used.
+All processes write their parts, and any mesh can read them. Each checkpoint carries a fingerprint
+of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
 """
 
 import textwrap
@@ -88,9 +87,24 @@ class Checkpoints:
 
 
 def _manager(folder: Path) -> ocp.CheckpointManager:
-    options = ocp.CheckpointManagerOptions(max_to_keep=2, create=True)
-    handlers = {"state": ocp.StandardCheckpointHandler(), "record": ocp.JsonCheckpointHandler()}
-    return ocp.CheckpointManager(folder.resolve(), item_handlers=handlers, options=options)
+    folder = folder.resolve()
+    # The processes meet while they write. Without names of its own, the meetings of `last`, in its
+    # thread, are taken for those of `best`, in ours, and both wait forever. With the processes
+    # named they meet at the coordinator, not in a collective of the devices that a step uses.
+    together = ocp.options.MultiprocessingOptions(
+        active_processes=set(range(jax.process_count())), barrier_sync_key_prefix=str(folder)
+    )
+    options = ocp.CheckpointManagerOptions(
+        max_to_keep=2, create=False, multiprocessing_options=together
+    )
+    handlers = {
+        "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
+        "record": ocp.JsonCheckpointHandler(multiprocessing_options=together),
+    }
+    if distributed.first():
+        folder.mkdir(parents=True, exist_ok=True)
+    distributed.wait_for_all(str(folder))
+    return ocp.CheckpointManager(folder, item_handlers=handlers, options=options)
 
 
 @contextmanager
@@ -129,10 +143,6 @@ def _save(
                 state=ocp.args.StandardSave(content), record=ocp.args.JsonSave(marked)
             ),
         )
-        if distributed.several():
-            # The processes meet while they write: beside a step, which lets them meet too, some of
-            # them would come to these places in another order than the others, and wait forever.
-            manager.wait_until_finished()
 
 
 def _restore(manager: ocp.CheckpointManager, like: TrainState, members: tuple[int, ...]):

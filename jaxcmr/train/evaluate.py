@@ -20,16 +20,17 @@ from jaxcmr.types import Batch, Dataset
 
 Predict = Callable[[TrainState, stream.Feed], Outputs]
 
+JOINED_ROWS = 4096  # at a time on the device, by `ensemble_embeddings`
+
 
 def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
     """Returns `predict(state, source) -> Outputs` over a whole set.
 
-    Every leaf of the result is `[E, N, ...]` (`centers` is left out), whole in every process; the
-    set passes through the members batch by batch, each shared by the devices. A streamed set's
-    results are kept on the host.
+    Every leaf of the result is `[E, N, ...]` (`centers` is left out), a numpy array, whole in every
+    process; on the devices, which share every batch, it lies spread over all of them.
     """
 
-    @partial(jax.jit, static_argnames="take", out_shardings=sharding.replicated(mesh))
+    @partial(jax.jit, static_argnames="take", out_shardings=sharding.of_predictions(mesh))
     def part(state: TrainState, data: Batch, rows: jax.Array, take) -> Outputs:
         def block(rows: jax.Array) -> Outputs:
             batch = take(data, rows)
@@ -37,21 +38,17 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
             outputs, _ = jax.vmap(member)({"params": state.params, **state.model_state})
             return outputs.replace(centers=None)
 
-        def join(leaf: jax.Array) -> jax.Array:  # [blocks, E, B, ...] -> [E, N, ...]
-            leaf = jnp.moveaxis(leaf, 0, 1)
-            return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])
-
-        return jax.tree.map(join, lax.map(block, rows))
+        return lax.map(block, rows)
 
     def predict(state: TrainState, source: stream.Feed) -> Outputs:
         def of(data: Batch, rows: jax.Array, count: int) -> Outputs:
-            outputs = sharding.local(part(state, data, rows, source.take))
-            kept = np.asarray if source.streamed else jnp.asarray
-            return jax.tree.map(lambda leaf: kept(leaf)[:, :count], outputs)
+            def join(leaf: np.ndarray) -> np.ndarray:  # [blocks, E, B, ...] -> [E, N, ...]
+                leaf = np.moveaxis(leaf, 0, 1)
+                return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])[:, :count]
+
+            return jax.tree.map(join, sharding.on_host(part(state, data, rows, source.take)))
 
         found = [of(*piece) for piece in source.parts()]
-        if not source.streamed:
-            return found[0]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
 
     return predict
@@ -63,18 +60,24 @@ def predict_all(config: ConfigDict, method: Method, state: TrainState, dataset: 
     return predict(state, stream.build(config, dataset))
 
 
-def ensemble_embeddings(outputs: Outputs) -> dict[str, jax.Array]:
-    """Joins the members' unit embeddings `[E, N, d]` into unit rows `[N, E d]`.
+def ensemble_embeddings(outputs: Outputs) -> dict[str, np.ndarray]:
+    """Joins the members' unit embeddings `[E, N, d]` into unit rows `[N, E d]`, on the host.
 
     Their cosine similarity is the mean of the members' cosine similarities.
     """
 
-    def join(embeddings: jax.Array) -> jax.Array:
-        members, rows, size = embeddings.shape
-        units = unit_rows(embeddings) / jnp.sqrt(members)
-        return jnp.moveaxis(units, 0, 1).reshape(rows, members * size)
+    def join(rows: np.ndarray) -> np.ndarray:
+        firsts = range(0, rows.shape[1], JOINED_ROWS)
+        return np.concatenate([_joined(rows[:, first : first + JOINED_ROWS]) for first in firsts])
 
-    return {name: join(embeddings) for name, embeddings in outputs.embeddings.items()}
+    return {name: join(rows) for name, rows in outputs.embeddings.items()}
+
+
+@jax.jit
+def _joined(embeddings: jax.Array) -> jax.Array:
+    members, rows, size = embeddings.shape
+    units = unit_rows(embeddings) / jnp.sqrt(members)
+    return jnp.moveaxis(units, 0, 1).reshape(rows, members * size)
 
 
 def build_validation(
@@ -86,11 +89,12 @@ def build_validation(
     """
     source = stream.build(config, validation)
     labels = {name: validation.labels_of(name) for name in validation.modalities}
-    predict = build_predict(method, sharding.build(config))
+    mesh = sharding.build(config)
+    predict = build_predict(method, mesh)
 
     def score(state: TrainState) -> dict[str, float]:
         embeddings = ensemble_embeddings(predict(state, source))
-        scores = _directions(embeddings, labels, validation.present, at=())
+        scores = _directions(embeddings, labels, validation.present, (), mesh)
         found = {
             f"val_mAP {direction}": own.mean_average_precision
             for direction, (own, _) in scores.items()
@@ -109,14 +113,15 @@ def build_test(
     and `members`, the mAP of each member alone. Embeddings: modality -> `[N, E d]` unit rows.
     """
     source = stream.build(config, test)
-    predict = build_predict(method, sharding.build(config))
+    mesh = sharding.build(config)
+    predict = build_predict(method, mesh)
     labels = dict.fromkeys(test.modalities, reference_labels(test))
 
     def score(state: TrainState):
         outputs = predict(state, source)
         embeddings = ensemble_embeddings(outputs)
         found = {}
-        ensemble = _directions(embeddings, labels, test.present, config.evaluate.at)
+        ensemble = _directions(embeddings, labels, test.present, config.evaluate.at, mesh)
         for direction, (scores, query_labels) in ensemble.items():
             per_class = scores.per_class(query_labels, len(test.class_names))
             found[direction] = {
@@ -129,9 +134,10 @@ def build_test(
             }
         for member in range(members_of(state)):
             alone = {name: rows[member] for name, rows in outputs.embeddings.items()}
-            for direction, (scores, _) in _directions(alone, labels, test.present, ()).items():
+            by_direction = _directions(alone, labels, test.present, (), mesh)
+            for direction, (scores, _) in by_direction.items():
                 found[direction]["members"].append(scores.mean_average_precision)
-        return found, {name: np.asarray(rows) for name, rows in embeddings.items()}
+        return found, embeddings
 
     return score
 
@@ -148,33 +154,27 @@ def reference_labels(dataset: Dataset) -> np.ndarray:
 
 
 def _directions(
-    embeddings: Mapping[str, jax.Array],
+    embeddings: Mapping[str, np.ndarray],
     labels: Mapping[str, np.ndarray],
     present: Mapping[str, np.ndarray],
     at: Sequence[int],
+    mesh: jax.sharding.Mesh,
 ) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
     """Measures every ordered pair of modalities; missing items neither ask nor answer.
-
-    Each process ranks the whole gallery for its share of the queries.
 
     Returns direction -> the scores of the queries and the queries' labels.
     """
     scores = {}
     for source, target in permutations(embeddings, 2):
-
-        def rank(asks: np.ndarray, source=source, target=target) -> dict[str, Any]:
-            found = metrics.retrieval_scores(
-                embeddings[source][asks],
-                embeddings[target],
-                labels[source][asks],
-                labels[target],
-                at=at,
-                gallery_mask=present.get(target),
-            )
-            return vars(found)
-
-        every = np.arange(len(labels[source]))
-        asks = np.flatnonzero(present[source]) if source in present else every
-        found = metrics.RetrievalScores(**sharding.over_processes(asks, rank))
+        asks = present.get(source, slice(None))
+        found = metrics.retrieval_scores(
+            embeddings[source][asks],
+            embeddings[target],
+            labels[source][asks],
+            labels[target],
+            at=at,
+            gallery_mask=present.get(target),
+            mesh=mesh,
+        )
         scores[f"{source}->{target}"] = found, labels[source][asks]
     return scores

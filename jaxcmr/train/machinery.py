@@ -9,7 +9,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr.methods.base import Method
-from jaxcmr.train import evaluate, optimizer, sharding, stream
+from jaxcmr.train import evaluate, optimizer, sharding, statistics, stream
 from jaxcmr.train import state as train_state
 from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
 from jaxcmr.train.step import build_step, hyper_parameters
@@ -74,8 +74,8 @@ def assemble(
         hyper_parameters(config, rule, tuple(start.params)), sharding.replicated(mesh)
     )
     step = build_step(
-        method, rule, steps_per_epoch=steps, total_steps=epochs * steps, take=source.take,
-        shardings=layout,
+        statistics.trained(config, method, mesh), rule, steps_per_epoch=steps,
+        total_steps=epochs * steps, take=source.take, shardings=layout,
     )  # fmt: skip
     predict = evaluate.build_predict(method, mesh)
     key_of = lambda state, kind: jax.random.fold_in(sharding.local(state.key), kind)

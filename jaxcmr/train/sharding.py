@@ -1,9 +1,10 @@
 """Where a run's arrays lie: a mesh of devices with the axes `member` and `data`.
 
 What members own is spread over `member`, the rows of a batch and of what is believed about them
-over `data`. Nothing else of the library knows how many devices or processes there are: the step
-is written for the whole batch, and XLA's partitioner finds out what must travel. Losses, batch
-statistics and votes are therefore those of the whole batch and of all members on every mesh.
+over `data`. Nothing else of the library, but `retrieval` with its galleries, knows how many devices
+there are: the step is written for the whole batch, and XLA's partitioner finds out what must
+travel. Losses, batch statistics and votes are therefore those of the whole batch and of all members
+on every mesh.
 """
 
 import functools
@@ -14,7 +15,6 @@ from typing import Any
 import jax
 import numpy as np
 from jax import lax
-from jax.experimental import multihost_utils
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
@@ -89,6 +89,11 @@ def by_rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, DATA))
 
 
+def of_predictions(mesh: Mesh) -> NamedSharding:
+    """Returns the sharding of what members make of k batches, `[k, E, B, ...]`."""
+    return NamedSharding(mesh, PartitionSpec(None, MEMBER, DATA))
+
+
 def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int) -> Any:
     """Returns the sharding of each leaf of a `TrainState`, as a tree like it.
 
@@ -152,10 +157,31 @@ def local(tree: Any) -> Any:
     return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
 
 
+def on_host(tree: Any) -> Any:
+    """Returns arrays `[k, ...]` of any layout as numpy arrays, whole in every process.
+
+    What other processes hold comes one of the k entries at a time, so that no device has to hold
+    more than that.
+    """
+    leaves = jax.tree.leaves(tree)
+    if all(leaf.is_fully_addressable for leaf in leaves):
+        return jax.tree.map(np.asarray, tree)
+    entry = _gather_entry(leaves[0].sharding.mesh)
+    entries = [jax.tree.map(np.asarray, entry(tree, place)) for place in range(len(leaves[0]))]
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *entries)
+
+
 @functools.cache
 def _gather(mesh: Mesh) -> Callable[[Any], Any]:
     """Returns the compiled copy of arrays to every device."""
     return jax.jit(lambda tree: tree, out_shardings=replicated(mesh))
+
+
+@functools.cache
+def _gather_entry(mesh: Mesh) -> Callable[[Any, int], Any]:
+    """Returns the compiled copy of one entry of the first axis to every device."""
+    take = lambda tree, place: jax.tree.map(lambda leaf: leaf[place], tree)
+    return jax.jit(take, out_shardings=replicated(mesh))
 
 
 def put_batches(
@@ -207,15 +233,3 @@ def take_local(mesh: Mesh, take: Take) -> Take:
         return take
     spread = PartitionSpec(DATA)
     return jax.shard_map(take, mesh=mesh, in_specs=(spread, spread), out_specs=spread)
-
-
-def over_processes(rows: np.ndarray, work: Callable[[np.ndarray], Any]) -> Any:
-    """Returns `work(rows)`, a tree of arrays with an entry a row, each process doing its share."""
-    count = jax.process_count()
-    if count == 1:
-        return work(rows)
-    share = -(-len(rows) // count)
-    padded = np.concatenate([rows, np.repeat(rows[-1:], share * count - len(rows))])
-    found = work(padded[jax.process_index() * share :][:share])
-    whole = multihost_utils.process_allgather(found, tiled=True)
-    return jax.tree.map(lambda leaf: np.asarray(leaf)[: len(rows)], whole)

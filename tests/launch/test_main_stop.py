@@ -47,8 +47,9 @@ def test_a_full_disk_is_one_sentence(tmp_path):
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
     run = _start(tmp_path, *LONG, f"--workdir={tmp_path / 'run'}", preexec_fn=limit)
     _, errors = run.communicate()
-    last = errors.strip().splitlines()[-1]  # behind what orbax's own threads print
+    last = errors.strip().splitlines()[-1]
     assert run.returncode == 2 and last.startswith("error: ") and "make room there" in last
+    assert "Traceback" not in errors and "RuntimeError" not in errors
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,33 @@ from pathlib import Path
 from jaxcmr.train import distributed
 
 
+def saves(folder: Path) -> list[str]:
+    """Writes thirty checkpoints of each kind beside steps; returns what is left of both."""
+    import numpy as np
+    import on_meshes
+    import paired
+
+    from jaxcmr import methods
+    from jaxcmr.train import checkpoint, loop, stored
+
+    config = on_meshes.config_of("mmcd", -1, -1)
+    config.train.steps_per_call = 1
+    method = methods.build(config, paired.CLASSES)
+    machinery = loop.assemble(config, method, paired.dataset(rows=160), None)
+    state = machinery.start
+    with checkpoint.Checkpoints(folder, range(4)) as checkpoints:
+        for epoch in range(3):
+            for _ in range(10):
+                asked = iter((True,))
+                state, *_ = machinery.advance(state, epoch, stop=lambda asked=asked: next(asked))
+                checkpoints.save_best(state, {})
+                checkpoints.save_last(state, {})
+        for restore in (checkpoints.restore_best, checkpoints.restore_last):
+            content = lambda state: np.asarray(stored.fingerprint(stored.storable(state))).tolist()
+            assert content(restore(state)[0]) == content(state)
+    return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
+
+
 def main(address: str, count: str, number: str, folder: Path, task: str) -> None:
     """Joins the others before anything else, then does a task; process 0 prints what it found."""
     if int(count) > 1:
@@ -27,6 +54,8 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
                 config = on_meshes.config_of(method, member, data, feeding)
                 losses, score, _ = on_meshes.train(config)
                 found[f"{method} {member}x{data}"] = [losses.tolist(), score]
+    elif task == "saves":
+        found["saved"] = saves(folder)
     else:  # the number of epochs after which the run ends
         config = on_meshes.config_of("mmcd", -1, -1)
         config.train.epochs = int(task)

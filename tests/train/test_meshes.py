@@ -5,33 +5,29 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import sharding
+from jaxcmr.train import sharding, statistics
 
 # What a compiled step sends, beside metrics after its end. On the data axis: batch norm (its
 # moments, and theirs backwards), the embeddings of the whole batch, the gradients, the means of
 # the losses; for MMCD also the rows of the beliefs, and which proposals are the surest. On the
-# member axis: MMCD's votes, and, on a
-# mesh of both axes, row numbers that the partitioner splits for a while. A different compiler may
-# find other ways: measure them, and correct the table in launch/README.md too.
+# member axis: MMCD's votes alone. With statistics of each device batch norm sends nothing; its
+# running moments travel with the gradients. A different compiler may find other ways: measure them,
+# and correct the table in launch/README.md too.
 SENT = {
     "rono 4x1": {},
     "rono 1x8": {"all-gather data": 8, "all-reduce data": 10},
+    "rono 1x8 device": {"all-gather data": 8, "all-reduce data": 6},
     "rono 2x4": {"all-gather data": 8, "all-reduce data": 10},
     "mmcd 4x1": {"all-reduce member": 1},
-    "mmcd 1x8": {"all-gather data": 28, "all-reduce data": 14},
-    "mmcd 2x4": {
-        "all-gather data": 28,
-        "all-gather member": 10,
-        "all-reduce data": 14,
-        "all-reduce member": 1,
-        "collective-permute both": 7,
-    },
+    "mmcd 1x8": {"all-gather data": 30, "all-reduce data": 14},
+    "mmcd 2x4": {"all-gather data": 30, "all-reduce data": 14, "all-reduce member": 1},
 }
 
 HERE = Path(__file__).resolve().parent
@@ -75,6 +71,15 @@ def test_a_step_sends_what_is_expected_and_no_more(report, run):
     assert report[run]["collectives"] == SENT[run]
 
 
+def test_statistics_of_each_device_are_those_of_its_part_of_the_batch(report):
+    found, by_hand = report["rono 1x8 device"], report["rono in eight parts"]
+    np.testing.assert_allclose(found["losses"], by_hand["losses"], rtol=1e-5, atol=1e-5)
+    for one, other in zip(found["moments"], by_hand["moments"], strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-2, atol=1e-3)
+    whole = report["rono 1x8"]["losses"][:10]
+    assert np.abs(np.subtract(found["losses"], whole)).max() > 1e-2
+
+
 def test_members_without_votes_meet_in_the_metrics_alone(report):
     assert {axis for _, axis, _ in report["rono 4x1"]["outside"]} == {"member"}
     assert all(size <= 10 * 4 * 4 for *_, size in report["rono 4x1"]["outside"])  # [10, 4] numbers
@@ -94,6 +99,13 @@ def test_vote_memory_is_spread_by_rows_and_members(report):
     for mesh in MESHES:
         member, data = map(int, mesh.split("x"))
         assert report[f"mmcd {mesh}"]["belief_bytes"] < 1.2 * whole / (member * data)
+
+
+def test_statistics_of_a_single_item_are_a_sentence():
+    config, mesh = _config(batch=8), SimpleNamespace(shape={"data": 8})
+    config.train.batch_statistics = "device"
+    with pytest.raises(UsageError, match=r"1 item .*batch_size to 16 or .*batch_statistics"):
+        statistics.trained(config, None, mesh)
 
 
 @pytest.mark.parametrize("change", ["2x4 to 1x1", "1x1 to 4x2"])

@@ -68,6 +68,13 @@ def test_two_processes_of_four_devices_have_the_losses_of_one_device(tmp_path):
 
 
 @pytest.mark.slow
+def test_checkpoints_of_both_kinds_are_written_beside_steps(tmp_path):
+    """Thirty of each: where they get in each other's way, the processes wait forever."""
+    found = _run(2, 4, tmp_path, "saves")
+    assert found["saved"] == ["best/29", "best/30", "last/29", "last/30"]
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
     """Two processes write two epochs, one reads them and goes on, two read what that one wrote."""
     begun = _run(2, 4, tmp_path, "2")

@@ -1,0 +1,68 @@
+"""Whose batch statistics a step normalises by: the whole batch's, or those of each device's part.
+
+Statistics of parts need no message between devices in a layer; but what a model learns then depends
+on how many devices share a batch.
+"""
+
+import jax
+import jax.numpy as jnp
+from jax import lax
+from ml_collections import ConfigDict
+
+from jaxcmr.methods.base import Method, Outputs
+from jaxcmr.train import sharding
+from jaxcmr.types import UsageError
+
+
+def trained(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Method:
+    """Returns the method as `config.train.batch_statistics` lets it be trained.
+
+    Raises:
+        UsageError: if a device would have the statistics of a single item.
+    """
+    parts = mesh.shape[sharding.DATA]
+    if config.train.batch_statistics == "global" or parts == 1:
+        return method
+    if config.train.batch_size < 2 * parts:
+        raise UsageError(
+            f"each of {parts} devices has 1 item of a batch, which has no statistics; raise "
+            f"config.train.batch_size to {2 * parts} or set config.train.batch_statistics to global"
+        )
+    return by_device(method, mesh)
+
+
+def by_device(method: Method, mesh: jax.sharding.Mesh) -> Method:
+    """Makes `Method.apply`, in training, see a batch in the parts that the devices hold.
+
+    Each part is normalised by its own moments and has a key of its own. The running moments become
+    the mean over the parts of what each would have made of them, so that they, and the evaluation,
+    are the same on every device.
+
+    Args:
+        method: what is trained.
+        mesh: of `sharding.build`; its axis `data` says how many parts there are, which must divide
+            the batch.
+    """
+    parts = mesh.shape[sharding.DATA]
+    spread = sharding.by_rows(mesh)
+
+    def cut(rows: jax.Array) -> jax.Array:  # [B, ...] -> [parts, B / parts, ...]
+        rows = rows.reshape(parts, -1, *rows.shape[1:])
+        return lax.with_sharding_constraint(rows, spread)
+
+    def join(rows: jax.Array) -> jax.Array:
+        return rows.reshape(-1, *rows.shape[2:])
+
+    def apply(variables, inputs, *, key: jax.Array | None, train: bool):
+        if not train:
+            return method.apply(variables, inputs, key=key, train=False)
+        one = lambda part, key: method.apply(variables, part, key=key, train=True)
+        found = Outputs(embeddings=0, logits=0, centers=None)  # centers are no part's own
+        outputs, state = jax.vmap(one, out_axes=(found, 0))(
+            jax.tree.map(cut, inputs), jax.random.split(key, parts)
+        )
+        rows = jax.tree.map(join, (outputs.embeddings, outputs.logits))
+        outputs = outputs.replace(embeddings=rows[0], logits=rows[1])
+        return outputs, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), state)
+
+    return method._replace(apply=apply)
