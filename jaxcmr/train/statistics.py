@@ -4,6 +4,8 @@ Statistics of parts need no message between devices in a layer; but what a model
 on how many devices share a batch.
 """
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jax import lax
@@ -28,11 +30,14 @@ def trained(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Meth
             f"each of {parts} devices has 1 item of a batch, which has no statistics; raise "
             f"config.train.batch_size to {2 * parts} or set config.train.batch_statistics to global"
         )
-    return by_device(method, mesh)
+    spread = sharding.by_rows(mesh)
+    return by_parts(method, parts, lambda rows: lax.with_sharding_constraint(rows, spread))
 
 
-def by_device(method: Method, mesh: jax.sharding.Mesh) -> Method:
-    """Makes `Method.apply`, in training, see a batch in the parts that the devices hold.
+def by_parts(
+    method: Method, parts: int, lay: Callable[[jax.Array], jax.Array] = lambda rows: rows
+) -> Method:
+    """Makes `Method.apply`, in training, see a batch in as many parts.
 
     Each part is normalised by its own moments and has a key of its own. The running moments become
     the mean over the parts of what each would have made of them, so that they, and the evaluation,
@@ -40,18 +45,17 @@ def by_device(method: Method, mesh: jax.sharding.Mesh) -> Method:
 
     Args:
         method: what is trained.
-        mesh: of `sharding.build`; its axis `data` says how many parts there are, which must divide
-            the batch.
+        parts: how many, which must divide the batch.
+        lay: lays what is cut, `[parts, B / parts, ...]`, on the devices.
     """
-    parts = mesh.shape[sharding.DATA]
-    spread = sharding.by_rows(mesh)
 
     def cut(rows: jax.Array) -> jax.Array:  # [B, ...] -> [parts, B / parts, ...]
-        rows = rows.reshape(parts, -1, *rows.shape[1:])
-        return lax.with_sharding_constraint(rows, spread)
+        return lay(rows.reshape(parts, -1, *rows.shape[1:]))
 
-    def join(rows: jax.Array) -> jax.Array:
-        return rows.reshape(-1, *rows.shape[2:])
+    def join(rows: jax.Array, size: int) -> jax.Array:
+        """Returns `[C B, ...]` from `[parts, C B / parts, ...]`, C copies of each item (`mc`)."""
+        rows = rows.reshape(parts, -1, size // parts, *rows.shape[2:])
+        return jnp.moveaxis(rows, 0, 1).reshape(-1, *rows.shape[3:])
 
     def apply(variables, inputs, *, key: jax.Array | None, train: bool):
         if not train:
@@ -61,7 +65,8 @@ def by_device(method: Method, mesh: jax.sharding.Mesh) -> Method:
         outputs, state = jax.vmap(one, out_axes=(found, 0))(
             jax.tree.map(cut, inputs), jax.random.split(key, parts)
         )
-        rows = jax.tree.map(join, (outputs.embeddings, outputs.logits))
+        size = len(jax.tree.leaves(inputs)[0])
+        rows = jax.tree.map(lambda leaf: join(leaf, size), (outputs.embeddings, outputs.logits))
         outputs = outputs.replace(embeddings=rows[0], logits=rows[1])
         return outputs, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), state)
 

@@ -4,12 +4,14 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from paired_batch import NAMES, config
 
 from jaxcmr import losses, presets
 from jaxcmr.labels import cluster_number
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods import matching, mc
 from jaxcmr.methods.base import Outputs, Progress
+from jaxcmr.train import statistics
 from jaxcmr.types import Batch
 
 
@@ -130,3 +132,19 @@ def test_the_number_of_clusters_is_the_one_on_which_modalities_agree():
 def test_an_estimate_needs_two_modalities_of_the_same_rows():
     with pytest.raises(ValueError, match="two or more modalities"):
         cluster_number.estimate([np.zeros((10, 2))], seed=0)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_parts_of_a_batch_come_back_in_the_order_of_the_whole(copies):
+    """Without batch norm and chance a row does not know in which part it went through."""
+    method = mc.build(config(presets.MC | {"copies": copies}), 4)
+    draw = lambda key: {name: jax.random.normal(key, (6, 7)) for name in NAMES}
+    inputs, key = draw(jax.random.key(0)), jax.random.key(1)
+    variables = method.init(key, inputs)
+    expected, _ = method.apply(variables, inputs, key=key, train=True)
+    found, _ = statistics.by_parts(method, 3).apply(variables, inputs, key=key, train=True)
+    for name in NAMES:
+        assert len(expected.embeddings[name]) == 6 * copies
+        np.testing.assert_allclose(
+            found.embeddings[name], expected.embeddings[name], rtol=1e-5, atol=1e-5
+        )
