@@ -18,7 +18,7 @@ from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_row
 from jaxcmr.types import Batch
 
 # How sharp the softmax of the mean logits may be: that under which given labels are likeliest.
-SHARPNESS = (0.125, 0.25, 0.5, 1.0, 2.0, 4.0)
+SHARPNESS = tuple(2.0 ** (step / 2) for step in range(-6, 5))  # 1/8 to 4
 PRIOR = 5.0  # pseudo-counts a class: see `posterior.transition`
 
 
