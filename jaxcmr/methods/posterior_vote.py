@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.labels import belief, clarify, posterior
 from jaxcmr.labels.electorate import electorate
+from jaxcmr.methods import panel
 from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_rows
 from jaxcmr.types import Batch
 
@@ -45,7 +46,11 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
     Targets: `posterior [E, B, K]`, zero where the member is taught nothing; and, `[E, B]` each,
     `positives`, the likeliest classes, by which the contrastive loss may pair rows, -1 for none,
     and `weights`, how likely they are.
+
+    Raises:
+        UsageError: for a choice that does not exist.
     """
+    panel.check(config)
     key, members = jax.random.key(config.seed), config.ensemble.members
     voting = config.method.voters
 

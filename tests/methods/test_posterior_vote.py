@@ -143,6 +143,8 @@ def test_the_label_term_is_the_expected_loss():
 def test_another_way_to_believe_is_a_sentence():
     with pytest.raises(UsageError, match=r"believes is 'hopes'"):
         _method(believes="hopes")
+    with pytest.raises(UsageError, match=r"voters is 'friends'"):
+        _method(voters="friends")
 
 
 def test_people_are_told_what_labels_are_taken_for():
