@@ -5,6 +5,13 @@
 `DATA` holds one of the files that jaxcmr/data/README.md names; there is no stand-in. An argument
 puts another method on the same data and networks: `:ce`, `:mc`, `:mrl`, `:rono`, `:clean` (RONO on
 the true labels: the ceiling), one member each; `:nrcl` and `:co_teaching`, two.
+
+MMCD has five members and chooses no epoch: what it learned it does not forget, and noisy validation
+labels mislead when most are wrong. The validation set is scored once, after the last epoch, and the
+last epoch is reported. The other methods take the epoch that the noisy validation set chose.
+
+At 40 % the released code of RONO gets 44.1 / 39.0 on the same labels (three seeds, chosen epoch),
+MMCD 44.8 / 40.1 (one seed, last epoch); configs/README.md has the other rates.
 """
 
 from ml_collections import ConfigDict
@@ -13,8 +20,12 @@ from jaxcmr import presets
 from jaxcmr.config import default, encoder
 from jaxcmr.errors import UsageError
 
-# Chosen on the noisy validation set: votes weigh labels here, and none is rejected.
-VOTE = presets.MMCD | {"label_weight": 1.0, "threshold": "none"}
+# A label of these data leaves much open: every class is weighed, and none accepted or rejected.
+# `label_weight` and `temperature` by the noisy validation set at 40 %; memory and window, at 20 %,
+# by it and by how likely the given labels are under votes that were not taught them ("labels
+# likelihood" in metrics.jsonl).
+VOTE = presets.MMCD | {"believes": "posteriors", "label_weight": 1.0}
+VOTE |= {"warmup_epochs": 3, "memory_decay": 0.9, "agreement_decay": 0.98}
 METHODS = {
     "": VOTE,
     "ce": {"name": "ce"},
@@ -25,7 +36,8 @@ METHODS = {
     "nrcl": presets.NRCL,
     "co_teaching": presets.CO_TEACHING,
 }
-MEMBERS = {"": 3, "nrcl": 2, "co_teaching": 2}
+EPOCHS = {"": 14, "nrcl": 20, "co_teaching": 20}
+MEMBERS = {"": 5, "nrcl": 2, "co_teaching": 2}
 
 
 def get_config(variant: str = "") -> ConfigDict:
@@ -44,7 +56,9 @@ def get_config(variant: str = "") -> ConfigDict:
         config.encoders[modality] = encoder("fc", **options)
     config.ensemble.members = MEMBERS.get(variant, 1)
     config.method = ConfigDict(METHODS[variant])
-    config.train.epochs = 50 if MEMBERS.get(variant, 1) == 1 else 20
+    config.train.epochs = EPOCHS.get(variant, 50)
     config.train.batch_size = 100
     config.optimizer.learning_rate = 1e-4
+    if not variant:
+        config.evaluate.every_epochs = config.train.epochs  # nothing is chosen: the last epoch
     return config

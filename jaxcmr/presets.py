@@ -64,6 +64,7 @@ MRL = {"name": "mrl", "tau": 1.0, "beta": 0.7, "temperature": 1.0}
 # MMCD as reconstructed here; the published numbers are not known.
 MMCD = {
     "name": "mmcd",
+    "believes": "labels",  # "posteriors" weighs every class
     "center_temperature": 0.05,
     "label_loss": "unhinged",
     "clarified_loss": "unhinged",
@@ -75,6 +76,7 @@ MMCD = {
     "ballots": "votes",
     "voters": "untaught",
     "judges": 1,
+    "surest_share": 0.5,  # of the votes, for "posteriors"
     "memory_decay": 0.7,
     "threshold": "class_mean",
     "threshold_decay": 0.95,

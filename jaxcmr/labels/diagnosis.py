@@ -102,3 +102,32 @@ def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, A
             counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
             found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()
     return found
+
+
+def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+    """Says what an ensemble takes the labels for, and, where the truth is known, how rightly.
+
+    Args:
+        beliefs: `labels [E, N]` int, the likeliest class of each row, -1 for none; `right [E, N]`,
+            how likely the given label is right; `classes [E, V, N]` int, what each voter predicts;
+            `likelihood [E, G]`, sums of log-likelihoods of given labels, over `rows [E]`.
+        dataset: the training set.
+
+    Returns:
+        `right`, the mean probability of the given label; `likelihood`, the mean log-likelihood of a
+        label under votes that were not taught it, by which runs on the same labels can be compared;
+        `agreement` of the members' predictions; and, with the truth, `accuracy` of the likeliest
+        classes. Nothing before labels are judged.
+    """
+    likeliest, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
+    if (likeliest < 0).all():
+        return {}
+    first, *others = classes
+    found = {
+        "right": float(np.mean(beliefs["right"])),
+        "likelihood": float(np.mean(np.max(beliefs["likelihood"], -1) / beliefs["rows"])),
+        "agreement": float(np.mean([(other == first).mean() for other in others] or [1.0])),
+    }
+    if dataset.true_labels is not None:
+        found["accuracy"] = float((likeliest == dataset.true_labels).mean())
+    return found

@@ -5,50 +5,70 @@ several models are trained simultaneously; the votes of the models select clean 
 a denoising contrastive loss uses what was selected. The equations are a reconstruction, not the
 authors'.
 
-Every member sees the same batch. In one step, without gradient and over all members
-(`methods/panel.py`):
+Every member sees the same batch. In one step, without gradient and over all members, the panel says
+what to believe of the labels. Who may vote on a row is `voters`: those who were never taught its
+label ("untaught"), the other members ("peers") or "all". How they are believed is `believes`.
 
-1. each of the E V voters says whether it believes the given label: whether it predicts it
+`"labels"` (`methods/panel.py`): one label a row, or none.
+
+1. Each of the E V voters says whether it believes the given label: whether it predicts it
    (`ballots = "votes"`), or whether its loss is a low one ("losses");
-2. the mean ballot enters the exponential memory s of the row. Who may vote is `voters`: those who
-   were never taught the label ("untaught"), the other members ("peers") or "all";
+2. the mean ballot enters the exponential memory s of the row;
 3. a label is accepted if s reaches its class's threshold: the running mean of s over the labels of
    the class (`threshold = "class_mean"`), one half ("majority"), or nothing ("none");
 4. a rejected label is replaced by the class that enough voters agree on, if such proposals are
    likely right: their precision is estimated on rows whose label the voters were not taught, and
    `gate` is compared with its low end; else the row has no label. A gate above 1 never clarifies.
 
+`"posteriors"` (`methods/posterior_vote.py`): every class as far as votes and label speak for it.
+
+1. The mean logits of the voters, from which their mean over the batch is taken, enter the memory of
+   the row; their softmax, sharpened as the given labels make likeliest, is the votes' belief p;
+2. T, how often each class is given which label, is counted where the votes are surest (the
+   `surest_share` of each batch);
+3. the posterior q_k ~ p_k T_ky is taught to all who may be taught the label y.
+
 Each member then minimises
 
-    label_weight w_i sum_v ell(logits_vi, y_i) + dcl_weight mean_v DCL_vi + prior_weight prior_i
+    label_weight sum_v sum_k q_ik ell(logits_vi, k) + dcl_weight mean_v DCL_vi
+        + prior_weight prior_i
 
-with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, w = s for
-accepted and the voters' share for clarified labels, ell a classification loss, DCL the denoising
-contrastive loss, which is label-free where no label is believed. In the warm-up of `warmup_epochs`
-all given labels are taught (to those who may be), with weight 1, and DCL is label-free.
+with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, ell a
+classification loss, DCL the denoising contrastive loss, which is label-free where no label is
+believed. With "labels", q is w times the believed label, w = s for accepted and the voters' share
+for clarified ones; with "posteriors", DCL takes the likeliest class with the weight `max_k q_k`. In
+the warm-up of `warmup_epochs` all given labels are taught (to those who may be), with weight 1, and
+DCL is label-free.
+
+The unhinged loss of an even q is 0: where labels say little, the posteriors leave little but DCL.
 
 With other settings of the same parts: NRCL's peer splits (`presets.NRCL`) and co-teaching
 (`presets.CO_TEACHING`).
 """
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.labels import diagnosis
-from jaxcmr.methods import classifiers, panel
+from jaxcmr.methods import classifiers, panel, posterior_vote
 from jaxcmr.methods.base import (
     Method,
     Outputs,
     Progress,
+    Targets,
     over_modalities,
     present_rows,
     stacked,
 )
 from jaxcmr.types import Batch, UsageError
 
+LabelLoss = Callable[[jax.Array, jax.Array], jax.Array]
 LABEL_LOSSES = {
     "cross_entropy": losses.cross_entropy,
     "focal": partial(losses.focal, gamma=1.0),
@@ -64,8 +84,13 @@ def build(config: ConfigDict, num_classes: int) -> Method:
     Raises:
         UsageError: for a choice that does not exist.
     """
-    label_loss = _label_loss(config, "label_loss")
-    clarified_loss = _label_loss(config, "clarified_loss")
+    kind = BELIEFS.get(config.method.believes)
+    if kind is None:
+        raise UsageError(
+            f"config.method.believes is {config.method.believes!r}, but it must be one of "
+            f"{', '.join(BELIEFS)}"
+        )
+    taught = kind.taught(_label_loss(config, "label_loss"), _label_loss(config, "clarified_loss"))
     network = classifiers.with_centers(config, num_classes, config.method.center_temperature)
     voters = len(config.data.modalities)
 
@@ -73,10 +98,6 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         del progress
         names = tuple(outputs.embeddings)
         present, logits = present_rows(batch, names), stacked(outputs.logits, names)
-        labels = jnp.broadcast_to(targets["labels"], present.shape)
-        taught = jnp.where(
-            targets["clarified"], clarified_loss(logits, labels), label_loss(logits, labels)
-        )
         contrast = losses.denoising_contrastive(
             stacked(outputs.embeddings, names),
             targets["positives"],
@@ -84,9 +105,9 @@ def build(config: ConfigDict, num_classes: int) -> Method:
             temperature=hp["temperature"],
             present=present,
         )
-        weights = hp["label_weight"] * targets["weights"]
+        values = jnp.where(present, taught(logits, targets), 0.0)
         terms = {
-            "label": weights * jnp.where(present, taught, 0.0).sum(0),
+            "label": hp["label_weight"] * values.sum(0),
             "dcl": hp["dcl_weight"] * over_modalities(contrast, present),
         }
         if config.method.prior_weight:
@@ -100,10 +121,49 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         network.init,
         network.apply,
         objective,
-        panel.start_beliefs(config.ensemble.members, voters, num_classes),
-        panel.build_vote(config, num_classes),
-        diagnose=diagnosis.believed_labels,
+        kind.panel.start_beliefs(config.ensemble.members, voters, num_classes),
+        kind.panel.build_vote(config, num_classes),
+        diagnose=kind.diagnose,
     )
+
+
+def one_label(label_loss: LabelLoss, clarified_loss: LabelLoss) -> Callable:
+    """Returns `(logits [V, B, K], targets) -> [V, B]`: the weighted loss of the believed labels."""
+
+    def taught(logits: jax.Array, targets: Targets) -> jax.Array:
+        labels = jnp.broadcast_to(targets["labels"], logits.shape[:-1])
+        values = jnp.where(
+            targets["clarified"], clarified_loss(logits, labels), label_loss(logits, labels)
+        )
+        return targets["weights"][None] * values
+
+    return taught
+
+
+def every_label(label_loss: LabelLoss, clarified_loss: LabelLoss) -> Callable:
+    """Returns `(logits [V, B, K], targets) -> [V, B]`: `sum_k q_k ell(logits, k)`."""
+    del clarified_loss  # no label is replaced
+
+    def taught(logits: jax.Array, targets: Targets) -> jax.Array:
+        each = lambda label: label_loss(logits, jnp.full(logits.shape[:-1], label))
+        values = jax.vmap(each, out_axes=-1)(jnp.arange(logits.shape[-1]))
+        return (targets["posterior"][None] * values).sum(-1)
+
+    return taught
+
+
+class Kind(NamedTuple):
+    """A way to believe: who decides, what is taught, and what people are told of it."""
+
+    panel: Any
+    taught: Callable
+    diagnose: Callable
+
+
+BELIEFS = {
+    "labels": Kind(panel, one_label, diagnosis.believed_labels),
+    "posteriors": Kind(posterior_vote, every_label, diagnosis.posterior_labels),
+}
 
 
 def _label_loss(config: ConfigDict, field: str):

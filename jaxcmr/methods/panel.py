@@ -59,7 +59,7 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
     Raises:
         UsageError: for a choice that does not exist.
     """
-    _check(config)
+    check(config)
     key, members = jax.random.key(config.seed), config.ensemble.members
     numbers = config.method
 
@@ -162,8 +162,8 @@ def _needed(kind: str, class_means: jax.Array) -> jax.Array:
     return class_means if kind == "class_mean" else jnp.zeros_like(class_means)
 
 
-def _check(config: ConfigDict) -> None:
-    """Raises a `UsageError` for a choice that does not exist."""
+def check(config: ConfigDict) -> None:
+    """Raises a `UsageError` for a choice that does not exist, or that a panel cannot have."""
     choices = {"voters": ELECTORATES, "ballots": BALLOTS, "threshold": THRESHOLDS}
     for field, known in choices.items():
         if config.method[field] not in known:

@@ -1,0 +1,89 @@
+"""What a given label leaves of a panel's belief: posteriors of the true label, by Bayes' rule.
+
+With `p_k` what voters who were never taught the label believe, and `T[k, y]` how often the class k
+is given the label y,
+
+    q_k = P(true label k | votes, given label y) = p_k T[k, y] / sum_j p_j T[j, y]
+
+Few wrong labels, and q is near the given label unless the voters are sure of another one; many, and
+q is near what the voters believe; labels that say nothing (rows of T alike) leave `q = p`. T and
+the sharpness of p come from the labels as given: T from how the surest votes meet them (Northcutt
+et al., "Confident learning", JAIR 2021), the sharpness by likelihood. Both need votes that did not
+see the label; wrong votes make T flatter than it is, which trusts labels less.
+"""
+
+import jax
+import jax.numpy as jnp
+
+TINY = 1e-12
+
+
+def count_transitions(proposals: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
+    """Counts which label was given where the voters propose which class, as sums over the rows.
+
+    Args:
+        proposals: `[..., B]` int class ids; -1 is none and is not counted.
+        labels: `[B]` class ids as given; negative ones are not counted.
+        num_classes: K.
+
+    Returns:
+        `[..., K, K]` float32, class proposed by label given. Over batches: `old * decay + new`.
+    """
+    proposed = jax.nn.one_hot(proposals, num_classes)  # a row of zeros for -1
+    given = jax.nn.one_hot(labels, num_classes)
+    return jnp.einsum("...bk,bj->...kj", proposed, given)
+
+
+def transition(counts: jax.Array, prior: jax.Array | float) -> jax.Array:
+    """Estimates T from counts: `T[k, j] = (n_kj + prior m_j) / (sum_j n_kj + prior)`.
+
+    m are the frequencies of the labels, with one pseudo-count each: a class with few counts is
+    taken for one whose labels say nothing.
+
+    Args:
+        counts: `[..., K, K]` from `count_transitions`.
+        prior: pseudo-counts a class, positive.
+
+    Returns:
+        `[..., K, K]` float32, rows of sum 1; all alike without a count.
+    """
+    given = counts.sum(-2, keepdims=True)
+    frequencies = (given + 1) / (given.sum(-1, keepdims=True) + counts.shape[-1])
+    return (counts + prior * frequencies) / (counts.sum(-1, keepdims=True) + prior)
+
+
+def likelihood(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> jax.Array:
+    """Returns `log P(given label y | votes) = log sum_k p_k T[k, y]`, 0 where there is no label.
+
+    Args:
+        beliefs: p, `[..., B, K]`.
+        labels: `[B]` class ids as given, negative for none.
+        transition: T, `[..., K, K]`.
+
+    Returns:
+        `[..., B]` float32.
+    """
+    joint = (beliefs * _given(labels, transition)).sum(-1)
+    there = jnp.broadcast_to(labels >= 0, joint.shape)
+    return jnp.where(there, jnp.log(jnp.maximum(joint, TINY)), 0.0)
+
+
+def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> jax.Array:
+    """Returns `q_k = p_k T[k, y] / sum_j p_j T[j, y]`; p where there is no label.
+
+    Args:
+        beliefs: p, `[..., B, K]`.
+        labels: `[B]` class ids as given, negative for none.
+        transition: T, `[..., K, K]`.
+
+    Returns:
+        `[..., B, K]` float32, rows of sum 1.
+    """
+    joint = beliefs * _given(labels, transition)
+    seen = joint / jnp.maximum(joint.sum(-1, keepdims=True), TINY)
+    return jnp.where(jnp.broadcast_to(labels[:, None] >= 0, seen.shape), seen, beliefs)
+
+
+def _given(labels: jax.Array, transition: jax.Array) -> jax.Array:
+    """Returns `T[k, y_i]` as `[..., B, K]`."""
+    return jnp.swapaxes(jnp.take(transition, jnp.maximum(labels, 0), axis=-1), -1, -2)
