@@ -80,7 +80,7 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
         memory = belief.remember(
             beliefs["memory"], batch.index, scores, hp["memory_decay"], batch.mask
         )
-        trust = _look_up(memory.value, batch.index)  # [E, B]
+        trust = look_up(memory.value, batch.index)  # [E, B]
         thresholds = belief.remember_classes(
             beliefs["thresholds"], given, trust, hp["threshold_decay"], batch.mask
         )
@@ -109,25 +109,25 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
             "clarified": ~accepted & (believed >= 0) & ~warm,
             "weights": jnp.where(warm | (believed >= 0), weights, 0.0),
         }
-        write = lambda bank, values: _write(bank, batch.index, values)
+        classes = logits.argmax(-1).astype(jnp.int32)
         return {
             "memory": memory,
             "thresholds": thresholds,
             "witness": witness,
-            "labels": write(beliefs["labels"], targets["positives"]),
-            "classes": write(beliefs["classes"], logits.argmax(-1).astype(jnp.int32)),
+            "labels": write(beliefs["labels"], batch.index, targets["positives"]),
+            "classes": write(beliefs["classes"], batch.index, classes),
         }, targets
 
     return vote
 
 
-def _look_up(banks: jax.Array, index: jax.Array) -> jax.Array:
-    """Reads the rows of a batch, `[E, N]` and `[B]` to `[E, B]`."""
+def look_up(banks: jax.Array, index: jax.Array) -> jax.Array:
+    """Reads the rows of a batch, `[E, ..., N]` and `[B]` to `[E, ..., B]`."""
     own = jnp.broadcast_to(index, (len(banks), *index.shape))  # see `belief.remember`
-    return jax.vmap(lambda bank, rows: bank[rows])(banks, own)
+    return jax.vmap(lambda bank, rows: bank[..., rows])(banks, own)
 
 
-def _write(banks: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
+def write(banks: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
     """Writes them, `[E, ..., N]` and `[E, ..., B]`."""
     own = jnp.broadcast_to(index, (len(banks), *index.shape))
     return jax.vmap(lambda bank, rows, new: bank.at[..., rows].set(new))(banks, own, values)

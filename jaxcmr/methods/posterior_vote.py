@@ -66,7 +66,7 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
         memory = belief.remember(
             beliefs["logits"], batch.index, told, hp["memory_decay"], batch.mask
         )
-        told = jnp.swapaxes(memory.value[..., batch.index], -1, -2)  # [E, B, K]
+        told = jnp.swapaxes(panel.look_up(memory.value, batch.index), -1, -2)  # [E, B, K]
         fair = voters.fair & batch.mask[None]
         q, learned = _judge(beliefs, told, given, fair, hp)
 
@@ -81,13 +81,13 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
             "weights": jnp.where(taught & known, q.max(-1), 0.0),
         }
         right = (q * jax.nn.one_hot(given, num_classes)[None]).sum(-1)
-        write = lambda bank, values: bank.at[..., batch.index].set(values)
+        write = lambda name, values: panel.write(beliefs[name], batch.index, values)
         return {
             "logits": memory,
             **learned,
-            "right": write(beliefs["right"], jnp.where(known, right, 0.0)),
-            "labels": write(beliefs["labels"], jnp.where(known, likeliest, -1)),
-            "classes": write(beliefs["classes"], logits.argmax(-1).astype(jnp.int32)),
+            "right": write("right", jnp.where(known, right, 0.0)),
+            "labels": write("labels", jnp.where(known, likeliest, -1)),
+            "classes": write("classes", logits.argmax(-1).astype(jnp.int32)),
         }, targets
 
     return vote

@@ -154,6 +154,10 @@ def main(folder: str) -> None:
             states[f"{member}x{data}"] = found[-1]
             report[f"{method} {member}x{data}"] = seen(config, found)
             print(method, member, data, file=sys.stderr, flush=True)
+    config = config_of("mmcd", 2, 4)
+    config.method.believes = "posteriors"
+    found = collectives.collectives(compiled(config).as_text(), 2, 4)
+    report["mmcd posteriors 2x4"] = {"collectives": collectives.count(found)}
     config = config_of("rono", 1, 8)
     config.train.batch_statistics = "device"
     # One epoch: with two items a part, what is rounded away grows fast.

@@ -28,6 +28,12 @@ SENT = {
     "mmcd 4x1": {"all-reduce member": 1},
     "mmcd 1x8": {"all-gather data": 30, "all-reduce data": 14},
     "mmcd 2x4": {"all-gather data": 30, "all-reduce data": 14, "all-reduce member": 1},
+    "mmcd posteriors 2x4": {
+        "all-gather data": 25,
+        "all-reduce data": 16,
+        "all-reduce member": 1,
+        "all-to-all data": 2,
+    },
 }
 
 HERE = Path(__file__).resolve().parent
