@@ -29,6 +29,7 @@ VARIANTS = [
     "romo_modelnet",
     "romo_modelnet:quick",
     "romo_wikipedia",
+    "romo_wikipedia:described",
 ]
 
 
@@ -54,7 +55,14 @@ def test_a_config_passes_the_checks_and_builds_its_methods(name):
 
 @pytest.mark.parametrize(
     "file",
-    ["mmcd_wikipedia", "mmcd_mnist3d", "mmcd_modelnet", "romo_mnist3d", "romo_modelnet"],
+    [
+        "mmcd_wikipedia",
+        "mmcd_mnist3d",
+        "mmcd_modelnet",
+        "romo_mnist3d",
+        "romo_modelnet",
+        "romo_wikipedia",
+    ],
 )
 def test_another_variant_is_a_mistake(file):
     with pytest.raises(UsageError, match="no variant 'slow'"):
