@@ -16,7 +16,6 @@ Pads = tuple[Pair, Pair]
 
 CHUNK_BYTES = 2**22  # of columns; a few times the second-level cache of a core
 DIRECT_SIZE, DIRECT_FEATURES = 14, 32  # least output for which XLA's convolution was faster
-FEW_CHANNELS = 16  # of the images, up to which columns are copied plane by plane (measured)
 
 
 def explicit_pads(padding, size: Pair, window: Pair, strides: Pair) -> Pads:
@@ -89,32 +88,6 @@ def _columns(images, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
     return jnp.concatenate(down, -1) if len(down) > 1 else down[0]
 
 
-def _planes(images, window: Pair, strides: Pair, pads: Pads) -> jax.Array:
-    """Returns what `_columns` does, transposed: `[kh kw C, B H' W']`.
-
-    With few channels the runs of pixels under the kernel are short; those of one channel along a
-    row are longer. Twice as fast for nine channels.
-    """
-    height, width = output_size(images.shape[1:3], window, strides, pads)
-    (sy, sx), (batch, channels) = strides, (images.shape[0], images.shape[3])
-    around = ((0, 0, 0), (0, 0, 0), (*pads[0], 0), (*pads[1], 0))
-    planes = lax.pad(images.transpose(3, 0, 1, 2), jnp.zeros((), images.dtype), around)
-    # Once: without the barrier every slice would transpose and pad each of its pixels again.
-    planes = lax.optimization_barrier(planes)
-    last = (channels, batch, (height - 1) * sy + 1, (width - 1) * sx + 1)
-    shifted = [
-        lax.slice(planes, (0, 0, i, j), (*last[:2], i + last[2], j + last[3]), (1, 1, sy, sx))
-        for i in range(window[0])
-        for j in range(window[1])
-    ]
-    return jnp.concatenate(shifted).reshape(-1, batch * height * width)
-
-
-def _by_planes(images, window: Pair) -> bool:
-    few = window != (1, 1) and images.shape[3] <= FEW_CHANNELS
-    return few and jax.default_backend() == "cpu"
-
-
 def output_matmul(images, kernel, strides, pads, depthwise):
     window = kernel.shape[:2]
     if depthwise:
@@ -122,14 +95,8 @@ def output_matmul(images, kernel, strides, pads, depthwise):
         taps = kernel.reshape(len(parts), 1, 1, 1, kernel.shape[3])
         return sum(part * tap for part, tap in zip(parts, taps))
     matrix = kernel.reshape(-1, kernel.shape[3])
+    product = lambda images: _columns(images, window, strides, pads) @ matrix
     size = output_size(images.shape[1:3], window, strides, pads)
-
-    def product(images):
-        if not _by_planes(images, window):
-            return _columns(images, window, strides, pads) @ matrix
-        planes = matrix.T @ _planes(images, window, strides, pads)
-        return planes.reshape(-1, images.shape[0], *size).transpose(1, 2, 3, 0)
-
     parts = chunks(images.shape[0], _column_bytes(images, window, size), kernel.nbytes)
     if parts == 1 or window == (1, 1):
         return product(images)
@@ -145,12 +112,8 @@ def kernel_grad_matmul(images, grad, kernel_shape, strides, pads, depthwise):
         return jnp.stack(sums).reshape(kernel_shape)
 
     def product(images, grad):
-        grad = grad.reshape(-1, grad.shape[-1])
-        if _by_planes(images, window):
-            columns = _planes(images, window, strides, pads).T
-        else:
-            columns = _columns(images, window, strides, pads)
-            columns = columns.reshape(-1, columns.shape[-1])
+        columns = _columns(images, window, strides, pads)
+        columns, grad = (array.reshape(-1, array.shape[-1]) for array in (columns, grad))
         return jnp.einsum("tk,to->ko", columns, grad, preferred_element_type=jnp.float32)
 
     kernel_bytes = math.prod(kernel_shape) * grad.dtype.itemsize
@@ -216,7 +179,8 @@ def direct_pays(image_shape, kernel_shape, strides: Pair, pads: Pads, dtype) -> 
     """Tells whether XLA's convolution beats the columns on CPU (measured)."""
     size = output_size(image_shape[1:3], kernel_shape[:2], strides, pads)
     large = min(size) >= DIRECT_SIZE and kernel_shape[3] >= DIRECT_FEATURES
-    return large and tuple(kernel_shape[:2]) != (1, 1) and dtype == jnp.float32
+    grey, pointwise = kernel_shape[2] == 1, tuple(kernel_shape[:2]) == (1, 1)
+    return large and not grey and not pointwise and dtype == jnp.float32
 
 
 def input_grad_direct(kernel, grad, size, strides, pads, depthwise):

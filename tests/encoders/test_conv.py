@@ -49,16 +49,6 @@ def test_value_and_gradients_equal_xlas(geometry, depthwise):
         close(form, expected)
 
 
-def test_many_channels_give_what_few_do():
-    """Above FEW_CHANNELS columns are pixels side by side, up to it they are planes."""
-    many = conv_products.FEW_CHANNELS + 1
-    images, kernel = draw((2, 7, 6, many)), draw((3, 3, many, 4), 1)
-    convolve = lambda x, w: conv2d(x, w, strides=2, padding=1, form="matmul")
-    run = jax.jit(value_and_gradients, static_argnums=0)
-    expected = run(lambda x, w: reference(x, w, 2, 1), images, kernel)
-    close(run(convolve, images, kernel), expected, 1e-4)
-
-
 def test_a_convolution_by_hand():
     image = jnp.arange(9.0).reshape(1, 3, 3, 1)
     kernel = jnp.array([[1.0, 10.0], [100.0, 1000.0]]).reshape(2, 2, 1, 1)
