@@ -98,8 +98,9 @@ def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = Non
 
     Args:
         name: a key of `jaxcmr.encoders.ENCODERS`.
-        views: for images with several views `[B, V, H, W, C]`: how many of them a step sees (drawn
-            at random in training, evenly spaced otherwise; their embeddings are averaged). 0: all.
+        views: for images with several views `[B, V, H, W, C]`: how many of them a training step
+            sees, drawn at random; without training all are seen, and embeddings are averaged over
+            views. 0: items have no views.
         augment: names of augmentations of `jaxcmr.data.augment` and their strengths.
         **options: keyword arguments of the builder. They are stored under the encoder's name, so
             that another `name` on the command line does not inherit them.

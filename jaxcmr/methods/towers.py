@@ -168,33 +168,30 @@ def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
 
 
 def _few_views(encoder: Encoder, count: int) -> Encoder:
-    """Shows the encoder `count` of an item's views: drawn in training, evenly spaced otherwise."""
+    """Shows the encoder `count` of an item's views, drawn anew, in training, and all otherwise."""
     if count == 0:
         return encoder
     encoder = multi_view(encoder)
 
-    def choose(images: jax.Array, key: jax.Array | None, train: bool) -> jax.Array:
+    def draw(images: jax.Array, key: jax.Array) -> jax.Array:
         batch, views = images.shape[:2]
-        if count > views:
-            raise UsageError(
-                f"the encoder is to see {count} views, but there are {views} of each item; "
-                "raise config.data.views or lower config.encoders.<modality>.views"
-            )
-        if not train:
-            return images[:, (jnp.arange(count) * views) // count]
         keys = jax.random.split(key, batch)
         chosen = jax.vmap(lambda k: jax.random.permutation(k, views)[:count])(keys)
         return jnp.take_along_axis(images, chosen[:, :, None, None, None], axis=1)
 
     def init(key: jax.Array, images: jax.Array):
-        return encoder.init(key, choose(images, None, False))
+        views = images.shape[1]
+        if count > views:
+            raise UsageError(
+                f"the encoder is to see {count} views, but there are {views} of each item; "
+                "raise config.data.views or lower config.encoders.<modality>.views"
+            )
+        return encoder.init(key, images[:, :count])
 
     def apply(variables, images: jax.Array, *, train: bool, key: jax.Array | None = None):
         if train:
             view_key, key = jax.random.split(key)
-            images = choose(images, view_key, True)
-        else:
-            images = choose(images, None, False)
+            images = draw(images, view_key)
         return encoder.apply(variables, images, train=train, key=key)
 
     return Encoder(init, apply)
