@@ -70,6 +70,7 @@ MMCD = {
     "clarified_loss": "unhinged",
     "label_weight": 0.5,
     "dcl_weight": 1.0,
+    "positives": "labels",  # of the contrastive loss; "pairs": no label says who is alike
     "prior_weight": 0.0,
     "temperature": 0.22,
     "warmup_epochs": 5,

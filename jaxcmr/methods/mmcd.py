@@ -38,7 +38,7 @@ classification loss, DCL the denoising contrastive loss, which is label-free whe
 believed. With "labels", q is w times the believed label, w = s for accepted and the voters' share
 for clarified ones; with "posteriors", DCL takes the likeliest class with the weight `max_k q_k`. In
 the warm-up of `warmup_epochs` all given labels are taught (to those who may be), with weight 1, and
-DCL is label-free.
+DCL is label-free; with `positives = "pairs"` it always is: a plain contrastive loss.
 
 The unhinged loss of an even q is 0: where labels say little, the posteriors leave little but DCL.
 
@@ -76,6 +76,7 @@ LABEL_LOSSES = {
     "mean_absolute_error": losses.mean_absolute_error,
     "unhinged": losses.unhinged,
 }
+POSITIVES = ("labels", "pairs")
 
 
 def build(config: ConfigDict, num_classes: int) -> Method:
@@ -90,6 +91,11 @@ def build(config: ConfigDict, num_classes: int) -> Method:
             f"config.method.believes is {config.method.believes!r}, but it must be one of "
             f"{', '.join(BELIEFS)}"
         )
+    if config.method.positives not in POSITIVES:
+        raise UsageError(
+            f"config.method.positives is {config.method.positives!r}, but it must be one of "
+            f"{', '.join(POSITIVES)}"
+        )
     taught = kind.taught(_label_loss(config, "label_loss"), _label_loss(config, "clarified_loss"))
     network = classifiers.with_centers(config, num_classes, config.method.center_temperature)
     voters = len(config.data.modalities)
@@ -98,9 +104,10 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         del progress
         names = tuple(outputs.embeddings)
         present, logits = present_rows(batch, names), stacked(outputs.logits, names)
+        believed = targets["positives"]
         contrast = losses.denoising_contrastive(
             stacked(outputs.embeddings, names),
-            targets["positives"],
+            believed if config.method.positives == "labels" else jnp.full_like(believed, -1),
             targets["weights"],
             temperature=hp["temperature"],
             present=present,

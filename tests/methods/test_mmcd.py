@@ -196,6 +196,19 @@ def test_the_terms_are_a_weighted_label_loss_and_the_denoising_contrast():
     np.testing.assert_allclose(terms["dcl"], contrast.mean(0), rtol=1e-5)
 
 
+def test_the_contrast_can_be_left_to_pairs_alone():
+    _, targets = _vote(PANEL)
+    targets["positives"] = jnp.tile(jnp.array([0, 0, 2, 2]), (MEMBERS, 1))
+    targets["weights"] = jnp.ones((MEMBERS, 4))
+    outputs, terms = _terms(targets, positives="pairs")
+    both = jnp.stack([outputs.embeddings[name] for name in paired_batch.NAMES])
+    plain = losses.denoising_contrastive(both, jnp.full(4, -1), jnp.zeros(4), temperature=0.3)
+    np.testing.assert_allclose(terms["dcl"], plain.mean(0), rtol=1e-5)
+    assert not np.allclose(terms["dcl"], _terms(targets)[1]["dcl"])
+    with pytest.raises(UsageError, match="positives is 'all'"):
+        _method(positives="all")
+
+
 def test_where_nothing_is_believed_the_contrast_is_label_free():
     _, targets = _vote([[1, 2, 3, 0]] * MEMBERS, gate=1.5)
     outputs, terms = _terms(targets)
