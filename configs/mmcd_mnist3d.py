@@ -50,7 +50,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.validation = 0.0
     config.noise.rate = 0.0 if variant == "clean" else 0.4
     config.method = ConfigDict(BASELINES.get(variant, VOTE))
-    config.train.epochs = 60
+    config.train.epochs = 40
     config.train.batch_size = 64
     config.evaluate.every_epochs = 10
     if variant in OURS:
@@ -59,7 +59,7 @@ def get_config(variant: str = "") -> ConfigDict:
         config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=20, batch_size=128)
     if variant == "one":
         config.stages = ("contrast", "vote")
-        config.stage.vote = stage(VOTE, epochs=60, labels_left="mean")
+        config.stage.vote = stage(VOTE, epochs=40, labels_left="mean")
         for own in (config.stage.contrast, config.stage.vote):
             own.ensemble = ConfigDict({"members": 3})
         config.ensemble.members = 1

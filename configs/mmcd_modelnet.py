@@ -39,12 +39,12 @@ def get_config(variant: str = "") -> ConfigDict:
     config.noise.rate = 0.0 if variant == "clean" else 0.4
     config.method = ConfigDict(BASELINES.get(variant, VOTE))
     config.train.epochs = 20
-    config.train.batch_size = 128
+    config.train.batch_size = 64
     config.evaluate.every_epochs = 5
     if variant in OURS:
         config.ensemble.members = 3
         config.stages, config.continues = ("contrast",), True
-        config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=12)
+        config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=12, batch_size=128)
     if variant.startswith("three"):
         config.data.modalities = ("image", "points", "mesh")
         config.encoders.mesh = encoder("meshnet", augment={"jitter_faces": 0.01})
