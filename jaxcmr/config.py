@@ -8,7 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, check_choice
 
 
 def default() -> ConfigDict:
@@ -149,11 +149,11 @@ def check(config: ConfigDict) -> None:
         config.train.steps_per_call,
         ">= 0",
     )
-    _choice("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
-    _choice("train.remat", config.train.remat, ("none", "products", "towers"))
-    _choice("train.batch_statistics", config.train.batch_statistics, ("global", "device"))
-    _choice("train.on_nan", config.train.on_nan, ("stop", "drop"))
-    _choice("data.feeding", config.data.feeding, ("auto", "resident", "streamed"))
+    check_choice("train.compute_dtype", config.train.compute_dtype, ("float32", "bfloat16"))
+    check_choice("train.remat", config.train.remat, ("none", "products", "towers"))
+    check_choice("train.batch_statistics", config.train.batch_statistics, ("global", "device"))
+    check_choice("train.on_nan", config.train.on_nan, ("stop", "drop"))
+    check_choice("data.feeding", config.data.feeding, ("auto", "resident", "streamed"))
     limit = config.data.resident_bytes
     _require(limit >= 1, "data.resident_bytes", limit, "at least 1")
     members = config.ensemble.members
@@ -163,7 +163,7 @@ def check(config: ConfigDict) -> None:
     _require(0 <= config.noise.rate < 1, "noise.rate", config.noise.rate, "in [0, 1)")
     share = config.data.validation
     _require(0 <= share < 1, "data.validation", share, "at least 0 and below 1")
-    _choice("labels", config.labels, ("given", "absent"))
+    check_choice("labels", config.labels, ("given", "absent"))
     _require(config.classes >= -1, "classes", config.classes, "0, -1 or a number of clusters")
     absent = config.labels == "absent"
     _require(absent or config.classes == 0, "classes", config.classes, "0 where labels are given")
@@ -173,8 +173,10 @@ def check(config: ConfigDict) -> None:
         len(config.data.modalities) >= 2, "data.modalities", config.data.modalities, "two names"
     )
     _require(config.evaluate.every_epochs >= 1, "evaluate.every_epochs", 0, "at least 1")
-    _choice("optimizer.name", config.optimizer.name, ("adam", "sgd"))
-    _choice("optimizer.schedule", config.optimizer.schedule, ("cosine", "constant", "as_released"))
+    check_choice("optimizer.name", config.optimizer.name, ("adam", "sgd"))
+    check_choice(
+        "optimizer.schedule", config.optimizer.schedule, ("cosine", "constant", "as_released")
+    )
     for modality in config.data.modalities:
         if modality not in config.encoders:
             raise UsageError(
@@ -186,8 +188,3 @@ def check(config: ConfigDict) -> None:
 def _require(holds: bool, field: str, value: Any, expected: str) -> None:
     if not holds:
         raise UsageError(f"config.{field} is {value!r}, but it must be {expected}")
-
-
-def _choice(field: str, value: str, choices: tuple[str, ...]) -> None:
-    if value not in choices:
-        raise UsageError(f"config.{field} is {value!r}, but it must be one of {', '.join(choices)}")

@@ -1,5 +1,8 @@
 """The exceptions that a command answers without a traceback."""
 
+from collections.abc import Iterable
+from typing import Any
+
 
 class UsageError(ValueError):
     """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
@@ -7,6 +10,14 @@ class UsageError(ValueError):
     The entry points in `launch/` print it without a traceback and exit with code 2; every other
     exception is a bug of ours and keeps its traceback.
     """
+
+
+def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:
+    """Raises a `UsageError` if the config's `field` ("method.voters") is none of `choices`."""
+    known = tuple(choices)
+    if value not in known:
+        names = ", ".join(name or "''" for name in known)
+        raise UsageError(f"config.{field} is {value!r}, but it must be one of {names}")
 
 
 class StoppedError(Exception):

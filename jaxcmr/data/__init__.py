@@ -17,7 +17,7 @@ from jaxcmr.data.own import load_own, outline
 from jaxcmr.data.rgbd import load_rgbd_object
 from jaxcmr.data.standardize import standardize
 from jaxcmr.data.summary import describe, draw_sheet
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, check_choice
 from jaxcmr.types import Splits
 
 SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
@@ -42,10 +42,7 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     Raises:
         UsageError: unknown name, no data, or data that cannot be used, in one sentence.
     """
-    if config.name not in SOURCES:
-        raise UsageError(
-            f"config.data.name is {config.name!r}, but it must be one of {', '.join(SOURCES)}"
-        )
+    check_choice("data.name", config.name, SOURCES)
     _check_numbers(config)
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))

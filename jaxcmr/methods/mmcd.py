@@ -55,6 +55,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.errors import check_choice
 from jaxcmr.labels import diagnosis
 from jaxcmr.methods import classifiers, panel, posterior_vote
 from jaxcmr.methods.base import (
@@ -66,7 +67,7 @@ from jaxcmr.methods.base import (
     present_rows,
     stacked,
 )
-from jaxcmr.types import Batch, UsageError
+from jaxcmr.types import Batch
 
 LabelLoss = Callable[[jax.Array, jax.Array], jax.Array]
 LABEL_LOSSES = {
@@ -85,18 +86,14 @@ def build(config: ConfigDict, num_classes: int) -> Method:
     Raises:
         UsageError: for a choice that does not exist.
     """
-    kind = BELIEFS.get(config.method.believes)
-    if kind is None:
-        raise UsageError(
-            f"config.method.believes is {config.method.believes!r}, but it must be one of "
-            f"{', '.join(BELIEFS)}"
-        )
-    if config.method.positives not in POSITIVES:
-        raise UsageError(
-            f"config.method.positives is {config.method.positives!r}, but it must be one of "
-            f"{', '.join(POSITIVES)}"
-        )
-    taught = kind.taught(_label_loss(config, "label_loss"), _label_loss(config, "clarified_loss"))
+    choices = {"believes": BELIEFS, "positives": POSITIVES}
+    choices |= {"label_loss": LABEL_LOSSES, "clarified_loss": LABEL_LOSSES}
+    for field, known in choices.items():
+        check_choice(f"method.{field}", config.method[field], known)
+    kind = BELIEFS[config.method.believes]
+    taught = kind.taught(
+        LABEL_LOSSES[config.method.label_loss], LABEL_LOSSES[config.method.clarified_loss]
+    )
     network = classifiers.with_centers(config, num_classes, config.method.center_temperature)
     voters = len(config.data.modalities)
 
@@ -171,12 +168,3 @@ BELIEFS = {
     "labels": Kind(panel, one_label, diagnosis.believed_labels),
     "posteriors": Kind(posterior_vote, every_label, diagnosis.posterior_labels),
 }
-
-
-def _label_loss(config: ConfigDict, field: str):
-    name = config.method[field]
-    if name not in LABEL_LOSSES:
-        raise UsageError(
-            f"config.method.{field} is {name!r}, but it must be one of {', '.join(LABEL_LOSSES)}"
-        )
-    return LABEL_LOSSES[name]

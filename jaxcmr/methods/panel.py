@@ -12,10 +12,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.errors import UsageError, check_choice
 from jaxcmr.labels import belief, clarify, mixture
 from jaxcmr.labels.electorate import ELECTORATES, electorate
 from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_rows
-from jaxcmr.types import Batch, UsageError
+from jaxcmr.types import Batch
 
 BALLOTS = ("votes", "losses")
 THRESHOLDS = ("class_mean", "majority", "none")
@@ -166,11 +167,7 @@ def check(config: ConfigDict) -> None:
     """Raises a `UsageError` for a choice that does not exist, or that a panel cannot have."""
     choices = {"voters": ELECTORATES, "ballots": BALLOTS, "threshold": THRESHOLDS}
     for field, known in choices.items():
-        if config.method[field] not in known:
-            raise UsageError(
-                f"config.method.{field} is {config.method[field]!r}, but it must be one of "
-                f"{', '.join(known)}"
-            )
+        check_choice(f"method.{field}", config.method[field], known)
     members, judges = config.ensemble.members, config.method.judges
     if config.method.voters == "untaught" and members > 1 and not 1 <= judges < members:
         raise UsageError(

@@ -24,11 +24,12 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.errors import check_choice
 from jaxcmr.labels import diagnosis
 from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import Method, Outputs, Progress, given_labels, present_rows, stacked
 from jaxcmr.methods.mc import modality_gap
-from jaxcmr.types import Batch, UsageError
+from jaxcmr.types import Batch
 
 LABEL_LOSSES = {
     "cross_entropy": lambda logits, labels, hp: losses.cross_entropy(logits, labels),
@@ -52,12 +53,8 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         if temperature
         else classifiers.with_head(config, num_classes)
     )
-    name = config.method.label_loss
-    if name not in LABEL_LOSSES:
-        raise UsageError(
-            f"config.method.label_loss is {name!r}, but it must be one of {', '.join(LABEL_LOSSES)}"
-        )
-    label_loss = LABEL_LOSSES[name]
+    check_choice("method.label_loss", config.method.label_loss, LABEL_LOSSES)
+    label_loss = LABEL_LOSSES[config.method.label_loss]
     panel = (config.ensemble.members, len(config.data.modalities))
 
     def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):

@@ -22,6 +22,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import methods
+from jaxcmr.errors import check_choice
 from jaxcmr.labels import belief, cluster_number
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Outputs
@@ -100,11 +101,7 @@ def _check(config: ConfigDict, classes: int) -> None:
     """Finds a mistake in any stage before the first one is trained."""
     for name in config.stages:
         own = section(config, name)
-        if own.labels_left not in KINDS_OF_LABELS:
-            raise UsageError(
-                f"config.stage.{name}.labels_left is {own.labels_left!r}, but it must be one of "
-                f"{', '.join(map(repr, KINDS_OF_LABELS))}"
-            )
+        check_choice(f"stage.{name}.labels_left", own.labels_left, KINDS_OF_LABELS)
         methods.build(own, max(classes, 2))
         sharding.build(own)
     if config.stages:
