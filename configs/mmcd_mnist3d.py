@@ -24,6 +24,8 @@ from jaxcmr.errors import UsageError
 VOTE = presets.MMCD | {"warmup_epochs": 12}
 # What the panel agreed on is taught as it is: no votes, no filter, no held-out rows.
 DISTIL = VOTE | {
+    "believes": "labels",
+    "label_weight": 0.5,
     "voters": "all",
     "threshold": "none",
     "warmup_epochs": 0,

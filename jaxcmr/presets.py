@@ -64,11 +64,11 @@ MRL = {"name": "mrl", "tau": 1.0, "beta": 0.7, "temperature": 1.0}
 # MMCD as reconstructed here; the published numbers are not known.
 MMCD = {
     "name": "mmcd",
-    "believes": "labels",  # "posteriors" weighs every class
+    "believes": "posteriors",  # "labels" accepts, replaces or drops a label
     "center_temperature": 0.05,
     "label_loss": "unhinged",
     "clarified_loss": "unhinged",
-    "label_weight": 0.5,
+    "label_weight": 0.05,  # more, and posteriors drift from the labels
     "dcl_weight": 1.0,
     "positives": "labels",  # of the contrastive loss; "pairs": no label says who is alike
     "prior_weight": 0.0,
@@ -89,6 +89,7 @@ MMCD = {
 }
 # Other settings of the same parts. Two members, each taught what the other's losses call clean.
 CO_TEACHING = MMCD | {
+    "believes": "labels",
     "center_temperature": 0.1,
     "label_loss": "cross_entropy",
     "label_weight": 1.0,

@@ -15,6 +15,7 @@ from jaxcmr.methods.base import Outputs
 MEMBERS, CLASSES = 3, 4
 LABELS = [0, 1, 2, 3]
 NUMBERS = presets.MMCD | {
+    "believes": "labels",
     "voters": "peers",
     "held_out_share": 0.0,
     "warmup_epochs": 1,

@@ -14,7 +14,7 @@ from jaxcmr.methods.base import Outputs
 
 MEMBERS, CLASSES = 3, 4
 LABELS = [0, 1, 2, 3]
-NUMBERS = presets.MMCD | {"believes": "posteriors", "warmup_epochs": 1}
+NUMBERS = presets.MMCD | {"warmup_epochs": 1, "label_weight": 0.5}
 
 
 def _method(**numbers):

@@ -33,7 +33,7 @@ def config_of(method: str, member: int, data: int, feeding: str = "resident") ->
         {"rono": presets.RONO_MNIST3D | {"warmup_epochs": 2}, "mmcd": presets.MMCD}[method]
     )
     if method == "mmcd":
-        config.method.warmup_epochs = 2
+        config.method.believes, config.method.warmup_epochs = "labels", 2
     config.encoders.image = encoder("feature_mlp", hidden=(), dropout=0.2)
     config.ensemble.members = 4
     config.train.epochs, config.train.batch_size = EPOCHS, 16
