@@ -81,27 +81,11 @@ def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, A
     believed, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
     if (believed < 0).all():
         return {}
-    given = dataset.labels
-    accepted = (believed == given) & (believed >= 0)
-    clarified = (believed != given) & (believed >= 0)
-    first, *others = classes
-    found = {
-        "accepted": float(accepted.mean()),
-        "clarified": float(clarified.mean()),
+    return {
         "threshold": float(np.mean(beliefs["thresholds"].value)),
-        "agreement": float(np.mean([(other == first).mean() for other in others] or [1.0])),
+        "agreement": _agreement(classes),
+        **_taken(believed, np.asarray(beliefs["memory"].value), dataset),
     }
-    if dataset.true_labels is not None:
-        clean = given == dataset.true_labels
-        found["precision"] = float((accepted & clean).sum() / max(accepted.sum(), 1))
-        found["recall"] = float((accepted & clean).sum() / max(len(believed) * clean.sum(), 1))
-        right = clarified & (believed == dataset.true_labels)
-        found["clarified accuracy"] = float(right.sum() / max(clarified.sum(), 1))
-        votes = np.asarray(beliefs["memory"].value)
-        for name, rows in (("clean", clean), ("wrong", ~clean)):
-            counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
-            found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()
-    return found
 
 
 def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
@@ -116,18 +100,44 @@ def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, 
     Returns:
         `right`, the mean probability of the given label; `likelihood`, the mean log-likelihood of a
         label under votes that were not taught it, by which runs on the same labels can be compared;
-        `agreement` of the members' predictions; and, with the truth, `accuracy` of the likeliest
-        classes. Nothing before labels are judged.
+        `agreement` of the members' predictions; `accepted` and `clarified`, the shares of the rows
+        whose likeliest class is the given one, or another; and, with the truth, `accuracy` of the
+        likeliest classes and what `believed_labels` says of these, with the probability of the
+        given label in place of the vote. Nothing before labels are judged.
     """
     likeliest, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
     if (likeliest < 0).all():
         return {}
-    first, *others = classes
+    right = np.asarray(beliefs["right"])
     found = {
-        "right": float(np.mean(beliefs["right"])),
+        "right": float(right.mean()),
         "likelihood": float(np.mean(np.max(beliefs["likelihood"], -1) / beliefs["rows"])),
-        "agreement": float(np.mean([(other == first).mean() for other in others] or [1.0])),
+        "agreement": _agreement(classes),
+        **_taken(likeliest, right, dataset),
     }
     if dataset.true_labels is not None:
         found["accuracy"] = float((likeliest == dataset.true_labels).mean())
+    return found
+
+
+def _agreement(classes: np.ndarray) -> float:
+    first, *others = classes
+    return float(np.mean([(other == first).mean() for other in others] or [1.0]))
+
+
+def _taken(believed: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Says which labels `[E, N]` are taken, and how rightly; `votes [E, N]` for the given ones."""
+    given = dataset.labels
+    accepted = (believed == given) & (believed >= 0)
+    clarified = (believed != given) & (believed >= 0)
+    found = {"accepted": float(accepted.mean()), "clarified": float(clarified.mean())}
+    if dataset.true_labels is not None:
+        clean = given == dataset.true_labels
+        found["precision"] = float((accepted & clean).sum() / max(accepted.sum(), 1))
+        found["recall"] = float((accepted & clean).sum() / max(len(believed) * clean.sum(), 1))
+        right = clarified & (believed == dataset.true_labels)
+        found["clarified accuracy"] = float(right.sum() / max(clarified.sum(), 1))
+        for name, rows in (("clean", clean), ("wrong", ~clean)):
+            counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
+            found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()
     return found

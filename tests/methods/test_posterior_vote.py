@@ -148,15 +148,20 @@ def test_another_way_to_believe_is_a_sentence():
 
 
 def test_people_are_told_what_labels_are_taken_for():
+    train = paired_batch.dataset([0, 1, 0]).with_labels(np.array([0, 1, 1]))
     beliefs = {
-        "labels": np.array([[0, 1, 1]]),
-        "right": np.array([[0.5, 0.75, 1.0]]),
+        "labels": np.array([[0, 0, 0]]),
+        "right": np.array([[0.5, 0.25, 0.75]]),
         "classes": np.array([[[0, 1, 1], [0, 1, 0]]]),
         "likelihood": np.array([[-4.0, -2.0]]),
         "rows": np.array([4.0]),
     }
-    found = diagnosis.posterior_labels(beliefs, paired_batch.dataset([0, 1, 0]))
-    expected = {"right": 0.75, "likelihood": -0.5, "agreement": 1.0, "accuracy": 2 / 3}
+    found = diagnosis.posterior_labels(beliefs, train)
+    assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0.5, 0, 0, 0, 0]  # rows 1 and 0
+    assert found.pop("votes wrong") == [0, 0, 0, 0, 0, 0, 0, 1.0, 0, 0]  # row 2
+    expected = {"right": 0.5, "likelihood": -0.5, "agreement": 1.0, "accuracy": 2 / 3}
+    expected |= {"accepted": 1 / 3, "clarified": 2 / 3}
+    expected |= {"precision": 1.0, "recall": 0.5, "clarified accuracy": 0.5}
     assert found == pytest.approx(expected)
     nothing = beliefs | {"labels": np.full((1, 3), -1)}
-    assert diagnosis.posterior_labels(nothing, paired_batch.dataset([0, 1, 0])) == {}
+    assert diagnosis.posterior_labels(nothing, train) == {}
