@@ -24,8 +24,12 @@ from jaxcmr.errors import UsageError
 # `label_weight` and `temperature` by the noisy validation set at 40 %; memory and window, at 20 %,
 # by it and by how likely the given labels are under votes that were not taught them ("labels
 # likelihood" in metrics.jsonl).
-VOTE = presets.MMCD | {"label_weight": 1.0, "warmup_epochs": 3}
-VOTE |= {"memory_decay": 0.9, "agreement_decay": 0.98}
+VOTE = presets.MMCD | {
+    "label_weight": 1.0,
+    "warmup_epochs": 3,
+    "memory_decay": 0.9,
+    "agreement_decay": 0.98,
+}
 METHODS = {
     "": VOTE,
     "ce": {"name": "ce"},

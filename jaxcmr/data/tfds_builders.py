@@ -50,17 +50,13 @@ class PairedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     def _split_generators(self, dl_manager) -> dict[str, Iterator]:
         del dl_manager
         parts = {"train": self._paired.train, "test": self._paired.test}
-        return {name: _rows(part) for name, part in parts.items()}
+        return {name: self._generate_examples(part) for name, part in parts.items()}
 
-    def _generate_examples(self):  # the rows come from _split_generators
-        raise NotImplementedError
-
-
-def _rows(part: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
-    for row in range(len(part)):
-        items = {modality: np.asarray(array[row]) for modality, array in part.inputs.items()}
-        rest = {"label": int(part.labels[row]), "index": row, "id": str(part.ids[row])}
-        yield row, {**items, **rest}
+    def _generate_examples(self, part: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+        for row in range(len(part)):
+            items = {modality: np.asarray(array[row]) for modality, array in part.inputs.items()}
+            rest = {"label": int(part.labels[row]), "index": row, "id": str(part.ids[row])}
+            yield row, {**items, **rest}
 
 
 def builder(config: ConfigDict, data_dir: Path) -> PairedBuilder:

@@ -40,8 +40,7 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
         found["accuracy"] = match_clusters(majority, truth).accuracy
         found["NMI"] = normalized_mutual_information(majority, truth)
         found["ARI"] = adjusted_rand_index(majority, truth)
-    first, *others = np.moveaxis(classes, 1, 0)
-    found["agreement"] = float(np.mean([(other == first).mean() for other in others]))
+    found["agreement"] = _agreement(np.moveaxis(classes, 1, 0))
     sizes = summarize_sizes(majority, num_classes)
     found["largest"] = sizes.largest
     if "below_clip" in beliefs:
@@ -121,6 +120,7 @@ def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, 
 
 
 def _agreement(classes: np.ndarray) -> float:
+    """Says on what share of the predictions each of the others is of one mind with the first."""
     first, *others = classes
     return float(np.mean([(other == first).mean() for other in others] or [1.0]))
 
