@@ -51,17 +51,26 @@ class Machinery(NamedTuple):
     steps_per_epoch: int
 
 
+def steps_per_epoch(config: ConfigDict, rows: int) -> int:
+    """Returns how many whole batches the rows give; those left over differ from epoch to epoch.
+
+    Raises:
+        UsageError: not even one.
+    """
+    batch_size = config.train.batch_size
+    if batch_size > rows:
+        raise UsageError(
+            f"config.train.batch_size is {batch_size}, but the training set has {rows} rows; "
+            "lower it"
+        )
+    return rows // batch_size
+
+
 def assemble(
     config: ConfigDict, method: Method, train: Dataset, validation: Dataset | None
 ) -> Machinery:
     """Puts the training set on the device and builds everything that the loop calls."""
-    batch_size, epochs = config.train.batch_size, config.train.epochs
-    if batch_size > len(train):
-        raise UsageError(
-            f"config.train.batch_size is {batch_size}, but the training set has {len(train)} rows; "
-            "lower it"
-        )
-    steps = len(train) // batch_size  # the rows left over differ from epoch to epoch
+    epochs, steps = config.train.epochs, steps_per_epoch(config, len(train))
     rule = optimizer.build(config.optimizer, epochs * steps)
     mesh, source = sharding.build(config), stream.build(config, train)
     few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))

@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 from jaxcmr import config as configuration
 from jaxcmr import data, methods
 from jaxcmr.labels.noise import NoiseRecord
-from jaxcmr.train import distributed, evaluate, noisy, sharding, stages, survivors
+from jaxcmr.train import distributed, evaluate, noisy, stages, survivors
 from jaxcmr.train.complete import complete
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Dataset, UsageError
@@ -47,10 +47,11 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     """
     config = complete(config)
     configuration.check(config)
-    sharding.build(config)
-    _claim(workdir, config)
+    stages.check(config)
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = noisy.prepare(splits, config)
+    stages.check_data(config, train)
+    _claim(workdir, config)  # not before: a mistake must not take the folder
     _introduce(config, train, validation, splits.test, record)
     if distributed.first():
         record.save(workdir / "noise.npz")

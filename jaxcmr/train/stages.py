@@ -26,7 +26,7 @@ from jaxcmr.errors import check_choice
 from jaxcmr.labels import belief, cluster_number
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Outputs
-from jaxcmr.train import evaluate, sharding, survivors
+from jaxcmr.train import evaluate, machinery, sharding, survivors
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, UsageError
 
@@ -63,18 +63,21 @@ def section(config: ConfigDict, name: str) -> ConfigDict:
     return own
 
 
+def _sections(config: ConfigDict) -> dict[str, ConfigDict]:
+    return {name: section(config, name) for name in config.stages}
+
+
 def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     """Trains the stages of `config.stages`, or goes on where it was stopped.
 
     Raises:
-        UsageError: for an unknown kind of labels, or a number of classes that cannot be found.
+        UsageError: for a number of classes that cannot be found.
     """
     classes = config.classes or len(train.class_names)
-    _check(config, classes)
     state, states, outputs, seconds = None, {}, None, 0.0
-    sections = [section(config, name) for name in config.stages]
-    alive = tuple(range(max(own.ensemble.members for own in (config, *sections))))
-    for name, own in zip(config.stages, sections):
+    sections = _sections(config)
+    alive = tuple(range(max(own.ensemble.members for own in (config, *sections.values()))))
+    for name, own in sections.items():
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
@@ -97,15 +100,29 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     return Prepared(train, classes, state, states, seconds, alive[: config.ensemble.members])
 
 
-def _check(config: ConfigDict, classes: int) -> None:
-    """Finds a mistake in any stage before the first one is trained."""
-    for name in config.stages:
-        own = section(config, name)
+def check(config: ConfigDict) -> None:
+    """Finds a mistake in any stage, the last one included, before anything is loaded or trained.
+
+    Raises:
+        UsageError: for the first one.
+    """
+    for name, own in _sections(config).items():
         check_choice(f"stage.{name}.labels_left", own.labels_left, KINDS_OF_LABELS)
-        methods.build(own, max(classes, 2))
+    for own in (*_sections(config).values(), config):
         sharding.build(own)
-    if config.stages:
-        methods.build(config, max(classes, 2))
+        methods.build(own, max(config.classes, 2))  # no choice depends on the number of classes
+
+
+def check_data(config: ConfigDict, train: Dataset) -> None:
+    """Finds what does not fit the data in any stage: too large a batch, items of a wrong shape.
+
+    Raises:
+        UsageError: for the first such mistake.
+    """
+    few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
+    for own in (*_sections(config).values(), config):
+        machinery.steps_per_epoch(own, len(train))
+        jax.eval_shape(methods.build(own, max(config.classes, 2)).init, jax.random.key(0), few)
 
 
 def continued(new: TrainState, before: TrainState | None) -> TrainState:

@@ -141,3 +141,4 @@ def test_a_wrong_command_line_is_one_sentence(arguments, words, cache):
 )
 def test_a_config_that_cannot_work_is_one_sentence(argument, words, cache, tmp_path):
     assert_mistake(launch(*SMALL, argument, f"--workdir={tmp_path}", cache=cache), words)
+    assert not list(tmp_path.iterdir()), "the mended command could not use the folder"

@@ -144,16 +144,22 @@ def test_a_number_to_be_estimated_needs_a_stage_to_estimate_it_from(tmp_path):
         _train(config, paired.dataset(), tmp_path)
 
 
-def test_a_mistake_in_the_last_stage_is_found_before_the_first_is_trained(tmp_path):
+def test_a_mistake_in_the_last_stage_is_found_before_the_first_is_trained():
     config = _config()
     config.method.label_loss = "hinge"
     with pytest.raises(UsageError, match="label_loss is 'hinge'"):
-        _train(config, paired.dataset(), tmp_path)
-    assert not (tmp_path / "stages").exists()
+        stages.check(config)
 
 
-def test_an_unknown_kind_of_labels_is_a_sentence(tmp_path):
+def test_an_unknown_kind_of_labels_is_a_sentence():
     config = _config()
     config.stage.match.labels_left = "best"
     with pytest.raises(UsageError, match=r"config\.stage\.match\.labels_left is 'best'"):
-        _train(config, paired.dataset(), tmp_path)
+        stages.check(config)
+
+
+def test_a_batch_of_a_stage_larger_than_the_data_is_found_before_any_is_trained():
+    config, few = _config(), paired.dataset(rows=20)
+    config.train.batch_size, config.stage.match.train.batch_size = 16, 64
+    with pytest.raises(UsageError, match=r"batch_size is 64, .* 20 rows"):
+        stages.check_data(config, few)
