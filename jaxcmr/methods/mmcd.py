@@ -9,7 +9,7 @@ Every member sees the same batch. In one step, without gradient and over all mem
 what to believe of the labels. Who may vote on a row is `voters`: those who were never taught its
 label ("untaught"), the other members ("peers") or "all". How they are believed is `believes`.
 
-`"labels"` (`methods/panel.py`): one label a row, or none.
+`"labels"` (`methods/label_vote.py`): one label a row, or none.
 
 1. Each of the E V voters says whether it believes the given label: whether it predicts it
    (`ballots = "votes"`), or whether its loss is a low one ("losses");
@@ -57,7 +57,7 @@ from ml_collections import ConfigDict
 from jaxcmr import losses
 from jaxcmr.errors import check_choice
 from jaxcmr.labels import diagnosis
-from jaxcmr.methods import classifiers, panel, posterior_vote
+from jaxcmr.methods import classifiers, label_vote, panel, posterior_vote
 from jaxcmr.methods.base import (
     Method,
     Outputs,
@@ -125,8 +125,8 @@ def build(config: ConfigDict, num_classes: int) -> Method:
         network.init,
         network.apply,
         objective,
-        kind.panel.start_beliefs(config.ensemble.members, voters, num_classes),
-        kind.panel.build_vote(config, num_classes),
+        panel.start_beliefs(kind.start_beliefs, config.ensemble.members, voters, num_classes),
+        panel.build_vote(config, kind.build_rule(config.method, num_classes)),
         diagnose=kind.diagnose,
     )
 
@@ -157,14 +157,22 @@ def every_label(label_loss: LabelLoss, clarified_loss: LabelLoss) -> Callable:
 
 
 class Kind(NamedTuple):
-    """A way to believe: who decides, what is taught, and what people are told of it."""
+    """A way to believe: what is remembered, who decides, what is taught, what people are told."""
 
-    panel: Any
+    start_beliefs: Callable[[int, int, int], Any]
+    build_rule: Callable[[ConfigDict, int], panel.Rule]
     taught: Callable
     diagnose: Callable
 
 
 BELIEFS = {
-    "labels": Kind(panel, one_label, diagnosis.believed_labels),
-    "posteriors": Kind(posterior_vote, every_label, diagnosis.posterior_labels),
+    "labels": Kind(
+        label_vote.start_beliefs, label_vote.build_rule, one_label, diagnosis.believed_labels
+    ),
+    "posteriors": Kind(
+        posterior_vote.start_beliefs,
+        posterior_vote.build_rule,
+        every_label,
+        diagnosis.posterior_labels,
+    ),
 }

@@ -1,8 +1,7 @@
 """The panel of MMCD that weighs every class: what each label may be, instead of which to believe.
 
-All of it happens inside the one training step, over all members and without a gradient; the mean
-logits of the voters are all that members tell each other. See `labels/posterior.py` for the rule
-and `methods/mmcd.py` for the parts.
+The mean logits of the voters are all that members tell each other. See `labels/posterior.py` for
+the rule, `methods/panel.py` for who votes, and `methods/mmcd.py` for the parts.
 """
 
 from collections.abc import Callable
@@ -13,9 +12,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr.labels import belief, clarify, posterior
-from jaxcmr.labels.electorate import electorate
-from jaxcmr.methods import panel
-from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_rows
+from jaxcmr.methods.base import Beliefs, Targets
+from jaxcmr.methods.panel import Hearing, look_up, write
 from jaxcmr.types import Batch
 
 # How sharp the softmax of the mean logits may be: that under which given labels are likeliest.
@@ -23,54 +21,41 @@ SHARPNESS = tuple(2.0 ** (step / 2) for step in range(-6, 5))  # 1/8 to 4
 PRIOR = 5.0  # pseudo-counts a class: see `posterior.transition`
 
 
-def start_beliefs(members: int, voters: int, num_classes: int) -> Callable[[int], Beliefs]:
-    """Returns `Method.beliefs`: remembered logits, counts, and what was decided."""
-
-    def beliefs(rows: int) -> dict[str, Any]:
-        return {
-            "logits": belief.start_memory((members, num_classes, rows), 0.0),
-            "transitions": jnp.zeros((members, num_classes, num_classes)),
-            "likelihood": jnp.zeros((members, len(SHARPNESS))),
-            "rows": jnp.zeros(members),
-            "right": jnp.zeros((members, rows)),
-            "labels": jnp.full((members, rows), -1, jnp.int32),
-            "classes": jnp.full((members, voters, rows), -1, jnp.int32),
-        }
-
-    return beliefs
+def start_beliefs(members: int, num_classes: int, rows: int) -> dict[str, Any]:
+    """Returns remembered logits, counts, and what was decided."""
+    return {
+        "logits": belief.start_memory((members, num_classes, rows), 0.0),
+        "transitions": jnp.zeros((members, num_classes, num_classes)),
+        "likelihood": jnp.zeros((members, len(SHARPNESS))),
+        "rows": jnp.zeros(members),
+        "right": jnp.zeros((members, rows)),
+        "labels": jnp.full((members, rows), -1, jnp.int32),
+    }
 
 
-def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beliefs, Targets]]:
-    """Returns `Method.vote` of such a panel; its numbers are `config.method`.
+def build_rule(numbers: ConfigDict, num_classes: int) -> Callable[..., tuple[Beliefs, Targets]]:
+    """Returns `(heard, beliefs, batch, hp) -> (beliefs, targets)`.
 
     Targets: `posterior [E, B, K]`, zero where the member is taught nothing; and, `[E, B]` each,
     `positives`, the likeliest classes, by which the contrastive loss may pair rows, -1 for none,
     and `weights`, how likely they are.
-
-    Raises:
-        UsageError: for a choice that does not exist.
     """
-    panel.check(config)
-    key, members = jax.random.key(config.seed), config.ensemble.members
-    voting = config.method.voters
+    del numbers  # all of them are in hp
 
-    def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
-        names = tuple(outputs.logits)
-        present = present_rows(batch, names)
-        logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
-        given = batch.labels[names[0]]
-        voters = electorate(
-            voting, key, batch.index, present, members, hp["judges"], hp["held_out_share"]
-        )
-        told = jnp.swapaxes(_from_their_mean(voters.average(logits), batch.mask), -1, -2)
+    def decide(heard: Hearing, beliefs: Any, batch: Batch, hp):
+        given, voters, warm = heard.given, heard.voters, heard.warm
+        told = _from_their_mean(voters.average(heard.logits), batch.mask)
         memory = belief.remember(
-            beliefs["logits"], batch.index, told, hp["memory_decay"], batch.mask
+            beliefs["logits"],
+            batch.index,
+            jnp.swapaxes(told, -1, -2),
+            hp["memory_decay"],
+            batch.mask,
         )
-        told = jnp.swapaxes(panel.look_up(memory.value, batch.index), -1, -2)  # [E, B, K]
+        told = jnp.swapaxes(look_up(memory.value, batch.index), -1, -2)  # [E, B, K]
         fair = voters.fair & batch.mask[None]
         q, learned = _judge(beliefs, told, given, fair, hp)
 
-        warm = progress.epoch < hp["warmup_epochs"]
         taught = batch.mask[None] & ~voters.hidden
         q = jnp.where(warm, jax.nn.one_hot(given, num_classes)[None], q)
         likeliest = q.argmax(-1).astype(jnp.int32)
@@ -81,16 +66,14 @@ def build_vote(config: ConfigDict, num_classes: int) -> Callable[..., tuple[Beli
             "weights": jnp.where(taught & known, q.max(-1), 0.0),
         }
         right = (q * jax.nn.one_hot(given, num_classes)[None]).sum(-1)
-        write = lambda name, values: panel.write(beliefs[name], batch.index, values)
         return {
             "logits": memory,
             **learned,
-            "right": write("right", jnp.where(known, right, 0.0)),
-            "labels": write("labels", jnp.where(known, likeliest, -1)),
-            "classes": write("classes", logits.argmax(-1).astype(jnp.int32)),
+            "right": write(beliefs["right"], batch.index, jnp.where(known, right, 0.0)),
+            "labels": write(beliefs["labels"], batch.index, jnp.where(known, likeliest, -1)),
         }, targets
 
-    return vote
+    return decide
 
 
 def _judge(
