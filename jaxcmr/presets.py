@@ -78,6 +78,7 @@ MMCD = {
     "voters": "untaught",
     "judges": 1,
     "surest_share": 0.5,  # of the votes, for "posteriors"
+    "settle_from": 1.0,  # share of the training behind which "posteriors" stay as they are
     "memory_decay": 0.7,
     "threshold": "class_mean",
     "threshold_decay": 0.95,

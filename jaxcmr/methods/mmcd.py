@@ -26,7 +26,9 @@ label ("untaught"), the other members ("peers") or "all". How they are believed 
    the row; their softmax, sharpened as the given labels make likeliest, is the votes' belief p;
 2. T, how often each class is given which label, is counted where the votes are surest (the
    `surest_share` of each batch);
-3. the posterior q_k ~ p_k T_ky is taught to all who may be taught the label y.
+3. the posterior q_k ~ p_k T_ky is taught to all who may be taught the label y;
+4. behind the share `settle_from` of the training posteriors stay as they are. Nobody's vote is
+   needed any more, so that they are taught to the judges of the row, too.
 
 Each member then minimises
 

@@ -29,6 +29,7 @@ class Hearing(NamedTuple):
         present: `[V, B]` bool, which items are there.
         voters: who may vote on which row.
         warm: bool, whether all given labels are still taught.
+        settled: bool, whether nothing more is to be learned of the labels.
     """
 
     given: jax.Array
@@ -36,6 +37,7 @@ class Hearing(NamedTuple):
     present: jax.Array
     voters: Electorate
     warm: jax.Array
+    settled: jax.Array
 
 
 def start_beliefs(
@@ -65,8 +67,14 @@ def build_vote(config: ConfigDict, rule: Rule) -> Rule:
             kind, key, batch.index, present, members, hp["judges"], hp["held_out_share"]
         )
         logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
-        warm = progress.epoch < hp["warmup_epochs"]
-        heard = Hearing(batch.labels[names[0]], logits, present, voters, warm)
+        heard = Hearing(
+            batch.labels[names[0]],
+            logits,
+            present,
+            voters,
+            warm=progress.epoch < hp["warmup_epochs"],
+            settled=progress.fraction >= hp["settle_from"],
+        )
         decided, targets = rule(heard, beliefs, batch, hp)
         classes = logits.argmax(-1).astype(jnp.int32)
         return decided | {"classes": write(beliefs["classes"], batch.index, classes)}, targets
@@ -93,6 +101,12 @@ def _check(config: ConfigDict) -> None:
         raise UsageError(
             f"config.method.judges is {judges}, but with {members} members it must be at least 1 "
             f"and below {members}"
+        )
+    warm = config.method.warmup_epochs / config.train.epochs
+    if config.method.settle_from < min(warm, 1.0):
+        raise UsageError(
+            f"config.method.settle_from is {config.method.settle_from}, but the warm-up lasts "
+            f"{warm:.2f} of the training, and nobody is asked before"
         )
     if config.noise.per_modality:
         raise UsageError(

@@ -45,18 +45,19 @@ def build_rule(numbers: ConfigDict, num_classes: int) -> Callable[..., tuple[Bel
     def decide(heard: Hearing, beliefs: Any, batch: Batch, hp):
         given, voters, warm = heard.given, heard.voters, heard.warm
         told = _from_their_mean(voters.average(heard.logits), batch.mask)
+        asked = batch.mask & ~heard.settled
         memory = belief.remember(
             beliefs["logits"],
             batch.index,
             jnp.swapaxes(told, -1, -2),
             hp["memory_decay"],
-            batch.mask,
+            asked,
         )
         told = jnp.swapaxes(look_up(memory.value, batch.index), -1, -2)  # [E, B, K]
-        fair = voters.fair & batch.mask[None]
-        q, learned = _judge(beliefs, told, given, fair, hp)
+        decay = jnp.where(heard.settled, 1.0, hp["agreement_decay"])
+        q, learned = _judge(beliefs, told, given, voters.fair & asked[None], decay, hp)
 
-        taught = batch.mask[None] & ~voters.hidden
+        taught = batch.mask[None] & (~voters.hidden | heard.settled)
         q = jnp.where(warm, jax.nn.one_hot(given, num_classes)[None], q)
         likeliest = q.argmax(-1).astype(jnp.int32)
         known = batch.mask[None] & ~warm
@@ -77,10 +78,10 @@ def build_rule(numbers: ConfigDict, num_classes: int) -> Callable[..., tuple[Bel
 
 
 def _judge(
-    beliefs: Any, told: jax.Array, given: jax.Array, fair: jax.Array, hp
+    beliefs: Any, told: jax.Array, given: jax.Array, fair: jax.Array, decay: jax.Array, hp
 ) -> tuple[jax.Array, dict[str, jax.Array]]:
     """Learns from a batch how labels meet the votes; returns the posteriors `[E, B, K]`, too."""
-    decay, classes = hp["agreement_decay"], told.shape[-1]
+    classes = told.shape[-1]
     surest = clarify.surest(told.argmax(-1), jax.nn.softmax(told), fair, hp["surest_share"])
     counts = decay * beliefs["transitions"] + posterior.count_transitions(surest, given, classes)
     matrix = posterior.transition(counts, PRIOR)  # [E, K, K]

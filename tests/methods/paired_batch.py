@@ -12,7 +12,7 @@ from jaxcmr.types import Batch, Dataset
 NAMES = ("image", "text")
 
 
-def config(method, members: int = 1) -> ConfigDict:
+def config(method, members: int = 1, epochs: int = 100) -> ConfigDict:
     """A config over two modalities of vectors."""
     config = default()
     config.data.modalities = NAMES
@@ -20,7 +20,7 @@ def config(method, members: int = 1) -> ConfigDict:
     for name in NAMES:
         config.encoders[name] = encoder("fc", hidden=(8,))
     config.method = ConfigDict(dict(method))
-    config.ensemble.members = members
+    config.ensemble.members, config.train.epochs = members, epochs
     return config
 
 
@@ -47,9 +47,9 @@ def batch(labels, mask=None, **present) -> Batch:
     )
 
 
-def progress(epoch: int = 0) -> Progress:
+def progress(epoch: int = 0, fraction: float = 0.0) -> Progress:
     """Where a run stands."""
-    return Progress(jnp.int32(0), jnp.int32(epoch), jnp.float32(0))
+    return Progress(jnp.int32(0), jnp.int32(epoch), jnp.float32(fraction))
 
 
 def dataset(truth, known: bool = True) -> Dataset:

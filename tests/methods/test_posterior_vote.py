@@ -32,10 +32,10 @@ def _outputs(logits) -> Outputs:
     return Outputs(dict.fromkeys(names, embeddings), dict.fromkeys(names, logits))
 
 
-def _vote(logits, epoch=3, beliefs=None, labels=LABELS, mask=None, **numbers):
+def _vote(logits, epoch=3, beliefs=None, labels=LABELS, mask=None, fraction=0.0, **numbers):
     method = _method(**numbers)
     beliefs = method.beliefs(8) if beliefs is None else beliefs
-    batch, progress = paired_batch.batch(labels, mask), paired_batch.progress(epoch)
+    batch, progress = paired_batch.batch(labels, mask), paired_batch.progress(epoch, fraction)
     return method.vote(_outputs(logits), beliefs, batch, progress, _hp(**numbers))
 
 
@@ -107,6 +107,21 @@ def test_a_class_that_all_rows_lean_to_is_not_believed_more():
     np.testing.assert_allclose(leaning["posterior"], targets["posterior"], rtol=1e-3)
 
 
+def test_settled_posteriors_stay_as_they_are_and_reach_every_member():
+    """Whatever the members say now; up to then each label was hidden from its judge."""
+    beliefs, before = _vote(_draw(), fraction=0.7, settle_from=0.75)
+    other = {"beliefs": beliefs, "fraction": 0.75, "settle_from": 0.75}
+    after, targets = _vote(_sure([3, 3, 3, 3]), **other)
+    for name in beliefs.keys() - {"classes"}:
+        jax.tree.map(np.testing.assert_array_equal, after[name], beliefs[name])
+    taught = before["posterior"].sum(-1, keepdims=True) > 0
+    np.testing.assert_allclose(
+        jnp.where(taught, targets["posterior"], 0), before["posterior"], rtol=1e-5
+    )
+    np.testing.assert_allclose(targets["posterior"].sum(-1), 1, rtol=1e-5)
+    np.testing.assert_array_equal(targets["positives"], targets["posterior"].argmax(-1))
+
+
 def test_padding_is_not_counted_nor_taught():
     mask = np.array([True, True, True, False])
     beliefs, targets = _vote(_draw(), mask=mask, surest_share=1.0)
@@ -145,6 +160,8 @@ def test_another_way_to_believe_is_a_sentence():
         _method(believes="hopes")
     with pytest.raises(UsageError, match=r"voters is 'friends'"):
         _method(voters="friends")
+    with pytest.raises(UsageError, match=r"settle_from is 0.1, but the warm-up lasts 0.50"):
+        mmcd.build(paired_batch.config(NUMBERS | {"settle_from": 0.1}, MEMBERS, epochs=2), CLASSES)
 
 
 def test_people_are_told_what_labels_are_taken_for():
