@@ -81,6 +81,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
             "test": len(splits.test),
         },
         "labels": config.labels,
+        "classes": prepared.num_classes,
         "noise": record.summary(),
         "members": config.ensemble.members,
         "members_dropped": [m for m in range(config.ensemble.members) if m not in trained],

@@ -60,7 +60,7 @@ def test_the_result_says_what_was_run_on_what(finished):
     assert 0 < result["scores"]["best"]["image->points"]["mAP"] <= 1
     assert set(result["scores"]) == {"best", "last", "untrained", "chance", "stages"}
     assert len(result["scores"]["best"]["points->image"]["per_class"]) == 10
-    assert result["members"] == 1 and result["seed"] == 0
+    assert result["members"] == 1 and result["seed"] == 0 and result["classes"] == 10
 
 
 def test_the_run_says_loudly_that_the_data_is_a_stand_in(finished):
