@@ -63,10 +63,6 @@ def section(config: ConfigDict, name: str) -> ConfigDict:
     return own
 
 
-def _sections(config: ConfigDict) -> dict[str, ConfigDict]:
-    return {name: section(config, name) for name in config.stages}
-
-
 def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     """Trains the stages of `config.stages`, or goes on where it was stopped.
 
@@ -75,9 +71,9 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     """
     classes = config.classes or len(train.class_names)
     state, states, outputs, seconds = None, {}, None, 0.0
-    sections = _sections(config)
-    alive = tuple(range(max(own.ensemble.members for own in (config, *sections.values()))))
-    for name, own in sections.items():
+    alive = tuple(range(max(own.ensemble.members for own in _every(config))))
+    for name in config.stages:
+        own = section(config, name)
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
             classes = estimate(outputs)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
@@ -106,9 +102,10 @@ def check(config: ConfigDict) -> None:
     Raises:
         UsageError: for the first one.
     """
-    for name, own in _sections(config).items():
-        check_choice(f"stage.{name}.labels_left", own.labels_left, KINDS_OF_LABELS)
-    for own in (*_sections(config).values(), config):
+    for name in config.stages:
+        kind = section(config, name).labels_left
+        check_choice(f"stage.{name}.labels_left", kind, KINDS_OF_LABELS)
+    for own in _every(config):
         sharding.build(own)
         methods.build(own, max(config.classes, 2))  # no choice depends on the number of classes
 
@@ -120,9 +117,14 @@ def check_data(config: ConfigDict, train: Dataset) -> None:
         UsageError: for the first such mistake.
     """
     few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
-    for own in (*_sections(config).values(), config):
+    for own in _every(config):
         machinery.steps_per_epoch(own, len(train))
         jax.eval_shape(methods.build(own, max(config.classes, 2)).init, jax.random.key(0), few)
+
+
+def _every(config: ConfigDict) -> list[ConfigDict]:
+    """Returns the whole configs of all stages, the last one included."""
+    return [*(section(config, name) for name in config.stages), config]
 
 
 def continued(new: TrainState, before: TrainState | None) -> TrainState:
