@@ -7,7 +7,7 @@ modalities share, and the last one learns from these pseudo labels what it can b
 has the last stage of the paper; `:quick` is a smoke run on the stand-in.
 
 The log of the released code says 84.9 / 83.1, with pairs of a class instead of an instance; this
-config 91.8 / 92.0 (seed 0) with pairs of an instance. See configs/README.md.
+config 92.1 / 92.3 (mean of three seeds) with pairs of an instance. See configs/README.md.
 """
 
 from ml_collections import ConfigDict
