@@ -5,7 +5,7 @@
 `DATA` holds one of the files that jaxcmr/data/README.md names; there is no stand-in.
 The three stages of configs/romo_mnist3d.py; `:described` has the last stage of the paper, which on
 these data takes all rows for one class (the log says so, without a label). On 2173 pairs, test mAP
-image -> text / text -> image: 32.9 / 29.8 (mean of three seeds); as described 29.4 / 25.5 (one).
+image -> text / text -> image: 32.9 / 29.8; as described 28.5 / 24.5 (means of three seeds).
 """
 
 from ml_collections import ConfigDict
