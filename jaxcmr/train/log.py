@@ -41,7 +41,7 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     terms = {
         k.removeprefix("labels "): v
         for k, v in line.items()
-        if k not in quiet and "mAP" not in k and not isinstance(v, list)
+        if k not in quiet and not k.startswith("val_") and not isinstance(v, list)
     }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
     scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]
