@@ -7,7 +7,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.config import default, encoder
 from jaxcmr.methods.base import Outputs, Progress
-from jaxcmr.types import Batch, Dataset
+from jaxcmr.types import Batch
 
 NAMES = ("image", "text")
 
@@ -50,12 +50,3 @@ def batch(labels, mask=None, **present) -> Batch:
 def progress(epoch: int = 0, fraction: float = 0.0) -> Progress:
     """Where a run stands."""
     return Progress(jnp.int32(0), jnp.int32(epoch), jnp.float32(fraction))
-
-
-def dataset(truth, known: bool = True) -> Dataset:
-    """Rows without content, labelled rightly."""
-    truth = np.asarray(truth, np.int32)
-    inputs = {name: np.zeros((len(truth), 1), np.float32) for name in NAMES}
-    ids = np.array([f"row{i}" for i in range(len(truth))])
-    names = tuple("abcdef"[: truth.max() + 1])
-    return Dataset(inputs, truth, truth if known else None, ids, names, {"source": "files"})

@@ -8,7 +8,6 @@ import pytest
 
 from jaxcmr import losses, presets
 from jaxcmr.errors import UsageError
-from jaxcmr.labels import diagnosis
 from jaxcmr.methods import mmcd
 from jaxcmr.methods.base import Outputs
 
@@ -162,23 +161,3 @@ def test_another_way_to_believe_is_a_sentence():
         _method(voters="friends")
     with pytest.raises(UsageError, match=r"settle_from is 0.1, but the warm-up lasts 0.50"):
         mmcd.build(paired_batch.config(NUMBERS | {"settle_from": 0.1}, MEMBERS, epochs=2), CLASSES)
-
-
-def test_people_are_told_what_labels_are_taken_for():
-    train = paired_batch.dataset([0, 1, 0]).with_labels(np.array([0, 1, 1]))
-    beliefs = {
-        "labels": np.array([[0, 0, 0]]),
-        "right": np.array([[0.5, 0.25, 0.75]]),
-        "classes": np.array([[[0, 1, 1], [0, 1, 0]]]),
-        "likelihood": np.array([[-4.0, -2.0]]),
-        "rows": np.array([4.0]),
-    }
-    found = diagnosis.posterior_labels(beliefs, train)
-    assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0.5, 0, 0, 0, 0]  # rows 1 and 0
-    assert found.pop("votes wrong") == [0, 0, 0, 0, 0, 0, 0, 1.0, 0, 0]  # row 2
-    expected = {"right": 0.5, "likelihood": -0.5, "agreement": 1.0, "accuracy": 2 / 3}
-    expected |= {"accepted": 1 / 3, "clarified": 2 / 3}
-    expected |= {"precision": 1.0, "recall": 0.5, "clarified accuracy": 0.5}
-    assert found == pytest.approx(expected)
-    nothing = beliefs | {"labels": np.full((1, 3), -1)}
-    assert diagnosis.posterior_labels(nothing, train) == {}

@@ -1,7 +1,5 @@
 """RoMo's second stage: its terms, when the clip counts, and what it notes for people."""
 
-from types import SimpleNamespace
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +8,6 @@ import pytest
 
 from jaxcmr import losses, presets
 from jaxcmr.errors import UsageError
-from jaxcmr.labels import diagnosis
 from jaxcmr.methods import mc, romo
 
 HP = {k: jnp.float32(v) for k, v in presets.ROMO.items() if not isinstance(v, str)}
@@ -73,36 +70,3 @@ def test_the_vote_notes_classes_and_who_is_below_the_clip():
     np.testing.assert_array_equal(beliefs["classes"][0, :, 6:], -1)
     p = jax.nn.softmax(outputs.logits["text"][0])[jnp.arange(6), batch.labels["text"]]
     np.testing.assert_array_equal(beliefs["below_clip"][0, 1, :6], p < 0.25)
-
-
-def test_diagnosis_by_hand():
-    truth = paired_batch.dataset([0, 0, 1, 1])
-    classes = np.array([[[1, 1, 0, 0], [1, 1, 0, 1]]])
-    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
-    assert found["accuracy"] == 1.0 and found["NMI"] == pytest.approx(1.0)
-    assert found["agreement"] == 0.75 and found["warning"].startswith("cluster 0 holds 50%")
-    collapsed = diagnosis.pseudo_labels(3, {"classes": np.zeros((1, 2, 4), int)}, truth)
-    assert "2 of 3 clusters are empty" in collapsed["warning"]
-    assert diagnosis.pseudo_labels(2, {"classes": np.full((1, 2, 4), -1)}, truth) == {}
-
-
-def test_diagnosis_without_the_truth_says_what_it_can():
-    unknown = paired_batch.dataset([0, 0, 1, 1], known=False)
-    found = diagnosis.pseudo_labels(2, {"classes": np.array([[[1, 1, 0, 0]] * 2])}, unknown)
-    assert "accuracy" not in found and found["agreement"] == 1.0
-
-
-def test_believed_labels_by_hand():
-    train = paired_batch.dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
-    beliefs = {
-        "labels": np.array([[0, 0, -1, 0]]),
-        "classes": np.zeros((1, 2, 4), int),
-        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7]])),
-        "memory": SimpleNamespace(value=np.array([[1.0, 0.0, 0.95, 0.35]])),
-    }
-    found = diagnosis.believed_labels(beliefs, train)
-    assert found["accepted"] == 0.5 and found["clarified"] == 0.25
-    assert found["precision"] == 0.5 and found["recall"] == 0.5
-    assert found["clarified accuracy"] == 1.0 and found["threshold"] == pytest.approx(0.6)
-    assert found["votes clean"] == [0.0] * 9 + [1.0]  # rows 0 and 2
-    assert found["votes wrong"] == [0.5, 0, 0, 0.5, 0, 0, 0, 0, 0, 0]  # rows 1 and 3
