@@ -1,5 +1,6 @@
 """Settings shared by all tests."""
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -26,3 +27,16 @@ def shared() -> Path:
 def golden() -> Path:
     """The folder of golden numbers that travel with the project."""
     return ROOT / "tests" / "golden"
+
+
+@pytest.fixture(scope="session")
+def real_config():
+    """`(file, variant="") -> ConfigDict`, what `configs/<file>.py` returns."""
+
+    def load(file: str, variant: str = ""):
+        spec = importlib.util.spec_from_file_location(file, ROOT / "configs" / f"{file}.py")
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module.get_config(variant) if variant else module.get_config()
+
+    return load

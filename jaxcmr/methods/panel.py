@@ -65,7 +65,8 @@ def build_vote(config: ConfigDict, rule: Rule) -> Rule:
     """Returns `Method.vote` of a panel: `rule(heard, beliefs, batch, hp) -> (beliefs, targets)`.
 
     Raises:
-        UsageError: for an electorate that does not exist, or that a panel cannot have.
+        UsageError: for an electorate that does not exist, or that a panel cannot have, or a share
+            or decay outside of [0, 1].
     """
     _check(config)
     key, members = jax.random.key(config.seed), config.ensemble.members

@@ -1,6 +1,5 @@
 """The configs of RoMo and MMCD: they build, refuse what they do not know, and run through."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -33,18 +32,10 @@ VARIANTS = [
 ]
 
 
-def _load(name: str):
-    path = ROOT / "configs" / f"{name}.py"
-    spec = importlib.util.spec_from_file_location(name, path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config
-
-
 @pytest.mark.parametrize("name", VARIANTS)
-def test_a_config_passes_the_checks_and_builds_its_methods(name):
+def test_a_config_passes_the_checks_and_builds_its_methods(real_config, name):
     file, _, variant = name.partition(":")
-    config = _load(file)(variant) if variant else _load(file)()
+    config = real_config(file, variant)
     configuration.check(config)
     assert methods.build(config, 10).init is not None
     for stage in config.stages:
@@ -64,9 +55,9 @@ def test_a_config_passes_the_checks_and_builds_its_methods(name):
         "romo_wikipedia",
     ],
 )
-def test_another_variant_is_a_mistake(file):
+def test_another_variant_is_a_mistake(real_config, file):
     with pytest.raises(UsageError, match="no variant 'slow'"):
-        _load(file)("slow")
+        real_config(file, "slow")
 
 
 def _run(tmp_path, config: str, *options: str):

@@ -1,6 +1,5 @@
 """configs/rono_custom.py on ten objects of one's own, through the main command, end to end."""
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -103,13 +102,16 @@ def test_a_mistake_at_the_command_line_is_one_sentence(tmp_path):
     assert last.startswith("error: your data are not named; add --config.data.path=FILE")
 
 
-def custom(path: Path | str):
-    spec = importlib.util.spec_from_file_location("custom", ROOT / "configs" / "rono_custom.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config()
-    config.data.path = str(path)
-    return config
+@pytest.fixture
+def custom(real_config):
+    """`(path) -> ConfigDict`, the config of one's own data at this path."""
+
+    def at(path: Path | str):
+        config = real_config("rono_custom")
+        config.data.path = str(path)
+        return config
+
+    return at
 
 
 @pytest.mark.parametrize(
@@ -131,7 +133,7 @@ def custom(path: Path | str):
         ),
     ],
 )
-def test_what_a_manifest_lacks_is_said(tmp_path, content, modalities, words):
+def test_what_a_manifest_lacks_is_said(custom, tmp_path, content, modalities, words):
     (tmp_path / "items.csv").write_text(content)
     config = custom(tmp_path / "items.csv")
     config.data.modalities = modalities
@@ -149,7 +151,7 @@ def test_what_a_manifest_lacks_is_said(tmp_path, content, modalities, words):
         ("empty", "empty holds no array"),
     ],
 )
-def test_what_is_no_data_is_said(tmp_path, name, words):
+def test_what_is_no_data_is_said(custom, tmp_path, name, words):
     for file in ("items.txt", "cut.npz", "cut.h5"):
         (tmp_path / file).write_bytes(b"PK")
     (tmp_path / "empty").mkdir()
@@ -167,7 +169,7 @@ def test_what_is_no_data_is_said(tmp_path, name, words):
     ],
 )
 @pytest.mark.parametrize("form", ["npz", "h5", "folder"])
-def test_encoders_go_by_the_shapes_of_arrays(tmp_path, shape, dtype, name, form):
+def test_encoders_go_by_the_shapes_of_arrays(custom, tmp_path, shape, dtype, name, form):
     arrays = {"train_x": np.zeros(shape, dtype), "train_y": np.zeros((9, 4))}
     arrays |= {"train_labels": np.zeros(9), "test_labels": np.zeros(3)}
     path = tmp_path / f"own.{form}"
@@ -189,7 +191,7 @@ def test_encoders_go_by_the_shapes_of_arrays(tmp_path, shape, dtype, name, form)
         complete(custom(tmp_path / "odd.npz"))
 
 
-def test_what_the_user_chose_stays_and_other_configs_are_left_alone(tmp_path):
+def test_what_the_user_chose_stays_and_other_configs_are_left_alone(custom, tmp_path):
     rows = "\n".join(f"{k % 2},0.png,a text,{'train' if k < 300 else 'test'}" for k in range(400))
     (tmp_path / "items.csv").write_text(f"label,image,text,split\n{rows}\n")
     config = custom(tmp_path / "items.csv")

@@ -1,6 +1,6 @@
 """The variants of configs/rono_mnist3d.py; the smoke run itself through the main command."""
 
-import importlib.util
+import functools
 import json
 import os
 import subprocess
@@ -18,12 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def get_config():
-    path = ROOT / "configs" / "rono_mnist3d.py"
-    spec = importlib.util.spec_from_file_location("rono_mnist3d", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.get_config
+def get_config(real_config):
+    return functools.partial(real_config, "rono_mnist3d")
 
 
 @pytest.mark.parametrize("variant", ["", "quick", "features"])

@@ -1,6 +1,5 @@
 """NRCL's peers and co-teaching, two settings of MMCD's parts, trained by the common loop."""
 
-import importlib.util
 from pathlib import Path
 
 import paired
@@ -10,15 +9,9 @@ from jaxcmr import methods
 from jaxcmr.config import encoder
 from jaxcmr.train import log, loop
 
-CONFIG = Path(__file__).resolve().parents[2] / "configs" / "mmcd_wikipedia.py"
 
-
-def _config(variant: str) -> ConfigDict:
-    """The variant of the real config, with layers that fit the tiny vectors."""
-    spec = importlib.util.spec_from_file_location("mmcd_wikipedia", CONFIG)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    config = module.get_config(variant)
+def _shrunk(config: ConfigDict) -> ConfigDict:
+    """The config of Wikipedia with layers that fit the tiny vectors, and few epochs."""
     for modality in config.data.modalities:
         config.encoders[modality] = encoder("fc", hidden=(32,), normalize=False)
     config.train.epochs, config.train.batch_size = 12, 40
@@ -27,9 +20,8 @@ def _config(variant: str) -> ConfigDict:
     return config
 
 
-def _train(variant: str, folder: Path):
-    """Trains the variant where two labels of five are wrong; returns its metrics by epoch."""
-    config = _config(variant)
+def _train(config: ConfigDict, folder: Path):
+    """Trains the config where two labels of five are wrong; returns its metrics by epoch."""
     clean = paired.dataset(80, seed=2, noise=0.0)
     method = methods.build(config, paired.CLASSES)
     loop.fit(config, method, paired.dataset(320, noise=0.4), clean, folder)
@@ -45,15 +37,15 @@ def _assert_wrong_labels_are_told(lines):
     assert last["label"] < lines[0]["label"]
 
 
-def test_peers_filter_and_clarify_as_in_nrcl(tmp_path):
-    lines = _train("nrcl", tmp_path)
+def test_peers_filter_and_clarify_as_in_nrcl(real_config, tmp_path):
+    lines = _train(_shrunk(real_config("mmcd_wikipedia", "nrcl")), tmp_path)
     _assert_wrong_labels_are_told(lines)
     assert lines[-1]["labels clarified"] > 0.1 and lines[-1]["labels clarified accuracy"] > 0.8
     assert lines[-1]["prior"] > 0 and lines[-1]["dcl"] < lines[3]["dcl"]
 
 
-def test_peers_pass_on_low_losses_as_in_co_teaching(tmp_path):
-    lines = _train("co_teaching", tmp_path)
+def test_peers_pass_on_low_losses_as_in_co_teaching(real_config, tmp_path):
+    lines = _train(_shrunk(real_config("mmcd_wikipedia", "co_teaching")), tmp_path)
     _assert_wrong_labels_are_told(lines)
     assert all(line["dcl"] == 0 and "prior" not in line for line in lines)
     assert all(line["labels clarified"] == 0 for line in lines[3:])
