@@ -87,9 +87,9 @@ def build_validation(
 
     Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
     Such a mAP has a bias: the partner of a query shares its label, right or wrong, and to rank it
-    first counts as much as to know the class. `val_precision` is the precision at the mean size of
-    a class, where one item counts little; symmetric noise only scales and shifts what is expected
-    of it.
+    first counts as much as to know the class. `val_mAP_others` leaves the partner out of the
+    gallery; `val_precision` is the precision at the mean size of a class, where one item counts
+    little. Symmetric noise only scales and shifts what is expected of that one.
     """
     source = stream.build(config, validation)
     class_size = max(1, round(len(validation) / len(validation.class_names)))
@@ -105,7 +105,9 @@ def build_validation(
             for direction, (own, _) in scores.items()
         }
         precision = [own.precision_at[class_size].mean() for own, _ in scores.values()]
-        means = {"val_mAP": list(found.values()), "val_precision": precision}
+        others = _apart_from_partners(embeddings, labels, validation.present, mesh)
+        means = {"val_mAP": list(found.values()), "val_mAP_others": others}
+        means["val_precision"] = precision
         return {name: float(np.mean(values)) for name, values in means.items()} | found
 
     return score
@@ -184,4 +186,28 @@ def _directions(
             mesh=mesh,
         )
         scores[f"{source}->{target}"] = found, labels[source][asks]
+    return scores
+
+
+def _apart_from_partners(
+    embeddings: Mapping[str, np.ndarray],
+    labels: Mapping[str, np.ndarray],
+    present: Mapping[str, np.ndarray],
+    mesh: jax.sharding.Mesh,
+) -> list[float]:
+    """Returns the mAP of every ordered pair of modalities, each query's own row left out."""
+    scores = []
+    for source, target in permutations(embeddings, 2):
+        found = metrics.retrieval_scores(
+            embeddings[source],
+            embeddings[target],
+            labels[source],
+            labels[target],
+            at=(),
+            keep_self=False,
+            gallery_mask=present.get(target),
+            mesh=mesh,
+        )
+        asked = found.average_precision[present.get(source, slice(None))]
+        scores.append(float(asked.mean(dtype=np.float64)))
     return scores

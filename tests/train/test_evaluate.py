@@ -24,11 +24,11 @@ def _identity() -> tuple[Method, TrainState]:
     return Method(lambda key, inputs: {}, apply, lambda *_: {}), state
 
 
-def _scores(images, texts, labels):
+def _scores(images, texts, labels, present=None):
     vectors = {"image": np.float32(images), "text": np.float32(texts)}
     rows = len(labels)
     ids = np.array([f"row{i}" for i in range(rows)])
-    validation = Dataset(vectors, np.int32(labels), None, ids, ("a", "b"), {})
+    validation = Dataset(vectors, np.int32(labels), None, ids, ("a", "b"), {}, present or {})
     method, state = _identity()
     return evaluate.build_validation(method, validation, paired.config())(state)
 
@@ -42,13 +42,25 @@ def test_validation_scores_by_hand():
     assert found["val_mAP"] == pytest.approx((19 / 6 + 41 / 12) / 8)
     # Of the first two, the size of a class: 1, 1, 1/2, 1/2; and 1, 0, 1, 1.
     assert found["val_precision"] == pytest.approx((3 + 3) / 8)
+    # Without the partner, images: 1, 1, and twice 1/2. Texts: 1, the last of three, 1, 1.
+    assert found["val_mAP_others"] == pytest.approx((3 + 10 / 3) / 8)
 
 
-def test_precision_does_not_reward_the_partner_with_the_same_wrong_label():
+def test_missing_items_neither_ask_nor_answer():
+    x, y = [1, 0], [0, 1]
+    present = {"text": np.array([True, False, True, True])}
+    found = _scores([x, x, y, y], [x, y, y, y], labels=[0, 0, 1, 1], present=present)
+    # The first image's only relevant text is its partner; three texts ask.
+    assert found["val_mAP_others"] == pytest.approx((3 / 4 + 1) / 2)
+    assert found["val_mAP"] == pytest.approx(1.0)
+
+
+def test_two_measures_do_not_reward_the_partner_with_the_same_wrong_label():
     """Two states that know the classes equally well; the first also knows the partners."""
     labels = np.array([0, 1] * 10)  # true classes: the first ten rows, and the others; half wrong
     classes = np.repeat(np.eye(2), 10, axis=0)
     partners = np.concatenate([classes, 0.1 * np.eye(20)], 1)
     knows, plain = (_scores(rows, rows, labels) for rows in (partners, classes))
     assert knows["val_mAP"] > plain["val_mAP"] + 0.03
+    assert knows["val_mAP_others"] == pytest.approx(plain["val_mAP_others"])
     assert knows["val_precision"] == pytest.approx(plain["val_precision"]) == 0.5
