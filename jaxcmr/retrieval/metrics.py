@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
@@ -71,6 +72,10 @@ class RetrievalScores:
     def mean_average_precision_answerable(self) -> float:
         """The mean over the queries that have a relevant item, as released multi-label codes do."""
         return _mean(self.average_precision[self.num_relevant > 0])
+
+    def rows(self, index: Any) -> "RetrievalScores":
+        """Select queries, by a slice, a mask `[Q]` bool or row numbers, as numpy indexes."""
+        return RetrievalScores(**jax.tree.map(lambda scores: scores[index], vars(self)))
 
     def per_class(self, query_labels: Any, num_classes: int) -> np.ndarray:
         """Average the AP over the queries of each class.

@@ -104,10 +104,12 @@ def build_validation(
             f"val_mAP {direction}": own.mean_average_precision
             for direction, (own, _) in scores.items()
         }
-        precision = [own.precision_at[class_size].mean() for own, _ in scores.values()]
-        others = _apart_from_partners(embeddings, labels, validation.present, mesh)
-        means = {"val_mAP": list(found.values()), "val_mAP_others": others}
-        means["val_precision"] = precision
+        apart = _directions(embeddings, labels, validation.present, (), mesh, keep_self=False)
+        means = {
+            "val_mAP": list(found.values()),
+            "val_mAP_others": [own.mean_average_precision for own, _ in apart.values()],
+            "val_precision": [own.precision_at[class_size].mean() for own, _ in scores.values()],
+        }
         return {name: float(np.mean(values)) for name, values in means.items()} | found
 
     return score
@@ -168,8 +170,11 @@ def _directions(
     present: Mapping[str, np.ndarray],
     at: Sequence[int],
     mesh: jax.sharding.Mesh,
+    keep_self: bool = True,
 ) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
     """Measures every ordered pair of modalities; missing items neither ask nor answer.
+
+    `keep_self=False` leaves each query's own row out of its gallery.
 
     Returns direction -> the scores of the queries and the queries' labels.
     """
@@ -177,37 +182,14 @@ def _directions(
     for source, target in permutations(embeddings, 2):
         asks = present.get(source, slice(None))
         found = metrics.retrieval_scores(
-            embeddings[source][asks],
-            embeddings[target],
-            labels[source][asks],
-            labels[target],
-            at=at,
-            gallery_mask=present.get(target),
-            mesh=mesh,
-        )
-        scores[f"{source}->{target}"] = found, labels[source][asks]
-    return scores
-
-
-def _apart_from_partners(
-    embeddings: Mapping[str, np.ndarray],
-    labels: Mapping[str, np.ndarray],
-    present: Mapping[str, np.ndarray],
-    mesh: jax.sharding.Mesh,
-) -> list[float]:
-    """Returns the mAP of every ordered pair of modalities, each query's own row left out."""
-    scores = []
-    for source, target in permutations(embeddings, 2):
-        found = metrics.retrieval_scores(
             embeddings[source],
             embeddings[target],
             labels[source],
             labels[target],
-            at=(),
-            keep_self=False,
+            at=at,
+            keep_self=keep_self,
             gallery_mask=present.get(target),
             mesh=mesh,
         )
-        asked = found.average_precision[present.get(source, slice(None))]
-        scores.append(float(asked.mean(dtype=np.float64)))
+        scores[f"{source}->{target}"] = found.rows(asks), labels[source][asks]
     return scores

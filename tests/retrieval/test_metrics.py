@@ -182,6 +182,15 @@ def test_scores_per_class():
     np.testing.assert_allclose(both, [1, (1 + 1 / 2 + 1) / 3, np.nan])
 
 
+def test_rows_are_the_scores_of_some_queries():
+    x = np.eye(3, dtype=np.float32)
+    every = retrieval_scores(x, x[::-1], [0, 1, 0], [0, 1, 1], at=(1,))
+    some = every.rows(np.array([True, False, True]))
+    assert some.average_precision.tolist() == every.average_precision[[0, 2]].tolist()
+    assert some.precision_at[1].tolist() == [0, 1]
+    assert some.num_relevant.tolist() == [1, 1]
+
+
 def test_chance_level_by_counting_all_orders():
     # One relevant of two: the two orders score 1 and 1/2. Two of three: three orders, as below.
     assert chance_level([0], [0, 1]) == pytest.approx((1 + 1 / 2) / 2)
