@@ -93,6 +93,7 @@ def build_validation(
     """
     source = stream.build(config, validation)
     class_size = max(1, round(len(validation) / len(validation.class_names)))
+    precision = f"precision@{class_size}"
     labels = {name: validation.labels_of(name) for name in validation.modalities}
     mesh = sharding.build(config)
     predict = build_predict(method, mesh)
@@ -108,7 +109,7 @@ def build_validation(
         means = {
             "val_mAP": list(found.values()),
             "val_mAP_others": [own.mean_average_precision for own, _ in apart.values()],
-            "val_precision": [own.precision_at[class_size].mean() for own, _ in scores.values()],
+            "val_precision": [own.summary()[precision] for own, _ in scores.values()],
         }
         return {name: float(np.mean(values)) for name, values in means.items()} | found
 

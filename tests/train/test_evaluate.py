@@ -55,6 +55,15 @@ def test_missing_items_neither_ask_nor_answer():
     assert found["val_mAP"] == pytest.approx(1.0)
 
 
+def test_a_direction_in_which_nobody_asks_counts_as_0():
+    nobody = {"text": np.zeros(4, bool)}
+    found = _scores(np.eye(4, 2), np.eye(4, 2), labels=[0, 0, 1, 1], present=nobody)
+    assert set(found.values()) == {0.0}
+    # A single row: its partner is all there is to find.
+    found = _scores([[1, 0]], [[1, 0]], labels=[0])
+    assert (found["val_mAP"], found["val_precision"], found["val_mAP_others"]) == (1, 1, 0)
+
+
 def test_two_measures_do_not_reward_the_partner_with_the_same_wrong_label():
     """Two states that know the classes equally well; the first also knows the partners."""
     labels = np.array([0, 1] * 10)  # true classes: the first ten rows, and the others; half wrong
