@@ -89,7 +89,9 @@ def build_validation(
     Such a mAP has a bias: the partner of a query shares its label, right or wrong, and to rank it
     first counts as much as to know the class. `val_mAP_others` leaves the partner out of the
     gallery; `val_precision` is the precision at the mean size of a class, where one item counts
-    little. Symmetric noise only scales and shifts what is expected of that one.
+    little. Symmetric noise only scales and shifts what is expected of that one. Where classes are
+    found nearly whole it is the sharper, too: the order inside a class tells nothing about it, but
+    says which of its wrong labels all queries meet first, and a noisy mAP depends on that.
     """
     source = stream.build(config, validation)
     class_size = max(1, round(len(validation) / len(validation.class_names)))
