@@ -87,7 +87,7 @@ def test_romo_runs_through_the_main_command(tmp_path):
 
 @pytest.mark.slow
 def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
-    """The variant `one` shrunk: three members vote in a stage, the last stage has one."""
+    """The variant `one` shrunk: five members vote in a stage, the last stage has one."""
     shrunk = [f"--config.{part}train.epochs=2" for part in ("", "stage.contrast.", "stage.vote.")]
     shrunk += ["--config.data.train_size=150", "--config.data.test_size=40"]
     shrunk += ["--config.data.name=digits", "--config.data.points=64"]
@@ -95,7 +95,7 @@ def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
     result, _ = _run(tmp_path, "mmcd_mnist3d.py:one", *shrunk)
     assert result["members"] == 1 and set(result["scores"]["stages"]) == {"contrast", "vote"}
     votes = result["scores"]["stages"]["vote"]["image->points"]
-    assert len(votes["members"]) == 3
+    assert len(votes["members"]) == 5
 
 
 @pytest.mark.slow
