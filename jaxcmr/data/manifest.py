@@ -9,17 +9,12 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr import numpyfiles
-from jaxcmr.data import arrays, cache, objects, pictures
-from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
+from jaxcmr.data import arrays, cache, itemfiles, objects
+from jaxcmr.data.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.objects import Item
-from jaxcmr.data.off import parse_off
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
-MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
-CLOUDS = (".npy", ".ply", ".pcd")
-MAX_BYTES = 1 << 30
 WORDS = 2000  # of the TF-IDF vocabulary
 VERSION = 1  # part of the cache key; raise it when the same file gives another array
 # What the items of a column become.
@@ -97,7 +92,8 @@ def _read_files(path: Path, rows, cells: dict[str, list[str]], config, workers: 
         own = {name: str(path.parent / c[place]) if c[place] else "" for name, c in cells.items()}
         items.append(Item(f"{path}, line {number}", 0, own))
         states.append([_state(file) for file in own.values()])
-    key = cache.fingerprint(version=VERSION, recipe=recipe, files=states, asked=list(cells))
+    version = [VERSION, itemfiles.VERSION]
+    key = cache.fingerprint(version=version, recipe=recipe, files=states, asked=list(cells))
     folder = cache.prepared_folder(cache.user_cache()) / f"{path.stem}-{len(rows)}-{key}"
     make = functools.partial(read_item, recipe=recipe)
     return objects.prepare(items, make, folder, {"path": str(path)}, workers=workers)
@@ -116,7 +112,7 @@ def read_item(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     size, channels = recipe["image_size"], recipe["channels"]
     count, seed = recipe["points"], recipe["seed"]
     readers = {
-        "image": lambda file: _picture(file, size, channels),
+        "image": lambda file: read_picture(file, size, channels),
         "points": lambda file: read_cloud(file, count, seed),
         "mesh": lambda file: read_surface(file, count, seed),
     }
@@ -206,50 +202,3 @@ def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
     except ValueError:
         raise UsageError("the texts of the training rows hold no word of two letters") from None
     return model.transform(texts).toarray().astype(np.float32)
-
-
-def _picture(path: Path, size: int, channels: int) -> np.ndarray:
-    _check_suffix(path, pictures.SUFFIXES)
-    return pictures.read_image(path, size, channels)
-
-
-def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
-    """Reads a cloud (`.npy [N, 3]`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
-    _check_suffix(path, CLOUDS)
-    if path.suffix == ".npy":
-        cloud = numpyfiles.read_npy(path)
-    else:
-        from jaxcmr.data.shapefiles import load_points
-
-        cloud = load_points(path)
-    if cloud.ndim != 2 or cloud.shape[1] < 3 or not len(cloud) or cloud.dtype.kind not in "fiu":
-        raise UsageError(f"{path} holds {cloud.dtype} {list(cloud.shape)}, not numbers [N, 3]")
-    points = normalize(cloud[:, :3].astype(np.float64), str(path))
-    rows = np.random.default_rng(seed).permutation(len(points))
-    return points[np.resize(rows, count)].astype(np.float32)
-
-
-def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
-    """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere."""
-    from jaxcmr.data.shapefiles import load_mesh
-
-    _check_suffix(path, MESHES)
-    mesh: Mesh = parse_off(_bytes(path), str(path)) if path.suffix == ".off" else load_mesh(path)
-    rng = np.random.default_rng(seed)
-    return sample_surface(normalize_mesh(mesh, str(path)), count, rng, str(path))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-
-
-def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path} must end in one of {', '.join(suffixes)}")
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
-    if path.stat().st_size > MAX_BYTES:
-        raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")
