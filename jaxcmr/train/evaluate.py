@@ -156,10 +156,10 @@ def build_test(
     return score
 
 
-def chance(test: Dataset) -> float:
-    """Returns the mAP that a random ranking of the test set is expected to have."""
+def levels(test: Dataset) -> dict[str, float]:
+    """Returns `chance`, the mAP that a random ranking of the test set is expected to have."""
     labels = reference_labels(test)
-    return metrics.chance_level(labels, labels)
+    return {"chance": metrics.chance_level(labels, labels)}
 
 
 def reference_labels(dataset: Dataset) -> np.ndarray:

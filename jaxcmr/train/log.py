@@ -44,7 +44,11 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
         if k not in quiet and not k.startswith("val_") and not isinstance(v, list)
     }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
-    scores = [f"{100 * v:.1f}" for k, v in line.items() if k.startswith("val_mAP ")]
+    scores = [
+        f"{k.removeprefix('val_mAP ')} {'-' if v is None else f'{100 * v:.1f}'}"
+        for k, v in line.items()
+        if k.startswith("val_mAP ")
+    ]
     waited = f" ({line['wait_share']:.0%} waiting)" if "wait_share" in line else ""
     minutes, seconds = divmod(round(left), 60)
     logging.info(
@@ -52,7 +56,7 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
         line["epoch"],
         epochs,
         "  ".join(losses),
-        f"  val mAP {'/'.join(scores)}" if scores else "",
+        f"  val mAP {', '.join(scores)}" if scores else "",
         line["steps_per_second"],
         waited,
         minutes,

@@ -10,13 +10,12 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
-from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
 from jaxcmr import data, methods
-from jaxcmr.labels.noise import NoiseRecord
-from jaxcmr.train import distributed, evaluate, noisy, stages, survivors
+from jaxcmr.train import distributed, evaluate, introduce, noisy, stages, survivors
+from jaxcmr.train import embeddings as saved
 from jaxcmr.train.complete import complete
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Dataset, UsageError
@@ -52,7 +51,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     record, train, validation, rows = noisy.prepare(splits, config)
     stages.check_data(config, train)
     _claim(workdir, config)  # not before: a mistake must not take the folder
-    _introduce(config, train, validation, splits.test, record)
+    known = introduce.what_is_known(record, splits.train, train, validation, splits.test)
+    introduce.introduce(config, train, validation, splits.test, record, known)
     if distributed.first():
         record.save(workdir / "noise.npz")
         np.savez_compressed(workdir / "split.npz", **rows)
@@ -83,6 +83,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
         "labels": config.labels,
         "classes": prepared.num_classes,
         "noise": record.summary(),
+        **known,
         "members": config.ensemble.members,
         "members_dropped": [m for m in range(config.ensemble.members) if m not in trained],
         "seed": config.seed,
@@ -96,7 +97,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
                 name: evaluate.build_test(methods.build(own, classes), splits.test, own)(state)[0]
                 for name, (own, classes, state) in prepared.states.items()
             },
-            "chance": evaluate.chance(splits.test),
+            **evaluate.levels(splits.test),
         },
         "training_seconds": round(prepared.seconds + fitted.seconds, 1),
         "peak_memory_bytes": _peak_memory(),
@@ -106,7 +107,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
         "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},
     }
     if distributed.first():
-        _save_embeddings(workdir / "embeddings", splits.test, embeddings)
+        saved.save(workdir / "embeddings", splits.test, embeddings)
         _write_json(workdir / "result.json", result)
     return Outcome(result, splits.test, embeddings)
 
@@ -163,59 +164,6 @@ def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             leaves[prefix + name] = value
     return leaves
-
-
-def _introduce(
-    config: ConfigDict,
-    train: Dataset,
-    validation: Dataset | None,
-    test: Dataset,
-    record: NoiseRecord,
-) -> None:
-    """Says what is about to be trained on what."""
-    source = train.provenance
-    loud = logging.warning if source.get("source") == "stand-in" else logging.info
-    loud("data: %s, %s (%s)", source.get("name"), source.get("source"), source.get("path", ""))
-    logging.info(
-        "%d rows to train on, %d to validate, %d to test; %d classes",
-        len(train),
-        0 if validation is None else len(validation),
-        len(test),
-        len(train.class_names),
-    )
-    if config.labels == "absent":
-        logging.info("no label is used in training")
-    else:
-        logging.info(
-            "%s noise of rate %.2f: %d of %d labels are wrong",
-            record.kind,
-            record.rate,
-            len(record.rows),
-            len(record.true_labels),
-        )
-    logging.info(
-        "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
-        config.method.name,
-        config.ensemble.members,
-        config.train.epochs,
-        config.train.batch_size,
-        jax.device_count(),
-        jax.devices()[0].device_kind,
-    )
-
-
-def _save_embeddings(folder: Path, test: Dataset, embeddings: dict[str, np.ndarray]) -> None:
-    """Writes one file a modality: unit rows, ids and labels of the test set."""
-    folder.mkdir(exist_ok=True)
-    labels = test.labels if test.true_labels is None else test.true_labels
-    for modality, rows in embeddings.items():
-        np.savez(
-            folder / f"{modality}.npz",
-            embeddings=rows,
-            ids=test.ids.astype(np.str_),
-            labels=labels,
-            class_names=np.array(test.class_names, np.str_),
-        )
 
 
 def _write_json(path: Path, content: Any) -> None:

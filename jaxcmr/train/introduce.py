@@ -1,0 +1,120 @@
+"""What is known of a run's labels, and what is said of it before the first epoch."""
+
+from typing import Any
+
+import jax
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from jaxcmr.labels.noise import NoiseRecord
+from jaxcmr.types import Dataset
+
+OWN = ("own", "arrays", "manifest")  # sources whose labels nobody has checked for us
+
+
+def made(record: NoiseRecord) -> bool:
+    """Says whether a run puts wrong labels into the training set: a drawn rate of 0 does not."""
+    return record.kind == "file" or record.rate > 0
+
+
+def wrong_labels(dataset: Dataset | None) -> dict[str, Any] | None:
+    """Counts the given labels that differ from the true ones; None where these are not known.
+
+    Returns:
+        `labels`, how many there are (one a row, or one a row and modality), `wrong`, and `rate`.
+    """
+    if dataset is None or dataset.true_labels is None or (dataset.labels < 0).all():
+        return None
+    truth = dataset.true_labels
+    differs = dataset.labels != (truth if dataset.labels.ndim == 1 else truth[:, None])
+    return {
+        "labels": int(differs.size),
+        "wrong": int(differs.sum()),
+        "rate": float(differs.mean()) if differs.size else 0.0,
+    }
+
+
+def what_is_known(
+    record: NoiseRecord, source: Dataset, train: Dataset, validation: Dataset | None, test: Dataset
+) -> dict[str, Any]:
+    """Says for `result.json` how many labels are wrong, and by which labels the scores are.
+
+    This is apart from the noise that the run itself makes (`NoiseRecord.summary`).
+
+    Args:
+        record: the noise that was made.
+        source: the training set before noise and split.
+        train, validation, test: what the run uses.
+
+    Returns:
+        `wrong_labels`: set -> `wrong_labels` of it, and `truth`, what "wrong" is measured by: "true
+        labels" of the data, "labels before the noise", or None; `scored_by`, "true labels" or
+        "given labels" of the test set.
+    """
+    sets = {"train": train, "validation": validation, "test": test}
+    truth = "labels before the noise" if made(record) else None
+    if source.true_labels is not None:
+        truth = "true labels"
+    return {
+        "wrong_labels": {"truth": truth, **{name: wrong_labels(own) for name, own in sets.items()}},
+        "scored_by": "given labels" if test.true_labels is None else "true labels",
+    }
+
+
+def introduce(
+    config: ConfigDict,
+    train: Dataset,
+    validation: Dataset | None,
+    test: Dataset,
+    record: NoiseRecord,
+    known: dict[str, Any],
+) -> None:
+    """Says what is about to be trained on what; `known` is from `what_is_known`."""
+    source = train.provenance
+    loud = logging.warning if source.get("source") == "stand-in" else logging.info
+    loud("data: %s, %s (%s)", source.get("name"), source.get("source"), source.get("path", ""))
+    logging.info(
+        "%d rows to train on, %d to validate, %d to test; %d classes",
+        len(train),
+        0 if validation is None else len(validation),
+        len(test),
+        len(train.class_names),
+    )
+    for sentence in _of_labels(config, record, known):
+        logging.info("%s", sentence)
+    logging.info(
+        "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
+        config.method.name,
+        config.ensemble.members,
+        config.train.epochs,
+        config.train.batch_size,
+        jax.device_count(),
+        jax.devices()[0].device_kind,
+    )
+
+
+def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -> list[str]:
+    """Says what is done to the labels, what is known of them, and by which ones the scores are."""
+    own, found = config.data.name in OWN, dict(known["wrong_labels"])
+    lines = ["labels as given"]
+    if config.labels == "absent":
+        lines = ["no label is used in training"]
+    elif made(record):
+        lines = [
+            f"{record.kind} noise of rate {record.rate:.2f} is put in: "
+            f"{np.count_nonzero(record.changed)} of {record.labels.size} labels are changed"
+        ]
+    truth, purposes = found.pop("truth"), {"train": "to train on", "validation": "to validate"}
+    counts = [
+        f"{count['wrong']} of {count['labels']} {purposes.get(name, 'to test')}"
+        for name, count in found.items()
+        if count is not None and (truth == "true labels" or name == "test")
+    ]
+    if own and counts:
+        lines.append(f"given labels that differ from the true ones: {', '.join(counts)}")
+    if own and known["scored_by"] == "true labels":
+        lines.append("test scores are by the true labels")
+    elif own:
+        lines.append("test scores are by the given test labels, which may be wrong")
+    return lines

@@ -1,0 +1,78 @@
+"""What a run says of its labels: no more than it knows."""
+
+import dataclasses
+
+import numpy as np
+import paired
+import pytest
+from absl import logging
+
+from jaxcmr.train import introduce, noisy
+from jaxcmr.types import Splits
+
+
+def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="given"):
+    """Returns what a run says, and what it records, of 40 rows of which 10 are wrong as given."""
+    source, test = paired.dataset(rows=40), paired.dataset(rows=8)
+    source = source if truth else dataclasses.replace(source, true_labels=None)
+    test = test if test_truth else dataclasses.replace(test, true_labels=None)
+    config = paired.config()
+    config.data.name, config.noise.rate, config.labels = name, rate, labels
+    record, train, validation, _ = noisy.prepare(Splits(source, test), config)
+    known = introduce.what_is_known(record, source, train, validation, test)
+    logging.set_verbosity(logging.INFO)
+    with caplog.at_level("INFO", logger="absl"):
+        introduce.introduce(config, train, validation, test, record, known)
+    return [entry.getMessage() for entry in caplog.records], known
+
+
+def test_own_labels_are_not_called_right(caplog):
+    said, known = _said(caplog, truth=False, test_truth=False)
+    assert "labels as given" in said
+    assert "test scores are by the given test labels, which may be wrong" in said
+    assert not any("0 of" in line or "noise" in line for line in said)
+    assert known["wrong_labels"] == dict.fromkeys(("truth", "train", "validation", "test"))
+    assert known["scored_by"] == "given labels"
+
+
+def test_a_column_of_true_labels_is_counted_against_in_every_set(caplog):
+    said, known = _said(caplog)
+    wrong = known["wrong_labels"]
+    assert wrong["truth"] == "true labels"
+    assert wrong["train"]["wrong"] + wrong["validation"]["wrong"] == 10  # a quarter of 40
+    assert wrong["train"]["labels"] + wrong["validation"]["labels"] == 40
+    assert wrong["test"] == {"labels": 8, "wrong": 2, "rate": 0.25}
+    (line,) = [line for line in said if line.startswith("given labels that differ")]
+    train, validation = wrong["train"], wrong["validation"]
+    assert f"{train['wrong']} of 36 to train on, {validation['wrong']} of 4 to valid" in line
+    assert line.endswith("2 of 8 to test")
+    assert "test scores are by the true labels" in said
+
+
+def test_noise_that_is_put_in_is_told_apart_from_what_the_labels_had(caplog):
+    said, known = _said(caplog, rate=0.5)
+    assert "symmetric noise of rate 0.50 is put in: 20 of 40 labels are changed" in said
+    assert "labels as given" not in said
+    both = known["wrong_labels"]["train"]["wrong"] + known["wrong_labels"]["validation"]["wrong"]
+    assert 10 <= both <= 30 and both != 20  # by the truth, not by the labels before the noise
+    before = _said(caplog, rate=0.5, truth=False)[1]["wrong_labels"]
+    assert before["truth"] == "labels before the noise"
+    assert before["train"]["wrong"] + before["validation"]["wrong"] == 20
+
+
+def test_a_known_data_set_says_its_noise_alone(caplog):
+    said, _ = _said(caplog, name="mnist3d", rate=0.5)
+    assert not any("scores are by" in line or "differ" in line for line in said)
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+def test_without_labels_nothing_is_said_of_wrong_ones(caplog, rate):
+    said, known = _said(caplog, rate=rate, labels="absent")
+    assert "no label is used in training" in said
+    assert known["wrong_labels"]["train"] is None
+
+
+def test_labels_of_each_modality_are_counted_each():
+    both = np.array([[0, 0], [1, 2], [2, 3], [3, 3]], np.int32)
+    counted = introduce.wrong_labels(paired.dataset(rows=4).with_labels(both))  # truth: 0 1 2 3
+    assert counted == {"labels": 8, "wrong": 2, "rate": 0.25}

@@ -1,0 +1,30 @@
+"""The line of an epoch for people."""
+
+import pytest
+from absl import logging
+
+from jaxcmr.train import log
+
+LINE = {"step": 9, "epoch": 2, "loss": 1.5, "steps_per_second": 3.0}
+
+
+@pytest.fixture
+def said(caplog):
+    logging.set_verbosity(logging.INFO)
+
+    def say(**scores):
+        with caplog.at_level("INFO", logger="absl"):
+            log.say_progress(LINE | scores, epochs=4, left=61.0)
+        return caplog.records[-1].getMessage()
+
+    return say
+
+
+def test_a_score_names_its_direction_and_has_no_number_where_nothing_is_measured(said):
+    line = said(**{"val_mAP": 0.5, "val_mAP image->text": 0.5, "val_mAP text->image": None})
+    assert "val mAP image->text 50.0, text->image -  " in line
+    assert line.startswith("epoch 2/4  loss 1.500") and line.endswith("1:01 left")
+
+
+def test_a_run_that_validates_nothing_says_no_score(said):
+    assert "val" not in said()
