@@ -14,9 +14,9 @@ from pathlib import Path
 from absl import app, flags, logging
 from ml_collections import config_flags
 
+from jaxcmr import paths
 from jaxcmr.errors import StoppedError, UsageError
 
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcmr"
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -158,7 +158,9 @@ def _drop_lost_writes() -> None:
 def _prepare() -> None:
     """Sets up logging for people and the compilation cache, before JAX is imported."""
     _drop_lost_writes()
-    os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(CACHE / "compiled"))
+    cache = paths.lasting_cache()
+    if cache is not None and paths.writable(cache / "compiled"):
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()

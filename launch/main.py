@@ -7,8 +7,6 @@ The same command again goes on where it was stopped. On several hosts it is the 
 each of them: see launch/README.md.
 """
 
-from pathlib import Path
-
 import command_line
 from absl import flags
 
@@ -19,11 +17,12 @@ WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the results; default run
 
 def main() -> None:
     """Runs the config in its folder and draws what came out."""
+    from jaxcmr.paths import expanded
     from jaxcmr.report import write_report
     from jaxcmr.train import distributed
     from jaxcmr.train.run import train_and_evaluate
 
-    workdir = Path(WORKDIR.value or f"runs/{command_line.config_name()}")
+    workdir = expanded(WORKDIR.value or f"runs/{command_line.config_name()}")
     outcome = train_and_evaluate(CONFIG.value, workdir)
     if distributed.first():
         print(write_report(outcome, workdir))

@@ -12,11 +12,11 @@ The formats are described in jaxcmr/data/README.md.
 import argparse
 import sys
 import time
-from pathlib import Path
 
 from absl import logging
 
 from jaxcmr.errors import UsageError
+from jaxcmr.paths import expanded
 
 SOURCES = {
     "modelnet10": "clouds and views of ModelNet10",
@@ -132,7 +132,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     rows = sum(len(part) for part in (splits.train, splits.validation, splits.test) if part)
     print(f"{seconds:.1f} s for {rows} rows ({100 * seconds / rows:.2f} s per 100)")
     if arguments.picture:
-        data.draw_sheet(splits.train, Path(arguments.picture))
+        data.draw_sheet(splits.train, expanded(arguments.picture))
         print(f"contact sheet: {arguments.picture}")
 
 
@@ -142,17 +142,19 @@ def _convert_points(arguments: argparse.Namespace) -> None:
     keys = pointfiles.Keys(
         arguments.points_key, arguments.labels_key, arguments.names_key, arguments.classes_key
     )
-    output = Path(arguments.output)
-    found = pointfiles.convert(Path(arguments.source), output, keys, arguments.low, arguments.high)
+    output = expanded(arguments.output)
+    found = pointfiles.convert(
+        expanded(arguments.source), output, keys, arguments.low, arguments.high
+    )
     print(f"{output}: " + ", ".join(f"{count} {name}" for name, count in found.items()))
 
 
 def _convert_features(arguments: argparse.Namespace) -> None:
     from jaxcmr.data import featurefiles
 
-    output = Path(arguments.output)
+    output = expanded(arguments.output)
     written = featurefiles.convert(
-        Path(arguments.source),
+        expanded(arguments.source),
         output,
         _pairs(arguments.modality, "--modality"),
         labels=arguments.labels_key,

@@ -13,6 +13,7 @@ from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import cache, pointfiles
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
+from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
 
 SPLITS = ("train", "validation", "test")
@@ -145,7 +146,7 @@ def held_out(labels: np.ndarray, seed: int) -> np.ndarray:
 def load_arrays(config: ConfigDict, workers: int) -> Splits:
     """Loads `config.path`: an `.npz`, HDF5 file or folder of `.npy` of the user's own."""
     del workers
-    path = Path(config.get("path", "") or config.root).expanduser()
+    path = expanded(config.get("path", "") or config.root)
     if not str(config.get("path", "") or config.root) or not path.exists():
         raise UsageError(f"config.data.path is {str(path)!r}, but there is no such file or folder")
     provenance = {"source": "files", "name": path.stem, "path": str(path)}

@@ -3,9 +3,9 @@
 import hashlib
 import json
 import os
+import secrets
 import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,10 @@ import numpy as np
 
 from jaxcmr import numpyfiles
 from jaxcmr.errors import UsageError
+from jaxcmr.files import write_atomically, writing
+from jaxcmr.paths import expanded, temporary_cache, user_cache, writable
 
 META = "meta.json"
-
-
-def user_cache() -> Path:
-    """Returns the user's cache folder of this library (`$XDG_CACHE_HOME`, else `~/.cache`)."""
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "jaxcmr"
 
 
 def data_root(root: str) -> Path:
@@ -31,7 +28,7 @@ def data_root(root: str) -> Path:
     named = root or os.environ.get("JAXCMR_DATA", "")
     if not named:
         return user_cache()
-    path = Path(named).expanduser()
+    path = expanded(named)
     if not path.exists():
         source = "config.data.root" if root else "$JAXCMR_DATA"
         raise UsageError(f"{source} is {named}, but there is no such folder; correct it")
@@ -53,37 +50,25 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
-    """Calls `write(file)` on a binary temporary file and renames it to `path` once complete."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
-    """Writes a folder of `.npy` files and `meta.json`; it appears under its name when complete."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
-    try:
-        for name, array in arrays.items():
-            np.save(temporary / f"{name}.npy", array, allow_pickle=False)
-        (temporary / META).write_text(json.dumps({"arrays": sorted(arrays), **meta}, indent=1))
-        os.chmod(temporary, 0o755)
-        if folder.exists():  # another process was faster, or the old folder is broken
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
+    """Writes a folder of `.npy` files and `meta.json`; it appears under its name when complete.
+
+    Raises:
+        UsageError: the disk is full, or does not let us write.
+    """
+    unfinished = folder.with_name(f".{secrets.token_hex(8)}.partial")
+    with writing(folder):
+        try:
+            unfinished.mkdir(parents=True)
+            for name, array in arrays.items():
+                np.save(unfinished / f"{name}.npy", array, allow_pickle=False)
+            (unfinished / META).write_text(json.dumps({"arrays": sorted(arrays), **meta}, indent=1))
+            if folder.exists():  # the old folder is broken
+                shutil.rmtree(folder)
+            os.replace(unfinished, folder)
+        except BaseException:
+            shutil.rmtree(unfinished, ignore_errors=True)
+            raise
 
 
 def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | None:
@@ -100,11 +85,27 @@ def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | 
 
 
 def prepared_folder(root: Path) -> Path:
-    """Returns `root/prepared`, for prepared arrays; that of the cache if root is read-only."""
-    return (root if os.access(root, os.W_OK) else user_cache()) / "prepared"
+    """Returns `root/prepared`, for prepared arrays; that of a cache where it cannot be written."""
+    for place in (root, user_cache()):
+        if writable(place / "prepared"):
+            return place / "prepared"
+    return temporary_cache() / "prepared"
 
 
 def digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's type, shape and values."""
     text = f"{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(text + np.ascontiguousarray(array).tobytes()).hexdigest()
+
+
+__all__ = [
+    "data_root",
+    "digest",
+    "fingerprint",
+    "load_arrays",
+    "prepared_folder",
+    "save_arrays",
+    "sha256",
+    "user_cache",
+    "write_atomically",
+]

@@ -13,6 +13,7 @@ from jaxcmr.data import arrays, cache, itemfiles, objects
 from jaxcmr.data.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.objects import Item
 from jaxcmr.errors import UsageError
+from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
 
 WORDS = 2000  # of the TF-IDF vocabulary
@@ -32,7 +33,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     Raises:
         UsageError: a file cannot be used; names the manifest's line and the file.
     """
-    path = Path(config.get("path", "") or config.root).expanduser()
+    path = expanded(config.get("path", "") or config.root)
     rows = read_manifest(path)
     found: dict[str, np.ndarray] = {"labels": _column(rows, "label", path)}
     for ours, theirs in (("ids", "id"), ("split", "split"), ("true_labels", "true_label")):
@@ -89,7 +90,10 @@ def _read_files(path: Path, rows, cells: dict[str, list[str]], config, workers: 
     recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
     items, states = [], []
     for place, (number, _) in enumerate(rows):
-        own = {name: str(path.parent / c[place]) if c[place] else "" for name, c in cells.items()}
+        own = {
+            name: str(path.parent / expanded(c[place])) if c[place] else ""
+            for name, c in cells.items()
+        }
         items.append(Item(f"{path}, line {number}", 0, own))
         states.append([_state(file) for file in own.values()])
     version = [VERSION, itemfiles.VERSION]
@@ -187,7 +191,7 @@ def _text(path: Path, cell: str) -> str:
     if not cell.endswith(".txt"):
         return cell
     try:
-        return (path.parent / cell).read_text(encoding="utf-8")
+        return (path.parent / expanded(cell)).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path.parent / cell} cannot be read ({error})") from None
 

@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data import arrays, manifest
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
+from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
 
 MANIFESTS = (".csv", ".jsonl")
@@ -76,7 +77,7 @@ def _outline(kinds, labels: np.ndarray, named: np.ndarray | None, seed: int) -> 
 
 def _path(config: ConfigDict) -> Path:
     """Returns `config.path`; the file or folder must be there."""
-    path = Path(config.path).expanduser()
+    path = expanded(config.path)
     if not config.path:
         raise UsageError(
             "your data are not named; add --config.data.path=FILE, a manifest (.csv, .jsonl) or "

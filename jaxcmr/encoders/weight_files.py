@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcmr import numpyfiles
 from jaxcmr.encoders.torch_files import LEGACY_START, read_torch, widen_bfloat16
+from jaxcmr.paths import expanded
 from jaxcmr.types import UsageError
 
 SAFETENSORS_DTYPES = {
@@ -35,7 +36,7 @@ def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     Raises:
         UsageError: if there is no such file, its format is unknown or it is damaged.
     """
-    path = Path(path)
+    path = expanded(path)
     try:
         with open(path, "rb") as file:
             start = file.read(len(LEGACY_START))

@@ -3,12 +3,12 @@
 import dataclasses
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from jaxcmr import numpyfiles
+from jaxcmr import files, numpyfiles
+from jaxcmr.paths import expanded
 from jaxcmr.types import UsageError
 
 
@@ -99,21 +99,15 @@ class NoiseRecord:
         library; attributes that are None are left out. The file appears whole or not at all.
 
         Raises:
-            UsageError: if `path` does not end in `.npz`.
+            UsageError: if `path` does not end in `.npz`, or cannot be written.
         """
-        path = Path(path)
+        path = expanded(path)
         if path.suffix != ".npz":
             raise UsageError(f"a noise record is an .npz file, not {path.name!r}; rename it")
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         fields |= {"rows": self.rows, "actual_rate": self.actual_rate, "shared": self.shared}
         fields["modalities"] = np.array(self.modalities, dtype=np.str_)
-        partial = path.with_name(path.name + f".{os.getpid()}.partial")
-        try:
-            with partial.open("wb") as file:
-                np.savez_compressed(file, **{k: v for k, v in fields.items() if v is not None})
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+        files.write_npz(path, {k: v for k, v in fields.items() if v is not None})
 
     @classmethod
     def load(cls, path: str | os.PathLike) -> "NoiseRecord":
@@ -165,11 +159,15 @@ def read_arrays(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     Raises:
         UsageError: if the file is missing or cannot be read.
     """
-    if not Path(path).is_file():
+    path = expanded(path)
+    if not path.is_file():
         raise UsageError(f"no file at {path}; give the path of an .npz or .npy file")
-    with open(path, "rb") as file:
-        zipped = file.read(2) == b"PK"
-    return numpyfiles.read_npz(Path(path)) if zipped else {"": numpyfiles.read_npy(Path(path))}
+    try:
+        with open(path, "rb") as file:
+            zipped = file.read(2) == b"PK"
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    return numpyfiles.read_npz(path) if zipped else {"": numpyfiles.read_npy(path)}
 
 
 def check_labels(labels: Any, num_classes: int, name: str = "labels") -> np.ndarray:

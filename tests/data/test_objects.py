@@ -1,5 +1,4 @@
 import functools
-import os
 
 import numpy as np
 import pytest
@@ -95,7 +94,5 @@ def test_roots(tmp_path, monkeypatch):
     monkeypatch.setenv("JAXCMR_DATA", str(tmp_path))
     assert cache.data_root("") == tmp_path
     assert cache.prepared_folder(tmp_path) == tmp_path / "prepared"
-    monkeypatch.setattr(os, "access", lambda path, mode: False)
-    assert cache.prepared_folder(tmp_path) == tmp_path / "cache" / "jaxcmr" / "prepared"
     with pytest.raises(UsageError, match=r"config.data.root is /no/where, but there is no such"):
         cache.data_root("/no/where")

@@ -1,0 +1,71 @@
+"""Writes files that appear whole or not at all, and says in one sentence why one cannot be."""
+
+import errno
+import json
+import os
+import secrets
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcmr.errors import UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
+
+def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
+    """Calls `write(file)` on a binary file beside `path`, which becomes `path` once complete.
+
+    Missing folders are made. Whatever happens, `path` holds what it held before, or all of it.
+
+    Raises:
+        UsageError: the disk is full, or does not let us write.
+    """
+    # Short: with a part of the name in it, a name as long as the disk allows would not fit.
+    unfinished = path.with_name(f".{secrets.token_hex(8)}.partial")
+    with writing(path):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(unfinished, "xb") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(unfinished, path)
+        except BaseException:
+            unfinished.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes a text as UTF-8, whole or not at all; raises as `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON for people to read, whole or not at all; raises as `write_atomically`."""
+    write_text(path, json.dumps(content, indent=2) + "\n")
+
+
+def write_npz(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    """Writes a compressed `.npz`, whole or not at all; raises as `write_atomically`."""
+    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turns what the disk raises while `path` is written into a `UsageError`."""
+    try:
+        yield
+    except OSError as error:
+        raise UsageError(f"{path} cannot be written: {because(error)}") from error
+
+
+def because(error: OSError) -> str:
+    """Returns what the disk says, and what to do about it."""
+    said = error.strerror or str(error) or type(error).__name__
+    if error.errno in FULL:
+        return f"{said}; make room there, and start the same command again"
+    return f"{said}; choose another place, or let this user write there"

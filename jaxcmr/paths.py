@@ -1,0 +1,78 @@
+"""Paths as people write them, and the folders of a user, of whom little may be known."""
+
+import atexit
+import functools
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from absl import logging
+
+from jaxcmr.errors import UsageError
+
+
+def expanded(path: str | os.PathLike) -> Path:
+    """Returns a path with `~` or `~name` at its beginning replaced by that home folder.
+
+    As in a shell, `~name` stays as it is where there is no such user.
+
+    Raises:
+        UsageError: nobody knows the home folder that `~` stands for.
+    """
+    found = os.path.expanduser(path)
+    if found == "~" or found.startswith("~/"):
+        raise UsageError(f"{path} begins with ~, but there is no home folder here; write it out")
+    return Path(found)
+
+
+def lasting_cache() -> Path | None:
+    """Returns the user's cache folder of this library (`$XDG_CACHE_HOME`, else `~/.cache`).
+
+    It is made if it is missing; None: it cannot be, or there is no home folder.
+    """
+    try:
+        folder = expanded(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "jaxcmr"
+        folder.mkdir(parents=True, exist_ok=True)
+        os.listdir(folder)
+    except (OSError, UsageError):
+        return None
+    return folder
+
+
+def user_cache() -> Path:
+    """Returns `lasting_cache()`, or `temporary_cache()` where there is none."""
+    return lasting_cache() or temporary_cache()
+
+
+@functools.cache
+def temporary_cache() -> Path:
+    """Makes a folder that takes the cache's place until the process ends.
+
+    Raises:
+        UsageError: no folder for temporary files can be written, either.
+    """
+    try:
+        folder = Path(tempfile.mkdtemp(prefix="jaxcmr-"))
+    except OSError as error:
+        raise UsageError(
+            f"neither a cache folder nor one for temporary files can be written ({error}); "
+            "set $XDG_CACHE_HOME to a folder that can"
+        ) from None
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    logging.warning(
+        "the cache folder cannot be written: what is prepared is kept in %s and lost at the end; "
+        "set $XDG_CACHE_HOME to a folder that can be written",
+        folder,
+    )
+    return folder
+
+
+def writable(folder: Path) -> bool:
+    """Tells whether files can be made in a folder, by trying; makes the folder if it is missing."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
