@@ -10,7 +10,7 @@ from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.data.off import parse_off
 from jaxcmr.errors import UsageError
 
-VERSION = 1  # part of the cache key; raise it when the same file gives another array
+VERSION = 2  # part of the cache key; raise it when the same file gives another array
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
 CLOUDS = (".npy", ".ply", ".pcd")
 MAX_BYTES = 1 << 30

@@ -44,9 +44,9 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
     asked = recipe._asdict()
     if not recipe.faces:  # arrays without mesh features stay valid
         del asked["faces"]
-    given = (
-        {} if found.views is None else {"views": [str(found.views), found.views.stat().st_mtime]}
-    )
+    given = {}
+    if found.views is not None:
+        given["views"] = [str(found.views), found.views.stat().st_mtime, pictures.VERSION]
     key = cache.fingerprint(
         name=name, recipe=asked, version=objects.VERSION, state=found.state,
         ids=[item.id for item in items], **given,

@@ -1,18 +1,36 @@
 """Reads pictures: a file of a manifest, a photograph, the rendered views of an object."""
 
+import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 
+VERSION = 2  # part of cache keys; raise it when the same file gives another array
 SUFFIXES = (".png", ".jpg", ".jpeg")
 MAX_PIXELS = 100_000_000
+# Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+# What turns a picture upright, by its EXIF orientation; 1 is upright already.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 
 
-def open_picture(path: Path, mode: str) -> Image.Image:
-    """Reads a PNG or JPEG of any size up to 100 million pixels, in a mode of Pillow.
+def open_picture(path: Path) -> Image.Image:
+    """Reads a PNG or JPEG of up to 100 million pixels: upright, 8 bits a channel, first frame.
+
+    Upright is what EXIF calls so. Of 16 bits the high byte is taken. CMYK is what Adobe writes
+    (inverted). Color profiles are not applied.
 
     Raises:
         UsageError: there is no such file, or it is damaged, too large or no picture.
@@ -21,18 +39,50 @@ def open_picture(path: Path, mode: str) -> Image.Image:
         with Image.open(path, formats=("PNG", "JPEG")) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
-            return image.convert(mode)
+            return _upright(image, _in_bytes(image))
+    except UsageError:
+        raise
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     except UnidentifiedImageError:
         raise UsageError(f"{path} is no PNG or JPEG") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} cannot be read ({error})") from None
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
+    """Loads a picture in 8 bits a channel; a transparent grey or color follows its bit depth."""
+    raw = image.tile[0].args if image.tile else ""
+    clear = image.info.get("transparency")
+    image.load()
+    if image.mode in ("I;16", "I"):
+        values = np.asarray(image)
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if clear is None:
+            return grey
+        opaque = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (grey, opaque))
+    if clear is not None and raw in ("L;2", "L;4"):  # Pillow scales the pixels, but not `clear`
+        top = 3 if raw == "L;2" else 15
+        image.info["transparency"] = (clear & top) * 255 // top
+    if clear is not None and raw == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    return image
+
+
+def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """Turns the `pixels` of an `image` as its EXIF data say; damaged data say nothing."""
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Pillow raises what damaged tags lead it to; the pixels are sound
+        turn = None
+    return pixels if turn is None else pixels.transpose(turn)
 
 
 def read_image(path: Path, size: int, channels: int) -> np.ndarray:
     """Reads a PNG or JPEG as `[size, size, channels]` uint8: fitted in, centered on white."""
-    image = open_picture(path, "RGBA")
+    image = open_picture(path).convert("RGBA")
     white = Image.new("RGBA", image.size, "white")
     white.alpha_composite(image)
     image = white.convert("L" if channels == 1 else "RGB")

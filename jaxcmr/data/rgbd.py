@@ -21,7 +21,7 @@ from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Dataset, Splits
 
-VERSION = 1
+VERSION = 2  # part of the cache key; raise it when the same files give other arrays
 FOLDERS = ("rgbd-dataset_eval", "rgbd-dataset")
 EVERY = 5  # frames: what the release for evaluation keeps of the whole one
 CATEGORIES, INSTANCES = 51, 300
@@ -153,7 +153,7 @@ def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     depth = _read_depth(beside("_depthcrop.png"))
     corner = _read_corner(beside("_loc.txt"))
     if beside("_maskcrop.png").is_file():
-        mask = np.asarray(open_picture(beside("_maskcrop.png"), "L")) > 0
+        mask = np.asarray(open_picture(beside("_maskcrop.png")).convert("L")) > 0
         if mask.shape != depth.shape:
             raise UsageError(f"{beside('_maskcrop.png')} and the depth differ in size")
         depth = np.where(mask, depth, 0)
