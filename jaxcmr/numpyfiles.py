@@ -1,6 +1,10 @@
 """Reads numpy's files, `.npy` and `.npz`, from anywhere: no pickle, one error for all damage."""
 
+import math
+import os
+import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -8,6 +12,8 @@ from jaxcmr.errors import UsageError
 
 MAPPED = 1 << 28  # bytes of a `.npy` file from which on it is not read at once
 KINDS = "biufcUS"  # of dtypes: truth values, numbers, text
+DEFLATED = 1032  # the most that a byte of an archive can become; zlib's limit
+Head = tuple[tuple[int, ...], np.dtype]
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -17,6 +23,8 @@ def read_npy(path: Path) -> np.ndarray:
         UsageError: the file cannot be read, or holds neither numbers nor text.
     """
     try:
+        with open(path, "rb") as file:
+            _check_size(*head(file), path.stat().st_size)
         large = path.stat().st_size > MAPPED
         array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
         if not isinstance(array, np.ndarray):
@@ -30,17 +38,95 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an `.npz` file.
 
     Raises:
-        UsageError: as `read_npy`.
+        UsageError: as `read_npy`; names the array.
     """
     try:
+        heads = npz_heads(path)
+        check_room(sum(_bytes(*found) for found in heads.values()))
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz file")
-            if not all(name.isprintable() for name in file.files):
-                raise ValueError("its arrays have no printable names")
-            return {name: _checked(file[name]) for name in file.files}
+            return {name: _member(file, name) for name in file.files}
     except Exception as error:  # and zipfile raises what a damaged archive leads it to
         raise _damaged(path, error) from None
+
+
+def npz_heads(path: Path) -> dict[str, Head]:
+    """Returns the shape and the type of every array of an `.npz` file, without reading them.
+
+    Raises:
+        ValueError: an array cannot be as large as it says; or whatever zipfile raises.
+    """
+    found = {}
+    with zipfile.ZipFile(path) as file:
+        for member in file.infolist():
+            name = member.filename.removesuffix(".npy")
+            if not name.isprintable():
+                raise ValueError("its arrays have no printable names")
+            if name in found:
+                raise ValueError(f"it has two arrays {name}")
+            limit = DEFLATED * member.compress_size + 1024
+            if member.compress_type == zipfile.ZIP_DEFLATED and member.file_size > limit:
+                raise ValueError(f"{name} cannot be as large as it says")
+            with file.open(member) as stream:
+                found[name] = _head_of(stream, name)
+            if found[name][1].kind in KINDS:  # others have no size of their own, or are refused
+                _check_size(*found[name], member.file_size, name)
+    return found
+
+
+def _head_of(stream: IO[bytes], name: str) -> Head:
+    try:
+        return head(stream)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def head(stream: IO[bytes]) -> Head:
+    """Reads the shape and the type of the array of a `.npy` file.
+
+    Raises:
+        ValueError: it is no `.npy` file; numpy's reader, which evaluates the header, may raise
+            anything else.
+    """
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+        # It differs in the encoding of names of fields alone, and arrays of fields are refused.
+        (3, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"version {version} of the format is not known")
+    shape, _, dtype = readers[version](stream)
+    return shape, dtype
+
+
+def check_room(size: int) -> None:
+    """Raises a `ValueError` if arrays of so many bytes do not fit into the machine's memory."""
+    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if size > room:
+        raise ValueError(
+            f"its arrays take {size / 1e9:.1f} GB, but the memory of this machine is "
+            f"{room / 1e9:.1f} GB; a folder of .npy files is read from the disk"
+        )
+
+
+def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
+    return math.prod(shape) * dtype.itemsize
+
+
+def _check_size(shape: tuple[int, ...], dtype: np.dtype, size: int, name: str = "it") -> None:
+    """Raises before anything of the announced size is made room for."""
+    if dtype.kind != "O" and _bytes(shape, dtype) > size:
+        raise ValueError(f"{name} announces {list(shape)} {dtype}, more than its {size} bytes")
+
+
+def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+    try:
+        return _checked(file[name])
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:
@@ -55,10 +141,13 @@ def reason(error: Exception) -> str:
 
 
 def as_text(array: np.ndarray) -> np.ndarray:
-    """Turns bytes (`S`, or objects that are bytes) into text; UTF-8, other bytes are replaced."""
-    if array.dtype.kind not in "SO":
+    """Turns bytes (`S`, or objects that are all text) into text; other bytes are replaced.
+
+    Bytes are read as UTF-8. Objects of other kinds are left alone.
+    """
+    if array.dtype.kind not in "SO" or not all(isinstance(x, bytes | str) for x in array.flat):
         return array
-    texts = [x.decode("utf-8", "replace") if isinstance(x, bytes) else str(x) for x in array.flat]
+    texts = [x.decode("utf-8", "replace") if isinstance(x, bytes) else x for x in array.flat]
     return np.array(texts, np.str_).reshape(array.shape)
 
 

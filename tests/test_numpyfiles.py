@@ -63,6 +63,7 @@ def test_a_large_file_is_mapped(tmp_path, monkeypatch):
         _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2,"),
         _header(b"{'descr': ',,,4', 'fortran_order': False, 'shape': (2,)}"),
         _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (99999999999999,)}"),
+        _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999,)}"),
         _npy(np.zeros(2, "V3")),
         _npy(np.zeros(2, "M8[s]")),
         _npy(np.array(["ab"])).replace(b"a\0\0\0", b"\xff\xff\xff\xff"),
@@ -81,6 +82,7 @@ def test_what_is_no_npy_is_one_sentence(tmp_path, content):
     [
         _npy(np.eye(2)),
         _zip("note.txt", b"not an array"),
+        _zip("a.npy", _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999,)}")),
         _zip("two\nlines.npy", _npy(np.eye(2))),
         _zip("a.npy", _npy(np.array(["ab"])).replace(b"a\0\0\0", b"\xff\xff\xff\xff")),
         _patched_zip(6, 200),  # the version that is needed
@@ -94,3 +96,49 @@ def test_what_is_no_npz_is_one_sentence(tmp_path, content):
     with pytest.raises(UsageError, match=r"a\.npz cannot be read") as error:
         numpyfiles.read_npz(tmp_path / "a.npz")
     assert "\n" not in str(error.value)
+
+
+def test_the_array_that_cannot_be_read_is_named(tmp_path):
+    np.savez(tmp_path / "a.npz", good=np.eye(2), meta=np.array({"scale": 2}, object))
+    with pytest.raises(UsageError, match=r"a\.npz cannot be read \(meta: .*pickle"):
+        numpyfiles.read_npz(tmp_path / "a.npz")
+    np.savez(tmp_path / "a.npz", good=np.eye(2), when=np.zeros(2, "M8[s]"))
+    with pytest.raises(UsageError, match=r"when: it holds datetime64\[s\]; save numbers or text"):
+        numpyfiles.read_npz(tmp_path / "a.npz")
+
+
+def test_sizes_are_compared_before_room_is_made(tmp_path, monkeypatch):
+    lying = _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999,)}")
+    (tmp_path / "a.npz").write_bytes(_zip("a.npy", lying))
+    (tmp_path / "a.npy").write_bytes(lying)
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("numpy was asked"))
+    with pytest.raises(UsageError, match=r"a announces \[999999999\] float64, more than its"):
+        numpyfiles.read_npz(tmp_path / "a.npz")
+    with pytest.raises(UsageError, match=r"it announces \[999999999\] float64, more than its"):
+        numpyfiles.read_npy(tmp_path / "a.npy")
+
+
+def test_a_deflated_member_that_cannot_be_as_large_as_it_says(tmp_path):
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.npy", _npy(np.zeros(2)))
+    data = bytearray(buffer.getvalue())
+    place = data.index(b"PK\x01\x02") + 24  # the size in the table of contents
+    data[place : place + 4] = (1 << 30).to_bytes(4, "little")
+    (tmp_path / "a.npz").write_bytes(data)
+    with pytest.raises(UsageError, match="a cannot be as large as it says"):
+        numpyfiles.read_npz(tmp_path / "a.npz")
+
+
+def test_arrays_larger_than_the_machine_are_refused_with_the_way_out():
+    with pytest.raises(ValueError, match=r"take 1000000\.0 GB, but .* folder of \.npy"):
+        numpyfiles.check_room(10**15)
+    numpyfiles.check_room(10**6)
+
+
+@pytest.mark.parametrize("version", [(1, 0), (2, 0), (3, 0)])
+def test_every_version_of_the_format_has_a_head(version):
+    buffer = io.BytesIO()
+    np.lib.format.write_array(buffer, np.zeros((2, 3), ">f4"), version)
+    buffer.seek(0)
+    assert numpyfiles.head(buffer) == ((2, 3), np.dtype(">f4"))

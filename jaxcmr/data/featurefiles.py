@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxcmr.data import pointfiles
 from jaxcmr.data.cache import write_atomically
-from jaxcmr.data.features import read_mat
+from jaxcmr.data.matlab import read_mat
 from jaxcmr.errors import UsageError
 
 

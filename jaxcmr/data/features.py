@@ -3,16 +3,14 @@
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
-import scipy.io
 from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays as named_arrays
-from jaxcmr.data import cache, matfiles
+from jaxcmr.data import cache
+from jaxcmr.data.matlab import read_mat
 from jaxcmr.errors import UsageError
-from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Splits
 
 
@@ -103,46 +101,6 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     ),
 }  # fmt: skip
 _LISTS = {"tr": "trainset_txt_img_cat.list", "te": "testset_txt_img_cat.list"}
-
-
-def read_mat(path: Path) -> dict[str, np.ndarray | list[np.ndarray]]:
-    """Reads a `.mat` of either kind, or plain HDF5; a cell becomes a list of arrays.
-
-    MATLAB 7.3 files are HDF5 with their axes reversed: they are turned back. Sparse arrays become
-    full ones; variables that are neither numbers nor text (structs, ...) are left out.
-
-    Raises:
-        UsageError: the file cannot be read.
-    """
-    if not path.is_file():
-        raise UsageError(f"there is no file {path}")
-    try:
-        if h5py.is_hdf5(path):
-            with h5py.File(path) as file:
-                turned = path.suffix == ".mat"
-                found = {key: _from_hdf5(file, file[key], turned) for key in file}
-                return {key: value for key, value in found.items() if value is not None}
-        if scipy.io.matlab.matfile_version(path)[0] == 1:
-            return matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
-        found = scipy.io.loadmat(path)  # of MATLAB 4
-    except Exception as error:  # the readers raise whatever a damaged file leads them to
-        raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
-    return {key: value for key, value in found.items() if isinstance(value, np.ndarray)}
-
-
-def _from_hdf5(file: h5py.File, item, turned: bool):
-    """Returns an array, a cell's list of arrays, or None for what is neither."""
-    if isinstance(item, h5py.Group) and "MATLAB_sparse" in item.attrs and {"data", "ir"} <= {*item}:
-        starts = item["jc"][()]
-        shape = (int(item.attrs["MATLAB_sparse"]), len(starts) - 1)
-        return matfiles.full(item["ir"][()], starts, item["data"][()], shape)
-    if not isinstance(item, h5py.Dataset):
-        return None
-    value = item[()]
-    if item.dtype == h5py.ref_dtype:
-        cells = [np.asarray(file[reference][()]) for reference in np.ravel(value)]
-        return [cell.T if turned else cell for cell in cells]
-    return np.asarray(value).T if turned else np.asarray(value)
 
 
 def load_features(config: ConfigDict, workers: int) -> Splits:

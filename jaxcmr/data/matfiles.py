@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from jaxcmr import numpyfiles
+
 _MATRIX, _COMPRESSED = 14, 15  # types of elements
 _STORED = {
     1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 9: "f8", 12: "i8", 13: "u8",
@@ -21,6 +23,7 @@ _NUMBERS = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
 _COMPLEX = 0x800
+_SPARSEST = 100_000  # entries for each that is not zero; beyond, a header is damaged
 _HEADER = 128
 _ORDERS = {b"IM": "little", b"MI": "big"}
 
@@ -30,7 +33,7 @@ def parse_mat(data: memoryview) -> dict[str, Any]:
 
     Numbers get the type that they have in MATLAB, whatever they are stored as; texts become an
     array of their rows, sparse arrays full ones. Variables of other classes (structs, complex
-    numbers, nested cells, ...) are left out.
+    numbers, nested cells, ...) are None.
 
     Raises:
         ValueError: the file is damaged; says how.
@@ -46,7 +49,7 @@ def parse_mat(data: memoryview) -> dict[str, Any]:
         if kind != _MATRIX:
             raise ValueError(f"it has an element of type {kind} where a variable belongs")
         name, value = _variable(content, order)
-        if value is not None and name:
+        if name:
             found[name] = value
     return found
 
@@ -70,6 +73,9 @@ def _decompress(content: memoryview, order: str) -> tuple[int, memoryview]:
     stream = zlib.decompressobj()
     tag = stream.decompress(content, 8)
     kind, size = (int.from_bytes(part, order) for part in (tag[:4], tag[4:]))
+    if size > numpyfiles.DEFLATED * len(content) + 1024:
+        raise ValueError(f"a compressed variable announces {size} bytes, more than it can hold")
+    numpyfiles.check_room(size)
     body = stream.decompress(stream.unconsumed_tail, size) if size else b""
     if len(body) != size:
         raise ValueError("a compressed variable is cut off")
@@ -127,6 +133,9 @@ def full(
     # MATLAB may keep room for more than `count` numbers.
     if not 0 <= count <= min(len(rows), len(values)):
         raise ValueError(f"a sparse array has {len(values)} numbers, {len(starts)} columns")
+    if math.prod(shape) > _SPARSEST * max(count, 1000):
+        raise ValueError(f"a sparse array of {count} numbers announces the shape {list(shape)}")
+    numpyfiles.check_room(8 * math.prod(shape))
     columns = np.repeat(np.arange(shape[1]), np.diff(starts.astype(np.int64)))
     found = np.zeros(shape, np.float64)
     try:

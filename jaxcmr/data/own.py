@@ -3,17 +3,16 @@
 A manifest (`.csv`, `.jsonl`) names files; everything else is arrays.
 """
 
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays, manifest
+from jaxcmr.data.hdf5files import hdf5_heads
 from jaxcmr.errors import UsageError
-from jaxcmr.numpyfiles import reason
+from jaxcmr.numpyfiles import Head, head, npz_heads, reason
 from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
 
@@ -88,45 +87,29 @@ def _path(config: ConfigDict) -> Path:
     return path
 
 
-def shapes(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
+def shapes(path: Path) -> dict[str, Head]:
     """Reads the shapes and types of all arrays of a file or folder, not the arrays."""
-    try:
-        if path.is_dir():
-            files = sorted(path.glob("*.npy"))
-            opened = {file.stem: np.load(file, mmap_mode="r") for file in files}
-            found = {name: (array.shape, array.dtype) for name, array in opened.items()}
-        elif path.suffix == ".npz":
-            with zipfile.ZipFile(path) as file:
-                found = {name.removesuffix(".npy"): _head(file, name) for name in file.namelist()}
-        elif path.suffix in (".h5", ".hdf5"):
-            found = {}
-            with h5py.File(path) as file:
-                keep = lambda name, item: (
-                    found.update({name: (item.shape, item.dtype)})
-                    if isinstance(item, h5py.Dataset)
-                    else None
-                )
-                file.visititems(keep)
-        else:
-            raise UsageError(f"{path} must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder")
-    except UsageError:
-        raise
-    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
-        advice = "get or write it again"
-        raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
+    if path.suffix in (".h5", ".hdf5") and path.is_file():
+        found = hdf5_heads(path)
+    elif path.is_dir() or path.suffix == ".npz":
+        try:
+            found = _npy_heads(path) if path.is_dir() else npz_heads(path)
+        except Exception as error:  # numpy's reader evaluates the header: anything may come of it
+            advice = "get or write it again"
+            raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
+    else:
+        raise UsageError(f"{path} must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder")
     if not found:
         raise UsageError(f"{path} holds no array")
     return found
 
 
-def _head(file: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], np.dtype]:
-    with file.open(name) as member:
-        read = {
-            (1, 0): np.lib.format.read_array_header_1_0,
-            (2, 0): np.lib.format.read_array_header_2_0,
-        }[np.lib.format.read_magic(member)]
-        shape, _, dtype = read(member)
-    return shape, dtype
+def _npy_heads(folder: Path) -> dict[str, Head]:
+    found = {}
+    for path in sorted(folder.glob("*.npy")):
+        with open(path, "rb") as file:
+            found[path.stem] = head(file)
+    return found
 
 
 def _kind(shape: tuple[int, ...], dtype: np.dtype, name: str) -> str:

@@ -5,10 +5,10 @@ import functools
 from collections.abc import Mapping
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from jaxcmr import numpyfiles
+from jaxcmr.data import hdf5files
 from jaxcmr.data.cache import write_atomically
 from jaxcmr.errors import UsageError
 
@@ -36,18 +36,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
     if path.suffix == ".npz":
         return numpyfiles.read_npz(path)
-    try:
-        with h5py.File(path) as file:
-            arrays = {}
-            file.visititems(
-                lambda name, item: (
-                    arrays.update({name: item[()]}) if isinstance(item, h5py.Dataset) else None
-                )
-            )
-    except Exception as error:  # h5py raises whatever a damaged file leads it to
-        reason = numpyfiles.reason(error)
-        raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
-    return {name: numpyfiles.as_text(np.asarray(array)) for name, array in arrays.items()}
+    return hdf5files.read_hdf5(path)
 
 
 def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:

@@ -58,12 +58,27 @@ def test_a_file_of_the_other_order_of_bytes_by_hand():
     np.testing.assert_array_equal(parse(big_endian(variable))["x"], [[300.0], [-5.0]])
 
 
-def test_what_is_neither_numbers_nor_text_is_left_out():
+def test_what_is_neither_numbers_nor_text_is_none():
     nested = np.empty(1, object)
     nested[0] = np.empty(1, object)
     nested[0][0] = np.ones(2)
     variables = {"s": {"x": 1}, "z": np.ones(2) * 1j, "nested": nested, "kept": np.ones((1, 2))}
-    assert set(parse(written(variables))) == {"kept"}
+    found = parse(written(variables))
+    assert [name for name, value in found.items() if value is not None] == ["kept"]
+    assert set(found) == set(variables)
+
+
+def test_a_compressed_variable_that_announces_more_than_it_can_hold():
+    content = zlib.compress(struct.pack("<II", 14, 1 << 31))
+    data = b"MATLAB".ljust(124) + struct.pack("<H", 0x0100) + b"IM"
+    with pytest.raises(ValueError, match="announces 2147483648 bytes"):
+        parse(data + struct.pack("<II", 15, len(content)) + content)
+
+
+def test_a_sparse_array_of_one_number_that_announces_gigabytes():
+    parts = np.array([0]), np.array([0] + [1] * 40_000), np.array([1.0])
+    with pytest.raises(ValueError, match=r"of 1 numbers announces the shape \[40000, 40000\]"):
+        full(*parts, (40_000, 40_000))
 
 
 @pytest.mark.parametrize("compressed", [False, True])
