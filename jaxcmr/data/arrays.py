@@ -6,18 +6,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import cache, pointfiles
+from jaxcmr.data.heldout import held_out
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
 
 SPLITS = ("train", "validation", "test")
-HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given
 _RESERVED = ("labels", "true_labels", "ids")
 
 
@@ -125,22 +124,6 @@ def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, 
     return {
         s: {k: lazy.select(a, named == s) for k, a in whole.items()} for s in SPLITS if s in named
     }
-
-
-def held_out(labels: np.ndarray, seed: int) -> np.ndarray:
-    """Names a split for every row: of each class, a fifth (at least one of two) is `test`."""
-    labels = np.asarray(labels)
-    labels = labels.argmax(1) if labels.ndim == 2 and labels.shape[1] > 1 else labels.ravel()
-    named = np.full(len(labels), "train", "U10")
-    rng = np.random.default_rng(seed)
-    for label in np.unique(labels):
-        rows = rng.permutation(np.flatnonzero(labels == label))
-        count = max(round(HELD_OUT * len(rows)), 1) if len(rows) > 1 else 0
-        named[rows[:count]] = "test"
-    logging.info(
-        "no split is given: %d of %d rows become the test set", (named == "test").sum(), len(named)
-    )
-    return named
 
 
 def load_arrays(config: ConfigDict, workers: int) -> Splits:

@@ -10,6 +10,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays, cache, itemfiles, objects
+from jaxcmr.data.heldout import held_out
 from jaxcmr.data.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.objects import Item
 from jaxcmr.errors import UsageError
@@ -39,9 +40,9 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     for ours, theirs in (("ids", "id"), ("split", "split"), ("true_labels", "true_label")):
         if any(theirs in row for _, row in rows):
             found[ours] = _column(rows, theirs, path)
-    if "split" not in found:
-        found["split"] = arrays.held_out(found["labels"], config.seed)
     cells = {name: _cells(rows, name, path) for name in config.modalities}
+    if "split" not in found:
+        found["split"] = held_out(found["labels"], config.seed)
     for modality, column in cells.items():
         present = np.array([bool(cell) for cell in column])
         if not present.all():

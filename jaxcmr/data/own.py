@@ -11,6 +11,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.data import arrays, manifest
 from jaxcmr.data.hdf5files import hdf5_heads
+from jaxcmr.data.heldout import held_out
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import Head, head, npz_heads, reason
 from jaxcmr.paths import expanded
@@ -70,7 +71,7 @@ def outline(config: ConfigDict) -> Outline:
 
 
 def _outline(kinds, labels: np.ndarray, named: np.ndarray | None, seed: int) -> Outline:
-    named = arrays.held_out(labels, seed) if named is None else named.astype(str)
+    named = held_out(labels, seed) if named is None else named.astype(str)
     return Outline(kinds, int((named == "train").sum()), bool((named == "validation").any()))
 
 

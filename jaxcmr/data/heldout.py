@@ -1,0 +1,184 @@
+"""Which rows are held out where nobody says so; rows that show the same thing stay together."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from absl import logging
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from jaxcmr.data.labelbase import clean
+from jaxcmr.errors import UsageError
+
+HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given
+GROUP = "group"  # the link that a person gives: it is never cut
+NAMED = 5  # classes that a message names
+
+# What rows have in common: its name -> `[N]` whole numbers; rows with the same number >= 0 share
+# it. The most binding comes first.
+Links = Mapping[str, np.ndarray]
+
+
+def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.ndarray:
+    """Names a split for every row: of each class, a fifth (at least one of two) is `test`.
+
+    Rows that are linked, directly or by others, are in one split. Where so much is linked that less
+    than half of a class's fifth can be held out, the class's rows are drawn as if the last link did
+    not exist, then the last but one, and so on; the link "group" holds always.
+
+    Args:
+        labels: `[N]` or `[N, 1]` of any type, or one-hot `[N, K]`.
+        seed: of the draw.
+        links: what rows have in common.
+
+    Returns:
+        "train" or "test", `[N]`.
+
+    Raises:
+        UsageError: no row can be held out.
+    """
+    names, classes = _classes(labels)
+    named = np.full(len(classes), "train", "U10")
+    if not len(classes):
+        return named
+    levels = cut(links or {}, len(classes))
+    kept = _one_a_class(classes, levels[0], seed)
+    rng = np.random.default_rng(seed)
+    for label in range(len(names)):
+        rows = rng.permutation(np.flatnonzero(classes == label))
+        wanted = max(round(HELD_OUT * len(rows)), 1) if len(rows) > 1 else 0
+        free = named[rows] == "train"
+        named[draw(rows[free], wanted - int((~free).sum()), levels, kept)] = "test"
+    tested = np.bincount(classes[named == "test"], minlength=len(names)) > 0
+    if not tested.any():
+        raise UsageError(_nothing_to_hold_out(classes))
+    logging.info(
+        "no split is given: %d of %d rows become the test set", (named == "test").sum(), len(named)
+    )
+    if not tested.all():
+        logging.warning(
+            "%d of %d classes have no test row, for they have one row or rows that belong "
+            "together: %s",
+            (~tested).sum(), len(names), _listed([str(name) for name in names[~tested]]),
+        )  # fmt: skip
+    return named
+
+
+def cut(links: Links, rows: int) -> list[np.ndarray | None]:
+    """Returns the groups `[N]` by all links, by all but the last, ...; None: each row for itself.
+
+    The link "group" is never cut.
+    """
+    names, levels = list(links), []
+    for count in range(len(names), 0, -1):
+        levels.append(groups({name: links[name] for name in names[:count]}, rows))
+        if names[count - 1] == GROUP:
+            return levels
+    return [*levels, None]
+
+
+def draw(
+    order: np.ndarray, wanted: int, levels: list[np.ndarray | None], kept: np.ndarray
+) -> np.ndarray:
+    """Takes about `wanted` rows off a shuffled order, none without those that are linked to it.
+
+    Whole groups are taken, in the order's order, as long as they fit. If less than half of what is
+    wanted comes together, the smallest other group is added, unless that makes more than half of
+    the order; if it does, the next level's groups are tried. Without links these are the first
+    `wanted` rows.
+
+    Args:
+        order: `[n]` row numbers, shuffled.
+        wanted: how many.
+        levels: the groups of all N rows, of `cut`.
+        kept: numbers of rows that are not taken, and nothing with them.
+
+    Returns:
+        Row numbers, with those outside `order` that belong to them.
+    """
+    chosen = order[:0]
+    for groups in levels if wanted > 0 else []:
+        if groups is None:
+            return order[~np.isin(order, kept)][:wanted]
+        free = order[~np.isin(groups[order], groups[kept])]
+        found, first, sizes = np.unique(groups[free], return_index=True, return_counts=True)
+        taken, total = [], 0
+        for place in np.argsort(first):
+            if total + sizes[place] <= wanted:
+                taken.append(place)
+                total += sizes[place]
+        left = np.setdiff1d(np.arange(len(found)), taken)
+        if 2 * total < wanted and len(left):
+            small = left[np.argmin(sizes[left])]
+            if 2 * (total + sizes[small]) <= len(order):
+                taken.append(small)
+                total += sizes[small]
+        chosen = np.flatnonzero(np.isin(groups, found[taken])) if taken else chosen
+        if 2 * total >= wanted:
+            return chosen
+    return chosen
+
+
+def groups(links: Links, rows: int) -> np.ndarray:
+    """Numbers the groups of rows that are linked, directly or by others: `[N]`, from 0."""
+    starts, values, offset = [], [], rows
+    for column in links.values():
+        linked = np.flatnonzero(column >= 0)
+        starts.append(linked)
+        values.append(column[linked] + offset)
+        offset += int(column.max(initial=-1)) + 1
+    start, value = np.concatenate(starts), np.concatenate(values)
+    graph = coo_matrix((np.ones(len(start), bool), (start, value)), shape=(offset, offset))
+    return connected_components(graph, directed=False)[1][:rows]
+
+
+def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
+    """Says in one line how many rows of other splits share something with a training row."""
+    told = []
+    for split in ("test", "validation"):
+        rows = named == split
+        counts = {
+            link: int((np.isin(column, column[named == "train"]) & (column >= 0))[rows].sum())
+            for link, column in links.items()
+        }
+        parts = [f"{link} {count}" for link, count in counts.items() if count]
+        if parts:
+            told.append(f"{', '.join(parts)} of {rows.sum()} {split} rows")
+    if told:
+        logging.warning(
+            "%s: the same thing is in training rows, so that scores flatter: %s", name,
+            "; ".join(told),
+        )  # fmt: skip
+
+
+def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the classes, sorted, and the number of each row's class."""
+    labels = np.asarray(labels)
+    if labels.ndim == 2 and labels.shape[1] > 1:
+        labels = labels.argmax(1)
+    labels = labels.ravel()
+    return np.unique(clean(labels) if labels.dtype.kind in "USO" else labels, return_inverse=True)
+
+
+def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
+    """Chooses a row of every class that stays in training, out of as few groups as possible."""
+    if groups is None:
+        return np.arange(0)
+    turn = np.random.default_rng([seed, 1]).permutation(len(groups))
+    order = np.lexsort((turn[groups], classes))
+    return order[np.unique(classes[order], return_index=True)[1]]
+
+
+def _nothing_to_hold_out(classes: np.ndarray) -> str:
+    why = "every class has one row"
+    if len(np.unique(classes)) < len(classes):
+        why = "all rows of a class belong together"
+    return (
+        f"{why}, so none can be held out for the test set; give more rows, or name the split of "
+        "every row (train, test) in a column or an array 'split'"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(map(repr, names[:NAMED])) + more
