@@ -3,13 +3,19 @@
 import atexit
 import functools
 import os
+import re
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from absl import logging
 
 from jaxcmr.errors import UsageError
+
+DESCRIPTORS = Path("/proc/self/fd")  # open folders, by number, where the system has them
+REMOTE = ("/gs/", "/s3/", "/az/", "/hf/")
 
 
 def expanded(path: str | os.PathLike) -> Path:
@@ -66,6 +72,29 @@ def temporary_cache() -> Path:
         folder,
     )
     return folder
+
+
+@contextmanager
+def plain(folder: Path) -> Iterator[Path]:
+    """Gives another path to an existing folder, without any special character.
+
+    Libraries that write checkpoints take brackets for a pattern, a backslash for a slash, and
+    `/gs/` for a remote store. A path that is plain already is given as it is.
+    """
+    folder = folder.resolve()
+    if re.fullmatch(r"[A-Za-z0-9/_.-]+", str(folder)) and not str(folder).startswith(REMOTE):
+        yield folder
+    elif DESCRIPTORS.is_dir():
+        handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            yield DESCRIPTORS / str(handle)
+        finally:
+            os.close(handle)
+    else:
+        with tempfile.TemporaryDirectory(prefix="jaxcmr-") as place:
+            link = Path(place) / "folder"
+            link.symlink_to(folder)
+            yield link
 
 
 def writable(folder: Path) -> bool:

@@ -4,11 +4,9 @@ All processes write their parts, and any mesh can read them. Each checkpoint car
 of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
 """
 
-import textwrap
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import jax
@@ -17,7 +15,8 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental import multihost_utils
 
-from jaxcmr.train import distributed, stored
+from jaxcmr.train import distributed, series, stored
+from jaxcmr.train.series import Series
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import UsageError
 
@@ -39,33 +38,28 @@ class Checkpoints:
     """
 
     def __init__(self, folder: Path, members: Sequence[int]):
-        self._last, self._best = _manager(folder / "last"), _manager(folder / "best")
-        self._members = tuple(members)
+        self._folder, self._members = folder, tuple(members)
+        self._opened = ExitStack()
 
     def __enter__(self) -> "Checkpoints":
+        with ExitStack() as opened:
+            self._last, self._best = (
+                opened.enter_context(series.opened(self._folder / name))
+                for name in ("last", "best")
+            )
+            self._opened = opened.pop_all()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        for manager in (self._best, self._last):
-            try:
-                with _writing(manager):
-                    manager.close()
-            except UsageError:
-                if error is None:
-                    raise
+    def __exit__(self, *error: Any) -> None:
+        self._opened.__exit__(*error)
 
     def save_last(self, state: TrainState, record: dict[str, Any]) -> None:
         """Writes the state to go on from; a `best` under way is finished first.
 
         The record may name the best step, so `best` must never lag behind `last`.
         """
-        with _writing(self._best):
-            self._best.wait_until_finished()
+        with series.writing(self._best.folder):
+            self._best.manager.wait_until_finished()
         _save(self._last, state, record, self._members)
 
     def save_best(self, state: TrainState, record: dict[str, Any]) -> None:
@@ -86,48 +80,14 @@ class Checkpoints:
         return _restore(self._best, like, self._members)
 
 
-def _manager(folder: Path) -> ocp.CheckpointManager:
-    folder = folder.resolve()
-    # The processes meet while they write. Without names of its own, the meetings of `last`, in its
-    # thread, are taken for those of `best`, in ours, and both wait forever. With the processes
-    # named they meet at the coordinator, not in a collective of the devices that a step uses.
-    together = ocp.options.MultiprocessingOptions(
-        active_processes=set(range(jax.process_count())), barrier_sync_key_prefix=str(folder)
-    )
-    options = ocp.CheckpointManagerOptions(
-        max_to_keep=2, create=False, multiprocessing_options=together
-    )
-    handlers = {
-        "state": ocp.StandardCheckpointHandler(multiprocessing_options=together),
-        "record": ocp.JsonCheckpointHandler(multiprocessing_options=together),
-    }
-    if distributed.first():
-        folder.mkdir(parents=True, exist_ok=True)
-    distributed.wait_for_all(str(folder))
-    return ocp.CheckpointManager(folder, item_handlers=handlers, options=options)
-
-
-@contextmanager
-def _writing(manager: ocp.CheckpointManager) -> Iterator[None]:
-    """Turns what a full or read-only disk raises, now or for a write before, into a sentence."""
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError) as error:
-        raise UsageError(
-            f"a checkpoint could not be written to {manager.directory}: "
-            f"{_told(error)}; make room there, and the same command goes on from "
-            "the last one that is whole"
-        ) from error
-
-
 def _save(
-    manager: ocp.CheckpointManager,
+    kind: Series,
     state: TrainState,
     record: dict[str, Any],
     members: tuple[int, ...],
 ) -> None:
-    step = int(state.step)
-    with _writing(manager):
+    step, manager = int(state.step), kind.manager
+    with series.writing(kind.folder):
         manager.wait_until_finished()
         if step in manager.all_steps():  # from before a crash; the same step has the same content
             return
@@ -145,14 +105,15 @@ def _save(
         )
 
 
-def _restore(manager: ocp.CheckpointManager, like: TrainState, members: tuple[int, ...]):
-    with _writing(manager):
+def _restore(kind: Series, like: TrainState, members: tuple[int, ...]):
+    folder, manager = kind
+    with series.writing(folder):
         manager.wait_until_finished()
     steps = sorted(manager.all_steps(), reverse=True)
     for step in steps:
         found, problem = None, ""
         try:
-            found = stored.read(manager, step, like, members)
+            found = stored.read(manager, step, like, members, folder)
         except UsageError:
             raise
         except Exception as error:  # whatever a decoder may raise on damaged bytes
@@ -161,14 +122,14 @@ def _restore(manager: ocp.CheckpointManager, like: TrainState, members: tuple[in
             return found
         logging.warning(
             "the checkpoint %s/%d is damaged (%s); it is moved to %s, and the one before is used",
-            manager.directory,
+            folder,
             step,
             problem or "in another process",
-            _put_aside(manager, step),
+            _put_aside(kind, step),
         )
     if steps:
         raise UsageError(
-            f"no checkpoint in {manager.directory} can be read; put back a copy, or remove the "
+            f"no checkpoint in {folder} can be read; put back a copy, or remove the "
             "folder to start afresh"
         )
     return None
@@ -181,10 +142,10 @@ def members_of_last(folder: Path, members: int) -> tuple[int, ...]:
         folder: as for `Checkpoints`.
         members: E of the config.
     """
-    with _manager(folder / "last") as manager:
-        for step in sorted(manager.all_steps(), reverse=True):
+    with series.opened(folder / "last") as last:
+        for step in sorted(last.manager.all_steps(), reverse=True):
             try:
-                found = manager.restore(
+                found = last.manager.restore(
                     step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
                 )
                 return tuple(found["record"]["members"])
@@ -193,14 +154,9 @@ def members_of_last(folder: Path, members: int) -> tuple[int, ...]:
     return tuple(range(members))
 
 
-def _told(error: Exception) -> str:
-    """Returns the beginning of what an error says, in one line."""
-    return textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")
-
-
-def _put_aside(manager: ocp.CheckpointManager, step: int) -> Path:
+def _put_aside(kind: Series, step: int) -> Path:
     """Moves a checkpoint to where it is neither read nor in the way; returns the place."""
-    folder = Path(manager.directory)
+    folder = kind.folder
     place = folder.parent / "damaged" / f"{folder.name}-{step}"
     if distributed.first():
         place.parent.mkdir(exist_ok=True)
@@ -208,7 +164,7 @@ def _put_aside(manager: ocp.CheckpointManager, step: int) -> Path:
             place = place.with_name(place.name + "-again")
         (folder / str(step)).rename(place)
     distributed.wait_for_all(f"{folder.name}-{step}")
-    manager.reload()
+    kind.manager.reload()
     return place
 
 

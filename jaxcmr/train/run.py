@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
 from jaxcmr import data, methods
-from jaxcmr.train import distributed, evaluate, introduce, noisy, stages, survivors
+from jaxcmr.train import distributed, evaluate, introduce, noisy, series, stages, survivors
 from jaxcmr.train import embeddings as saved
 from jaxcmr.train.complete import complete
 from jaxcmr.train.state import TrainState, members_of
@@ -51,6 +51,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     record, train, validation, rows = noisy.prepare(splits, config)
     stages.check_data(config, train)
     _claim(workdir, config)  # not before: a mistake must not take the folder
+    series.try_out(workdir)
     known = introduce.what_is_known(record, splits.train, train, validation, splits.test)
     introduce.introduce(config, train, validation, splits.test, record, known)
     if distributed.first():

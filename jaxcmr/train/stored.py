@@ -1,5 +1,6 @@
 """One checkpoint on the disk: read onto any mesh, and checked to be what was written."""
 
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -13,8 +14,17 @@ from jaxcmr.train.state import TrainState
 from jaxcmr.types import UsageError
 
 
-def read(manager: ocp.CheckpointManager, step: int, like: TrainState, members: tuple[int, ...]):
-    """Reads one checkpoint; raises a `UsageError` if it is whole but of another state."""
+def read(
+    manager: ocp.CheckpointManager,
+    step: int,
+    like: TrainState,
+    members: tuple[int, ...],
+    folder: Path,
+):
+    """Reads one checkpoint; raises a `UsageError` if it is whole but of another state.
+
+    `folder` is the manager's, as people name it.
+    """
     layout = jax.tree.map(lambda leaf: leaf.sharding, like)
     ours = jax.tree.map(ocp.utils.to_shape_dtype_struct, storable(like))
     marked = manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
@@ -22,7 +32,7 @@ def read(manager: ocp.CheckpointManager, step: int, like: TrainState, members: t
     stored = _by_name(manager.item_metadata(step)["state"])
     if not stored:
         raise ValueError("its description cannot be read")
-    axes = _check_fit(manager, step, stored, ours, len(marked["members"]), len(kept))
+    axes = _check_fit(folder / str(step), stored, ours, len(marked["members"]), len(kept))
 
     def target(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         if axes[_name(path)] is None:
@@ -47,8 +57,7 @@ def read(manager: ocp.CheckpointManager, step: int, like: TrainState, members: t
 
 
 def _check_fit(
-    manager: ocp.CheckpointManager,
-    step: int,
+    checkpoint: Path,
     stored: dict[str, Any],
     state: TrainState,
     before: int,
@@ -57,7 +66,7 @@ def _check_fit(
     """Returns the axis of each leaf on which members were dropped; None where none were.
 
     Args:
-        manager, step: name the checkpoint.
+        checkpoint: its folder.
         stored: its leaves, by name.
         state: ours.
         before: its number of members.
@@ -76,7 +85,7 @@ def _check_fit(
                 stored.get(name, ((), None)), (own_shape, own_kind)
             ))  # fmt: skip
             raise UsageError(
-                f"the checkpoint {manager.directory}/{step} does not fit this configuration: "
+                f"the checkpoint {checkpoint} does not fit this configuration: "
                 f"{name} is {there} there and {here} here; choose another --workdir"
             )
         axes[name] = axis
