@@ -22,6 +22,7 @@ setup(
         "jax>=0.10",
         "jaxtyping",  # the shapes in the signatures of the losses
         "joblib",  # worker processes that do not import the caller's script again
+        "mapbox_earcut",  # cuts concave polygons into triangles
         "matplotlib",  # curves and contact sheets
         "ml_collections>=1.0",
         "numpy",

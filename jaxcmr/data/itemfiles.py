@@ -25,7 +25,7 @@ def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
 def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     """Reads a cloud (`.npy [N, 3]`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
     _check_suffix(path, CLOUDS)
-    if path.suffix == ".npy":
+    if path.suffix.lower() == ".npy":
         cloud = numpyfiles.read_npy(path)
     else:
         from jaxcmr.data.shapefiles import load_points
@@ -43,7 +43,9 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     from jaxcmr.data.shapefiles import load_mesh
 
     _check_suffix(path, MESHES)
-    mesh: Mesh = parse_off(_bytes(path), str(path)) if path.suffix == ".off" else load_mesh(path)
+    mesh: Mesh = (
+        parse_off(_bytes(path), str(path)) if path.suffix.lower() == ".off" else load_mesh(path)
+    )
     rng = np.random.default_rng(seed)
     return sample_surface(normalize_mesh(mesh, str(path)), count, rng, str(path))
 

@@ -7,7 +7,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.data import cache, cloudfiles, pointfiles, procedural
+from jaxcmr.data import cache, cloudfiles, off, pointfiles, procedural
 from jaxcmr.data.download import UnreachableError, fetch
 from jaxcmr.data.meshfiles import list_meshes, read_mesh
 from jaxcmr.data.objects import Item, Reader
@@ -135,7 +135,8 @@ def _found_meshes(release: Release, path: Path, source: str, url: str) -> Found:
         provenance["sha256"] = cache.sha256(path)
     if url:
         provenance["url"] = url
-    return Found(files.train, files.test, files.class_names, read_mesh, files.state, provenance)
+    state = (off.VERSION, files.state)
+    return Found(files.train, files.test, files.class_names, read_mesh, state, provenance)
 
 
 def _found_points(release: Release, path: Path) -> Found:

@@ -1,3 +1,5 @@
+import struct
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,7 @@ def parse(text: str) -> Mesh:
     return parse_off(text.encode(), "shape.off")
 
 
-def test_polygons_become_fans(cube):
+def test_convex_polygons_become_fans(cube):
     mesh = parse(cube)
     assert mesh.vertices.shape == (8, 3)
     assert mesh.faces.shape == (12, 3)
@@ -41,6 +43,73 @@ def test_degenerate_faces_are_dropped_and_loose_vertices_kept():
     mesh = parse("OFF\n4 4 0\n0 0 0\n1 0 0\n0 1 0\n9 9 9\n3 0 1 2\n3 0 0 1\n2 0 1\n1 0\n")
     np.testing.assert_array_equal(mesh.faces, [[0, 1, 2]])
     assert len(mesh.vertices) == 4
+
+
+@pytest.mark.parametrize("start", range(6))
+@pytest.mark.parametrize("step", [1, -1])
+@pytest.mark.parametrize("color", ["", " 255 0 0"])
+def test_a_concave_face_is_not_filled(start, step, color):
+    # An L of five unit squares: all of [0, 3] x [0, 3] but [1, 3] x [1, 3].
+    outline = ["0 0 0", "3 0 0", "3 1 0", "1 1 0", "1 3 0", "0 3 0"]
+    order = " ".join(str((start + step * k) % 6) for k in range(6))
+    mesh = parse("OFF\n6 1 0\n" + "\n".join(outline) + f"\n6 {order}{color}\n")
+    normals, areas = face_areas(mesh)
+    assert areas.sum() == pytest.approx(5)
+    np.testing.assert_array_equal(normals[areas > 0][:, 2], step)
+    centers = mesh.triangles.mean(1)
+    assert not ((centers[:, 0] > 1) & (centers[:, 1] > 1)).any()
+
+
+TRIANGLE = [[0.0, 0, 0], [2, 0, 0], [0, 3, 0]]
+
+
+@pytest.mark.parametrize(
+    ("keyword", "behind"),
+    [
+        ("COFF", " 255 0 0 255"),
+        ("NOFF", " 0 0 1"),
+        ("CNOFF", " 255 0 0 255 0 0 1"),
+        ("STOFF", " .5 .5"),
+        ("STCNOFF", " 1 1 1 1 0 0 1 .5 .5"),
+        ("COFF ", ""),
+    ],
+)
+def test_what_stands_behind_a_vertex_is_passed_over(keyword, behind):
+    vertices = "\n".join(" ".join(map(str, row)) + behind for row in TRIANGLE)
+    mesh = parse(f"{keyword}\n3 1 0\n{vertices}\n3 0 1 2\n")
+    np.testing.assert_array_equal(mesh.vertices, TRIANGLE)
+    np.testing.assert_array_equal(mesh.faces, [[0, 1, 2]])
+
+
+def test_places_are_divided_by_their_weight():
+    mesh = parse("4OFF\n3 1 0\n0 0 0 1\n4 0 0 2\n0 -6 0 -2\n3 0 1 2\n")
+    np.testing.assert_array_equal(mesh.vertices, TRIANGLE)
+    with pytest.raises(UsageError, match="line 4: a coordinate is not finite"):
+        parse("4OFF\n3 1 0\n0 0 0 1\n4 0 0 0\n0 6 0 2\n3 0 1 2\n")
+
+
+def test_the_binary_format_of_geomview(cube):
+    expected = parse(cube)
+    vertices = expected.vertices.astype(">f4")
+    quads = [[0, 3, 2, 1], [4, 5, 6, 7], [0, 1, 5, 4], [2, 3, 7, 6], [1, 2, 6, 5], [3, 0, 4, 7]]
+    body = b"".join(struct.pack(">6i", 4, *quad, 0) for quad in quads)
+    data = b"OFF BINARY\n" + struct.pack(">3i", 8, 6, 0) + vertices.tobytes() + body
+    mesh = parse_off(data, "shape.off")
+    np.testing.assert_array_equal(mesh.vertices, expected.vertices)
+    np.testing.assert_array_equal(mesh.faces, expected.faces)
+    rows = np.concatenate([vertices, np.ones((8, 4), ">f4")], 1)  # a color behind each vertex
+    body = b"".join(struct.pack(">6i3f", 4, *quad, 3, 1, 0, 0) for quad in quads)  # and each face
+    data = b"COFF BINARY\n" + struct.pack(">3i", 8, 6, 0) + rows.tobytes() + body
+    np.testing.assert_array_equal(parse_off(data, "shape.off").faces, expected.faces)
+    for length in range(12, len(data), 3):
+        with pytest.raises(UsageError, match=r"shape.off is damaged or cut off"):
+            parse_off(data[:length], "shape.off")
+
+
+def test_old_line_ends_and_comments_in_another_encoding(cube):
+    expected = parse(cube)
+    for data in (cube.replace("\n", "\r").encode(), b"# caf\xe9\n" + cube.encode()):
+        np.testing.assert_array_equal(parse_off(data, "shape.off").faces, expected.faces)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,130 @@
+"""Cuts the polygons of a mesh into triangles, concave ones too."""
+
+import mapbox_earcut
+import numpy as np
+
+from jaxcmr.data.geometry import Mesh
+from jaxcmr.errors import UsageError
+
+BLOCK = 1 << 18  # corners that are looked at together
+FLAT = 1e-10  # areas are compared to this, where a polygon's largest extent is 1
+CROSSING = 1e-6  # a difference of areas that rounding does not explain
+BENT = 1e-3  # how far a polygon may leave its plane and still be called flat
+MAX_WORK = 300_000_000  # corners squared, summed: about ten seconds
+
+
+def polygon_mesh(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray, name: str) -> Mesh:
+    """Makes a mesh of polygons, which follow each other in `corners`.
+
+    A polygon becomes a fan around its first corner where the fan covers it (convex ones always),
+    else it is cut by ears in its plane (Newell's normal). Corners are kept, the winding too; faces
+    with fewer than three different corners are dropped.
+
+    Args:
+        vertices: `[V, 3]` float64.
+        corners: `[S]` int64, into the vertices.
+        counts: `[F]` int64, the number of corners of each polygon; S is their sum.
+        name: the file's name, for messages.
+
+    Raises:
+        UsageError: a corner is no vertex, a flat polygon crosses itself, or has too many corners.
+    """
+    if len(corners) and not 0 <= corners.min() <= corners.max() < len(vertices):
+        wrong = corners.min() if corners.min() < 0 else corners.max()
+        raise UsageError(
+            f"{name} has a face of vertices that it lacks ({wrong} of {len(vertices)}, counted "
+            "from 0); save the mesh again"
+        )
+    starts = np.cumsum(counts) - counts
+    triangles, faces = [], []
+    by_size = np.argsort(counts, kind="stable")
+    sizes, begins = np.unique(counts[by_size], return_index=True)
+    for size, chosen in zip(sizes, np.split(by_size, begins[1:])):
+        if size < 3:
+            continue
+        for rows in np.array_split(chosen, len(chosen) * int(size) // BLOCK + 1):
+            polygons = corners[starts[rows, None] + np.arange(size)]
+            cut, owner = _cut(vertices, polygons, rows, name)
+            triangles.append(cut)
+            faces.append(rows[owner])
+    if not triangles:
+        return Mesh(vertices, np.zeros((0, 3), np.int64))
+    # In the order of the file, as if each polygon had been cut in its turn.
+    order = np.argsort(np.concatenate(faces), kind="stable")
+    found = np.concatenate(triangles)[order]
+    a, b, c = found.T
+    return Mesh(vertices, found[(a != b) & (b != c) & (c != a)])
+
+
+def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
+    """Cuts polygons `[n, k]`: returns triangles `[T, 3]` and the polygon of each, `[T]`."""
+    count, size = polygons.shape
+    if size == 3:
+        return polygons, np.arange(count)
+    first = np.broadcast_to(polygons[:, :1], (count, size - 2))
+    fans = np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], -1)
+    places = _scaled(vertices[polygons])
+    cross = np.cross(places[:, 1:-1], places[:, 2:])  # twice the areas of the fan's triangles
+    normal = cross.sum(1)
+    length = np.linalg.norm(normal, axis=-1)
+    unit = normal / np.maximum(length, FLAT)[:, None]
+    forward = (np.einsum("nkx,nx->nk", cross, unit) >= -FLAT).all(1)
+    whole = np.linalg.norm(cross, axis=-1).sum(1)
+    covers = (forward & (length > FLAT)) | (whole <= FLAT)
+    # What is not finite is refused by whoever uses the mesh.
+    covers |= ~np.isfinite(places).all((1, 2))
+    concave = np.flatnonzero(~covers)
+    if len(concave) * int(size) ** 2 > MAX_WORK:
+        raise UsageError(
+            f"{name} has concave polygons of {size} corners, too many to cut; triangulate the mesh"
+        )
+    owner = [np.repeat(np.flatnonzero(covers), size - 2)]
+    triangles = [fans[covers].reshape(-1, 3)]
+    for row in concave:
+        local = _ears(places[row], normal[row] if length[row] > FLAT else None)
+        if local is None:
+            raise UsageError(
+                f"{name}: face {rows[row] + 1} crosses itself; repair or triangulate the mesh"
+            )
+        triangles.append(polygons[row][local])
+        owner.append(np.full(len(local), row))
+    return np.concatenate(triangles), np.concatenate(owner)
+
+
+def _scaled(places: np.ndarray) -> np.ndarray:
+    """Moves polygons `[n, k, 3]` so that they begin at 0, and scales their extents to 1."""
+    # Halves before the difference: coordinates near the largest float must not overflow.
+    with np.errstate(invalid="ignore", over="ignore"):
+        moved = places / 2 - places[:, :1] / 2
+        extent = np.abs(moved).max(axis=(1, 2), keepdims=True)
+        return np.divide(moved, extent, out=np.zeros_like(moved), where=extent > 0)
+
+
+def _ears(places: np.ndarray, normal: np.ndarray | None) -> np.ndarray | None:
+    """Cuts one polygon `[k, 3]` into `[T, 3]` of its corners.
+
+    None if it is flat and crosses itself. One that is not flat may do so in its plane alone; it
+    becomes a fan.
+    """
+    centered = places - places.mean(0)
+    if normal is None:  # its loops cancel each other: the plane of least squares
+        normal = np.linalg.svd(centered, full_matrices=False)[2][2]
+    axis = int(np.argmax(np.abs(normal)))
+    flat = places[:, [(axis + 1) % 3, (axis + 2) % 3]]  # seen along an axis: no rounding
+    ends = np.array([len(flat)], np.uint32)
+    local = mapbox_earcut.triangulate_float64(flat, ends).reshape(-1, 3).astype(np.int64)
+    area = _doubled_areas(flat[None])[0]
+    ears = _doubled_areas(flat[local])
+    if abs(np.abs(ears).sum() - abs(area)) > CROSSING:
+        unit = normal / np.linalg.norm(normal)
+        if np.abs(centered @ unit).max() < BENT:
+            return None
+        steps = np.arange(1, len(places) - 1)
+        return np.stack([np.zeros_like(steps), steps, steps + 1], 1)
+    return local if ears.sum() * area >= 0 else local[:, ::-1]
+
+
+def _doubled_areas(polygons: np.ndarray) -> np.ndarray:
+    """Returns twice the signed areas `[n]` of polygons `[n, k, 2]`."""
+    x, y = np.moveaxis(polygons, -1, 0)
+    return (x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(1)
