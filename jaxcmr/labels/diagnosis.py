@@ -13,6 +13,8 @@ from jaxcmr.labels.cluster_scores import (
 )
 from jaxcmr.types import Dataset
 
+LOG_LIKELIHOODS = ("likelihood",)  # in nats a label; all other numbers here are shares or indices
+
 
 def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
     """Compares found classes with the truth, with each other, and with collapse.

@@ -1,6 +1,10 @@
 """What people look at after a run: two pictures and a small table."""
 
+from collections.abc import Callable
+from itertools import permutations
 from pathlib import Path
+
+from absl import logging
 
 from jaxcmr.report.contact_sheet import draw_contact_sheet
 from jaxcmr.report.curves import draw_curves
@@ -12,14 +16,40 @@ __all__ = ["draw_contact_sheet", "draw_curves", "result_table", "write_report"]
 
 
 def write_report(outcome: Outcome, workdir: Path) -> str:
-    """Draws the pictures of a finished run into its folder; returns the table with the paths."""
-    draw_curves(
-        read(workdir / "metrics.jsonl"), outcome.result["best_epoch"], workdir / "curves.png"
-    )
-    source, target, *_ = outcome.embeddings
-    draw_contact_sheet(
-        outcome.test, outcome.embeddings, source, target, workdir / "contact_sheet.png"
-    )
-    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", "curves.png")
-    paths = [f"  {workdir / name}" for name in (*files, "contact_sheet.png")]
-    return "\n".join([result_table(outcome.result), "", *paths])
+    """Draws the pictures of a finished run into its folder; returns the table with the paths.
+
+    The contact sheet shows the first direction that is measured. A picture that cannot be drawn is
+    told in one line: everything else is there already, and the same command draws it again.
+    """
+    found, history = outcome.result, workdir / "metrics.jsonl"
+    pictures = {"curves.png": lambda to: draw_curves(read(history), found["best_epoch"], to)}
+    measured = [
+        pair
+        for pair in permutations(outcome.embeddings, 2)
+        if "->".join(pair) not in found["scores"]["not_measured"]
+    ]
+    if measured:
+        pictures["contact_sheet.png"] = lambda to: draw_contact_sheet(
+            outcome.test, outcome.embeddings, *measured[0], to
+        )
+    drawn = [name for name, draw in pictures.items() if _drawn(draw, workdir / name)]
+    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *drawn)
+    paths = [f"  {workdir / name}" for name in files]
+    return "\n".join([result_table(found), "", *paths])
+
+
+def _drawn(draw: Callable[[Path], None], path: Path) -> bool:
+    """Draws a picture; says in one line if that fails."""
+    try:
+        draw(path)
+    except Exception as error:  # whatever it is: a picture is no reason to lose a finished run
+        said = " ".join(str(error).split()) or "no reason given"
+        logging.warning(
+            "%s could not be drawn (%s: %s); everything else is saved, and the same command draws "
+            "it again",
+            path.name,
+            type(error).__name__,
+            said[:200],
+        )
+        return False
+    return True

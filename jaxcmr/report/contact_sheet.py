@@ -3,16 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
-
-matplotlib.use("Agg")
 import numpy as np
-from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 
+from jaxcmr.data.geometry import normalize
+from jaxcmr.display import shown
+from jaxcmr.report import canvas
 from jaxcmr.types import Dataset
 
 RIGHT, WRONG = "#2a9d4e", "#d1382c"
+CELL = 1.15  # inches
 
 
 def draw_contact_sheet(
@@ -27,33 +27,51 @@ def draw_contact_sheet(
 ) -> None:
     """Draws queries of one modality (left) and their top hits in another, framed right or wrong.
 
-    Queries are spread over the classes: one of each in turn.
+    Queries are spread over the classes: one of each in turn. Missing items neither ask nor answer.
 
     Args:
-        dataset: the items; a hit is right if its true label is the query's.
+        dataset: the items; a hit is right if its true label is the query's (its label as given,
+            where nobody knows the true ones).
         embeddings: modality -> `[N, d]` unit rows.
         source: modality of the queries.
         target: modality of the gallery.
         path: where the picture goes.
         queries: number of rows.
         hits: hits a row.
+
+    Raises:
+        ValueError: no item of one of the modalities exists.
     """
     labels = dataset.labels if dataset.true_labels is None else dataset.true_labels
-    rows = _spread(labels, min(queries, len(labels)))
-    hits = min(hits, len(labels))
-    ranked = np.argsort(-(embeddings[source][rows] @ embeddings[target].T), axis=1, kind="stable")
-    size = (1.15 * (hits + 1) + 0.3, 1.3 * len(rows) + 0.5)
-    figure, axes = plt.subplots(
-        len(rows), hits + 1, figsize=size, layout="constrained", squeeze=False
-    )
-    for line, row, best in zip(axes, rows, ranked[:, :hits]):
-        _draw_item(line[0], dataset, source, row, frame="black")
-        for cell, hit in zip(line[1:], best):
-            frame = RIGHT if labels[hit] == labels[row] else WRONG
-            _draw_item(cell, dataset, target, hit, frame=frame)
-    figure.suptitle(f"query: {source}   |   top hits: {target}   (green right, red wrong)")
-    figure.savefig(path, dpi=90)
-    plt.close(figure)
+    asking, gallery = (_existing(dataset, modality) for modality in (source, target))
+    rows = asking[_spread(labels[asking], min(queries, len(asking)))]
+    scores = embeddings[source][rows] @ embeddings[target][gallery].T
+    ranked = gallery[np.argsort(-scores, axis=1, kind="stable")]
+    with canvas.sheet(path, [*dataset.class_names, source, target], dpi=90) as figure:
+        width = CELL * (hits + 1) + 0.3
+        figure.set_size_inches(width, 1.3 * len(rows) + 0.5)
+        axes = figure.subplots(len(rows), hits + 1, squeeze=False)
+        frames = "green right, red wrong"
+        if dataset.true_labels is None:
+            frames = "green: same label as given"
+        title = f"query: {shown(source, 24)}   |   top hits: {shown(target, 24)}"
+        heading = figure.suptitle("", fontsize=11)
+        canvas.write(heading, f"{title}   ({frames})", width, columns=200)
+        for line, row, best in zip(axes, rows, ranked[:, :hits]):
+            _draw_item(line[0], dataset, source, row, dataset.class_names[labels[row]], "black")
+            for cell in line[1 + len(best) :]:
+                cell.set_axis_off()
+            for cell, hit in zip(line[1:], best):
+                frame = RIGHT if labels[hit] == labels[row] else WRONG
+                _draw_item(cell, dataset, target, hit, dataset.class_names[labels[hit]], frame)
+
+
+def _existing(dataset: Dataset, modality: str) -> np.ndarray:
+    """Returns the rows that have an item of a modality."""
+    rows = np.flatnonzero(dataset.present.get(modality, np.ones(len(dataset), bool)))
+    if not len(rows):
+        raise ValueError(f"no row has {modality!r}")
+    return rows
 
 
 def _spread(labels: np.ndarray, count: int) -> np.ndarray:
@@ -66,38 +84,39 @@ def _spread(labels: np.ndarray, count: int) -> np.ndarray:
     return np.lexsort((labels, within))[:count]
 
 
-def _draw_item(axes: Axes, dataset: Dataset, modality: str, row: int, frame: str) -> None:
+def _draw_item(
+    axes: Axes, dataset: Dataset, modality: str, row: int, name: str, frame: str
+) -> None:
     items = dataset.inputs[modality]
     if not isinstance(items, dict):  # a mesh is shown by its frame alone
-        _drawing(items.shape[1:])(axes, items[row])
+        _drawing(items.shape[1:])(axes, np.asarray(items[row]))
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set(color=frame, linewidth=2.5)
-    label = dataset.labels[row] if dataset.true_labels is None else dataset.true_labels[row]
-    axes.set_xlabel(dataset.class_names[label], fontsize=7, labelpad=1)
+    canvas.write(axes.set_xlabel("", fontsize=7, labelpad=3), name, 0.88 * CELL)
 
 
 def _image(axes: Axes, item: np.ndarray) -> None:
     """Draws an image `[H, W, C]`, or the first of several views `[V, H, W, C]`."""
     image = item[0] if item.ndim == 4 else item
-    if image.shape[-1] == 1:
-        axes.imshow(image[..., 0], cmap="gray", vmin=0, vmax=255 if image.dtype == np.uint8 else 1)
-    else:
-        axes.imshow(image)
+    image = image / 255 if image.dtype == np.uint8 else np.clip(image, 0.0, 1.0)
+    axes.imshow(np.broadcast_to(image, (*image.shape[:2], 3)))
 
 
 def _points(axes: Axes, cloud: np.ndarray) -> None:
     """Draws a cloud `[N, 3]` (z up) from 30 degrees above, near points darker."""
+    cloud = cloud.astype(np.float64)
+    if np.linalg.norm(cloud, axis=1).max(initial=0) > 1.05 and np.ptp(cloud) > 0:
+        cloud = normalize(cloud, "a cloud")  # in units of its own
     turn, tilt = np.deg2rad(-50), np.deg2rad(30)
     x = np.cos(turn) * cloud[:, 0] - np.sin(turn) * cloud[:, 1]
     away = np.sin(turn) * cloud[:, 0] + np.cos(turn) * cloud[:, 1]
     y = np.cos(tilt) * cloud[:, 2] + np.sin(tilt) * away
     depth = np.cos(tilt) * away - np.sin(tilt) * cloud[:, 2]
     order = np.argsort(-depth)
-    axes.scatter(
-        x[order], y[order], c=depth[order], cmap="viridis", s=600 / len(cloud), linewidths=0
-    )
+    size = 600 / max(len(cloud), 1)
+    axes.scatter(x[order], y[order], c=depth[order], cmap="viridis", s=size, linewidths=0)
     axes.set(xlim=(-1.05, 1.05), ylim=(-1.05, 1.05), aspect="equal")
 
 

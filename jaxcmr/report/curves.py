@@ -4,59 +4,89 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 
-matplotlib.use("Agg")
-from matplotlib import pyplot as plt
+from jaxcmr.labels.diagnosis import LOG_LIKELIHOODS
+from jaxcmr.report import canvas
+from jaxcmr.report.table import direction_name
 
 _NO_LOSS = {"step", "epoch", "steps_per_second", "wait_share", "seconds"}
+History = Sequence[Mapping[str, Any]]
 
 
-def draw_curves(history: Sequence[Mapping[str, Any]], best_epoch: int, path: Path) -> None:
-    """Draws the loss terms and the validation mAP of `metrics.jsonl`'s records into a PNG.
+def draw_curves(history: History, best_epoch: int, path: Path) -> None:
+    """Draws the records of `metrics.jsonl` into a PNG, a part for each unit.
 
-    Where votes on labels were counted, a third part shows those of the last epoch, for clean and
-    for wrong labels.
+    The loss terms; the validation mAP and the shares of labels, in per cent; log-likelihoods, in
+    nats; and, where votes on labels were counted, those of the last epoch, for clean and for wrong
+    labels. A part without a number is left out.
 
     Args:
         history: one record an epoch.
         best_epoch: the epoch that is reported; it is marked.
         path: where the picture goes.
     """
-    terms = [k for k in history[-1] if k not in _NO_LOSS and not k.startswith(("val_", "labels "))]
+    found = list(dict.fromkeys(name for record in history for name in record))
+    numbers = [name for name in found if any(_is_number(r.get(name)) for r in history)]
+    labels = [name for name in numbers if name.startswith("labels ")]
+    fits = [name for name in labels if name.removeprefix("labels ") in LOG_LIKELIHOODS]
+    shares = [name for name in labels if name not in fits]
+    scores = [name for name in numbers if name.startswith("val_mAP ")]
+    terms = [n for n in numbers if n not in _NO_LOSS and not n.startswith(("val_", "labels "))]
     votes = {name: history[-1].get(f"labels votes {name}") for name in ("clean", "wrong")}
-    parts = 3 if votes["clean"] else 2
-    figure, axes = plt.subplots(1, parts, figsize=(5 * parts, 3.2), layout="constrained")
-    left, right = axes[:2]
-    epochs = [record["epoch"] for record in history]
-    for term in terms:
-        style = {"color": "black", "linewidth": 2} if term == "loss" else {}
-        left.plot(epochs, [record[term] for record in history], label=term, **style)
-    left.set(xlabel="epoch", title="training loss and its terms")
-    left.legend(frameon=False)
-
-    shares = [
-        k for k, v in history[-1].items() if k.startswith("labels ") and not isinstance(v, list)
+    votes = {name: counts for name, counts in votes.items() if counts}
+    score_title = "validation mAP, by the labels as given" if scores else "labels found"
+    lines = [
+        ("training loss and its terms", "", 1, terms),
+        (score_title, "%", 100, scores + shares),
+        ("log-likelihood of a label", "nats", 1, fits),
     ]
-    scored = [record for record in history if "val_mAP" in record]
-    for name in (*(k for k in history[-1] if k.startswith("val_mAP ")), *shares):
-        records = [record for record in history if name in record]
-        values = [100 * record[name] for record in records]
-        style = "--" if name in shares else "-"
-        label = name.removeprefix("val_mAP ").removeprefix("labels ")
-        right.plot([record["epoch"] for record in records], values, style, label=label)
-    right.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":", label="reported")
-    title = "validation mAP, against the noisy labels" if scored else "labels found"
-    right.set(xlabel="epoch", ylabel="%", title=title)
-    right.legend(frameon=False, loc="center left", bbox_to_anchor=(1.0, 0.5))
-    if parts == 3:
-        for name, counts in votes.items():
-            places = (np.arange(len(counts)) + 0.5) / len(counts)
-            axes[2].bar(places, 100 * np.array(counts), 1 / len(counts), alpha=0.5, label=name)
-        axes[2].set(xlabel="remembered vote", ylabel="%", title="votes on clean and wrong labels")
-        axes[2].legend(frameon=False)
-    for part in axes:
-        part.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+    lines = [line for line in lines if line[-1]]
+    parts = len(lines) + bool(votes)
+    with canvas.sheet(path, numbers, dpi=110) as figure:
+        figure.set_size_inches(6.5 * parts, 3.2 + 0.1 * max(len(scores + shares) - 14, 0))
+        axes = figure.subplots(1, parts, squeeze=False)[0]
+        for part, (title, unit, factor, names) in zip(axes, lines):
+            _draw_lines(part, history, names, factor)
+            part.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
+            part.set(xlabel="epoch (dotted: the reported one)", ylabel=unit, title=title)
+        if votes:
+            _draw_votes(axes[-1], votes)
+        for part in axes:
+            part.spines[["top", "right"]].set_visible(False)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float)
+
+
+def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: float) -> None:
+    """Draws one line a name; a score that an epoch does not have is a gap."""
+    epochs = [record["epoch"] for record in history]
+    marker = "o" if len(history) == 1 else None
+    handles, shown = [], []
+    for name in names:
+        values = [record.get(name) for record in history]
+        known = [place for place, value in enumerate(values) if _is_number(value)]
+        style = {"color": "black", "linewidth": 2} if name == "loss" else {}
+        style |= {"linestyle": "--"} if name.startswith("labels ") else {}
+        handles += axes.plot(
+            [epochs[place] for place in known],
+            [factor * values[place] for place in known],
+            marker=marker,
+            **style,
+        )
+        short = name.removeprefix("labels ").removeprefix("val_mAP ")
+        shown.append(direction_name(short) if name.startswith("val_mAP ") else short)
+    canvas.legend(axes, handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
+
+
+def _draw_votes(axes: Axes, votes: Mapping[str, Sequence[float]]) -> None:
+    """Draws which shares of clean and wrong labels have votes in each tenth of [0, 1]."""
+    bars = []
+    for counts in votes.values():
+        places = (np.arange(len(counts)) + 0.5) / len(counts)
+        bars.append(axes.bar(places, 100 * np.array(counts), 1 / len(counts), alpha=0.5))
+    axes.set(xlabel="remembered vote", ylabel="%", title="votes on clean and wrong labels")
+    canvas.legend(axes, bars, list(votes))

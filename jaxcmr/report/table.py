@@ -2,49 +2,82 @@
 
 from typing import Any
 
+from jaxcmr.display import columns, padded, shown
+
 
 def result_table(result: dict[str, Any]) -> str:
     """Formats the scores of `result.json`, in percent, one line a direction.
 
-    A result on stand-in data says so in its first line.
+    A direction in which nothing was measured has "-" and, below, the reason. A result on stand-in
+    data says so in its first line.
     """
-    scores = result["scores"]
-    at = min((int(name.split("@")[1]) for name in _first(scores["best"]) if "@" in name), default=0)
-    measures = ["mAP", *(f"{name}@{at}" for name in ("mAP", "precision", "recall") if at)]
-    width = max(len(direction) for direction in scores["best"]) + 2
-    noise, source = result["noise"], result["data"]
+    scores, source = result["scores"], result["data"]
     stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""
-    labels = f"{100 * noise['actual_rate']:.0f} % wrong labels ({noise['kind']})"
-    if result["labels"] == "absent":
-        labels = "no labels"
+    names = {name: direction_name(name) for name in scores["best"]}
+    width = max(columns(name) for name in names.values()) + 2
+    at = _rank(scores["best"])
+    measures = ["mAP", *(f"{name}@{at}" for name in ("mAP", "precision", "recall") if at)]
     lines = [
-        f"{result['method']} on {source.get('name')}{stand_in}, "
-        f"{labels}, "
+        f"{result['method']} on {shown(str(source.get('name')))}{stand_in}, "
+        f"{labels_line(result)}, "
         f"{result['members']} member(s), epoch {result['best_epoch']} of {result['epochs']}",
         "",
         " " * width + "".join(f"{name:>14}" for name in measures) + "     last untrained chance",
     ]
     for direction, found in scores["best"].items():
-        cells = "".join(f"{100 * found[name]:14.2f}" for name in measures)
+        cells = "".join(_percent(found.get(name), 14) for name in measures)
         others = (
-            f"{100 * scores['last'][direction]['mAP']:9.2f}"
-            f"{100 * scores['untrained'][direction]['mAP']:10.2f}"
-            f"{100 * scores['chance']:7.2f}"
+            _percent(scores["last"][direction]["mAP"], 9)
+            + _percent(scores["untrained"][direction]["mAP"], 10)
+            + _percent(scores["chance_by_direction"][direction], 7)
         )
-        lines.append(f"{direction:<{width}}" + cells + others)
-    if result["members"] > 1:
-        lines += ["", f"best member alone, mAP: {_best_member(scores['best'])}"]
-    return "\n".join(lines)
+        lines.append(padded(names[direction], width) + cells + others)
+    if result["members"] > 1 and (best := _best_member(scores["best"])):
+        lines += ["", f"best member alone, mAP: {best}"]
+    notes = [
+        f"{names[direction]}: nothing is measured, {reason}"
+        for direction, reason in scores["not_measured"].items()
+    ]
+    if result["scored_by"] == "given labels":
+        notes.append("scores are by the given test labels, which may be wrong")
+    return "\n".join([*lines, *([""] if notes else []), *notes])
+
+
+def direction_name(direction: str) -> str:
+    """Returns `image->text` as pictures and tables show it."""
+    source, arrow, target = direction.partition("->")
+    return shown(source, 24) + arrow + shown(target, 24)
+
+
+def labels_line(result: dict[str, Any]) -> str:
+    """Says in a few words what the run was taught: as much as is known of its labels."""
+    if result["labels"] == "absent":
+        return "no labels"
+    noise, wrong = result["noise"], result["wrong_labels"]
+    made = noise["kind"] == "file" or noise["rate"] > 0
+    if wrong["truth"] is None:
+        return "labels as given"
+    counts = [wrong[name] for name in ("train", "validation") if wrong[name] is not None]
+    share = sum(c["wrong"] for c in counts) / max(sum(c["labels"] for c in counts), 1)
+    return f"{100 * share:.0f} % wrong labels ({noise['kind'] if made else 'as given'})"
+
+
+def _percent(value: float | None, width: int) -> str:
+    return f"{'-':>{width}}" if value is None else f"{100 * value:{width}.2f}"
+
+
+def _rank(scores: dict[str, dict[str, Any]]) -> int:
+    """Returns the smallest k of the measures of the top k; 0 where there are none."""
+    names = [name for found in scores.values() for name in found if "@" in name]
+    return min((int(name.split("@")[1]) for name in names), default=0)
 
 
 def _best_member(scores: dict[str, dict[str, Any]]) -> str:
     """Names the member with the highest mean over directions, and its mAP in each."""
-    alone = [found["members"] for found in scores.values()]
+    alone = [found["members"] for found in scores.values() if None not in found["members"]]
+    if not alone:
+        return ""
     means = [sum(values) / len(alone) for values in zip(*alone)]
     best = means.index(max(means))
     cells = " / ".join(f"{100 * values[best]:.2f}" for values in alone)
     return f"{cells} (number {best})"
-
-
-def _first(scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    return next(iter(scores.values()))

@@ -1,20 +1,21 @@
 """Predictions over a data set, and the retrieval scores made from them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
-from itertools import permutations
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from absl import logging
 from jax import lax
 from ml_collections import ConfigDict
 
+from jaxcmr.errors import NotFiniteError
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.retrieval import metrics
 from jaxcmr.train import sharding, stream
+from jaxcmr.train.directions import Direction, directions
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Batch, Dataset
 
@@ -82,7 +83,7 @@ def _joined(embeddings: jax.Array) -> jax.Array:
 
 def build_validation(
     method: Method, validation: Dataset, config: ConfigDict
-) -> Callable[[TrainState], dict[str, float]]:
+) -> Callable[[TrainState], dict[str, float | None]] | None:
     """Returns `state -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
 
     Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
@@ -92,28 +93,40 @@ def build_validation(
     little. Symmetric noise only scales and shifts what is expected of that one. Where classes are
     found nearly whole it is the sharper, too: the order inside a class tells nothing about it, but
     says which of its wrong labels all queries meet first, and a noisy mAP depends on that.
+
+    A direction in which nothing can be measured is None, and no part of a mean; a mean of nothing
+    is None. Where this holds for every direction there is nothing to score: None, and a warning.
     """
-    source = stream.build(config, validation)
-    class_size = max(1, round(len(validation) / len(validation.class_names)))
-    precision = f"precision@{class_size}"
-    labels = {name: validation.labels_of(name) for name in validation.modalities}
-    mesh = sharding.build(config)
+    labels = {name: validation.labels_of(name) for name in config.data.modalities}
+    every = directions(validation, labels)
+    for one in every:
+        if one.why_not():
+            logging.warning("validation %s: not measured, %s", one.name, one.why_not())
+    asked = [one for one in every if not one.why_not()]
+    if not asked:
+        logging.warning("the validation set measures nothing: the last epoch counts as the best")
+        return None
+    apart = [one for one in directions(validation, labels, keep_self=False) if not one.why_not()]
+    source, mesh = stream.build(config, validation), sharding.build(config)
     predict = build_predict(method, mesh)
 
-    def score(state: TrainState) -> dict[str, float]:
-        embeddings = ensemble_embeddings(predict(state, source))
-        scores = _directions(embeddings, labels, validation.present, (class_size,), mesh)
-        found = {
-            f"val_mAP {direction}": own.mean_average_precision
-            for direction, (own, _) in scores.items()
+    def score(state: TrainState) -> dict[str, float | None]:
+        outputs = predict(state, source)
+        check_finite(outputs, validation, "validation")
+        embeddings = ensemble_embeddings(outputs)
+        found, precisions = {one.name: None for one in every}, []
+        for one in asked:
+            size = max(1, round(one.gallery.sum() / len(validation.class_names)))
+            scores = one.measure(embeddings, (size,), mesh)
+            found[one.name] = scores.mean_average_precision
+            precisions.append(scores.summary()[f"precision@{size}"])
+        others = [one.measure(embeddings, (), mesh).mean_average_precision for one in apart]
+        return {
+            "val_mAP": mean(found.values()),
+            "val_mAP_others": mean(others),
+            "val_precision": mean(precisions),
+            **{f"val_mAP {name}": value for name, value in found.items()},
         }
-        apart = _directions(embeddings, labels, validation.present, (), mesh, keep_self=False)
-        means = {
-            "val_mAP": list(found.values()),
-            "val_mAP_others": [own.mean_average_precision for own, _ in apart.values()],
-            "val_precision": [own.summary()[precision] for own, _ in scores.values()],
-        }
-        return {name: float(np.mean(values)) for name, values in means.items()} | found
 
     return score
 
@@ -123,43 +136,89 @@ def build_test(
 ) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
     """Returns `state -> (scores, embeddings)` of the test set, by the true labels if known.
 
-    Scores: direction -> the means of `RetrievalScores.summary`, `per_class` (class name -> mAP),
-    and `members`, the mAP of each member alone. Embeddings: modality -> `[N, E d]` unit rows.
+    Scores: direction -> the means of `RetrievalScores.summary`, the numbers of `queries` and of
+    items in the `gallery`, `per_class` (class name -> mAP), and `members`, the mAP of each member
+    alone; None for every score of a direction in which nothing can be measured. Embeddings:
+    modality -> `[N, E d]` unit rows.
     """
-    source = stream.build(config, test)
-    mesh = sharding.build(config)
+    source, mesh = stream.build(config, test), sharding.build(config)
     predict = build_predict(method, mesh)
-    labels = dict.fromkeys(test.modalities, reference_labels(test))
+    every = test_directions(config, test)
 
     def score(state: TrainState):
         outputs = predict(state, source)
+        check_finite(outputs, test, "test")
         embeddings = ensemble_embeddings(outputs)
-        found = {}
-        ensemble = _directions(embeddings, labels, test.present, config.evaluate.at, mesh)
-        for direction, (scores, query_labels) in ensemble.items():
-            per_class = scores.per_class(query_labels, len(test.class_names))
-            found[direction] = {
-                **scores.summary(),
-                "per_class": {
-                    name: None if np.isnan(value) else float(value)
-                    for name, value in zip(test.class_names, per_class)
-                },
-                "members": [],
-            }
-        for member in range(members_of(state)):
-            alone = {name: rows[member] for name, rows in outputs.embeddings.items()}
-            by_direction = _directions(alone, labels, test.present, (), mesh)
-            for direction, (scores, _) in by_direction.items():
-                found[direction]["members"].append(scores.mean_average_precision)
-        return found, embeddings
+        members = [
+            {name: rows[member] for name, rows in outputs.embeddings.items()}
+            for member in range(members_of(state))
+        ]
+        found = {
+            one.name: _scores(one, embeddings, members, test.class_names, config.evaluate.at, mesh)
+            for one in every
+            if not one.why_not()
+        }
+        names = next(iter(found.values()), {"mAP": None, "members": [None] * len(members)})
+        nothing = _emptied(names)
+        sizes = {
+            one.name: {"queries": int(one.queries.sum()), "gallery": int(one.gallery.sum())}
+            for one in every
+        }
+        return {name: found.get(name, nothing) | size for name, size in sizes.items()}, embeddings
 
     return score
 
 
-def levels(test: Dataset) -> dict[str, float]:
-    """Returns `chance`, the mAP that a random ranking of the test set is expected to have."""
-    labels = reference_labels(test)
-    return {"chance": metrics.chance_level(labels, labels)}
+def _scores(
+    direction: Direction,
+    embeddings: Mapping[str, np.ndarray],
+    members: Sequence[Mapping[str, np.ndarray]],
+    class_names: Sequence[str],
+    at: Sequence[int],
+    mesh: jax.sharding.Mesh,
+) -> dict[str, Any]:
+    """Returns what `build_test` says of one direction."""
+    scores = direction.measure(embeddings, at, mesh)
+    labels = direction.query_labels[direction.queries]
+    per_class = scores.per_class(labels, len(class_names))
+    return {
+        **scores.summary(),
+        "per_class": {
+            name: None if np.isnan(value) else float(value)
+            for name, value in zip(class_names, per_class)
+        },
+        "members": [direction.measure(own, (), mesh).mean_average_precision for own in members],
+    }
+
+
+def _emptied(value: Any) -> Any:
+    """Returns the same names and lengths with None for every number."""
+    if isinstance(value, dict):
+        return {name: _emptied(own) for name, own in value.items()}
+    return [None] * len(value) if isinstance(value, list) else None
+
+
+def levels(config: ConfigDict, test: Dataset) -> dict[str, Any]:
+    """Says what the scores of a test set are to be compared with, and which ones there are not.
+
+    Returns:
+        `chance_by_direction`, the mAP that a random ranking of the same gallery is expected to have
+        for the same queries, None where nothing can be measured; `chance`, its mean over the
+        others; `not_measured`, direction -> the reason.
+    """
+    every = test_directions(config, test)
+    reasons = {one.name: one.why_not() for one in every}
+    chances = {one.name: None if reasons[one.name] else one.chance() for one in every}
+    return {
+        "chance": mean(chances.values()),
+        "chance_by_direction": chances,
+        "not_measured": {name: reason for name, reason in reasons.items() if reason},
+    }
+
+
+def test_directions(config: ConfigDict, test: Dataset) -> list[Direction]:
+    """Returns the directions of a test set, by the true labels if known."""
+    return directions(test, dict.fromkeys(config.data.modalities, reference_labels(test)))
 
 
 def reference_labels(dataset: Dataset) -> np.ndarray:
@@ -167,32 +226,23 @@ def reference_labels(dataset: Dataset) -> np.ndarray:
     return dataset.labels if dataset.true_labels is None else dataset.true_labels
 
 
-def _directions(
-    embeddings: Mapping[str, np.ndarray],
-    labels: Mapping[str, np.ndarray],
-    present: Mapping[str, np.ndarray],
-    at: Sequence[int],
-    mesh: jax.sharding.Mesh,
-    keep_self: bool = True,
-) -> dict[str, tuple[metrics.RetrievalScores, np.ndarray]]:
-    """Measures every ordered pair of modalities; missing items neither ask nor answer.
+def mean(values: Iterable[float | None]) -> float | None:
+    """Averages the numbers among `values`; None where there is none."""
+    numbers = [value for value in values if value is not None]
+    return float(np.mean(numbers)) if numbers else None
 
-    `keep_self=False` leaves each query's own row out of its gallery.
 
-    Returns direction -> the scores of the queries and the queries' labels.
-    """
-    scores = {}
-    for source, target in permutations(embeddings, 2):
-        asks = present.get(source, slice(None))
-        found = metrics.retrieval_scores(
-            embeddings[source],
-            embeddings[target],
-            labels[source],
-            labels[target],
-            at=at,
-            keep_self=keep_self,
-            gallery_mask=present.get(target),
-            mesh=mesh,
-        )
-        scores[f"{source}->{target}"] = found.rows(asks), labels[source][asks]
-    return scores
+def check_finite(outputs: Outputs, dataset: Dataset, name: str) -> None:
+    """Raises `NotFiniteError` if the embedding of an item that exists is not finite."""
+    for modality, rows in outputs.embeddings.items():
+        bad = ~np.isfinite(rows).all(-1)  # [E, N]
+        bad &= dataset.present.get(modality, True)
+        if bad.any():
+            member, row = (int(place) for place in np.argwhere(bad)[0])
+            raise NotFiniteError(
+                f"the embedding that member {member} gives to {modality!r} of the {name} item "
+                f"{str(dataset.ids[row])!r} is not finite ({int(bad[member].sum())} of "
+                f"{len(dataset)} items); lower config.optimizer.learning_rate, or check the values "
+                "of this item",
+                member,
+            )

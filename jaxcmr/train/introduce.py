@@ -8,6 +8,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.labels.noise import NoiseRecord
+from jaxcmr.train import evaluate
 from jaxcmr.types import Dataset
 
 OWN = ("own", "arrays", "manifest")  # sources whose labels nobody has checked for us
@@ -36,29 +37,37 @@ def wrong_labels(dataset: Dataset | None) -> dict[str, Any] | None:
 
 
 def what_is_known(
-    record: NoiseRecord, source: Dataset, train: Dataset, validation: Dataset | None, test: Dataset
+    config: ConfigDict,
+    record: NoiseRecord,
+    source: Dataset,
+    train: Dataset,
+    validation: Dataset | None,
+    test: Dataset,
 ) -> dict[str, Any]:
     """Says for `result.json` how many labels are wrong, and by which labels the scores are.
 
     This is apart from the noise that the run itself makes (`NoiseRecord.summary`).
 
     Args:
+        config: the run's.
         record: the noise that was made.
         source: the training set before noise and split.
         train, validation, test: what the run uses.
 
     Returns:
         `wrong_labels`: set -> `wrong_labels` of it, and `truth`, what "wrong" is measured by: "true
-        labels" of the data, "labels before the noise", or None; `scored_by`, "true labels" or
-        "given labels" of the test set.
+        labels" of the data, "labels before the noise", or None; `scored_by`: of the test set the
+        "true labels", the "labels of the data set", or of data of one's own the "given labels",
+        which may be wrong.
     """
     sets = {"train": train, "validation": validation, "test": test}
+    by = "given labels" if config.data.name in OWN else "labels of the data set"
     truth = "labels before the noise" if made(record) else None
     if source.true_labels is not None:
         truth = "true labels"
     return {
         "wrong_labels": {"truth": truth, **{name: wrong_labels(own) for name, own in sets.items()}},
-        "scored_by": "given labels" if test.true_labels is None else "true labels",
+        "scored_by": by if test.true_labels is None else "true labels",
     }
 
 
@@ -83,6 +92,9 @@ def introduce(
     )
     for sentence in _of_labels(config, record, known):
         logging.info("%s", sentence)
+    for direction in evaluate.test_directions(config, test):
+        if reason := direction.why_not():
+            logging.warning("test %s: not measured, %s", direction.name, reason)
     logging.info(
         "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
         config.method.name,
@@ -115,6 +127,6 @@ def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -
         lines.append(f"given labels that differ from the true ones: {', '.join(counts)}")
     if own and known["scored_by"] == "true labels":
         lines.append("test scores are by the true labels")
-    elif own:
+    if known["scored_by"] == "given labels":
         lines.append("test scores are by the given test labels, which may be wrong")
     return lines

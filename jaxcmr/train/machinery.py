@@ -8,22 +8,15 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxcmr.errors import NotFiniteError, UsageError
 from jaxcmr.methods.base import Method
 from jaxcmr.train import evaluate, optimizer, sharding, statistics, stream
 from jaxcmr.train import state as train_state
 from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
 from jaxcmr.train.step import build_step, hyper_parameters
-from jaxcmr.types import Dataset, UsageError
+from jaxcmr.types import Dataset
 
 Terms = Mapping[str, np.ndarray]  # loss term -> [steps, E]
-
-
-class NotFiniteError(UsageError):
-    """A loss is no longer finite; `place` is that of the member among those in training."""
-
-    def __init__(self, message: str, place: int):
-        super().__init__(message)
-        self.place = place
 
 
 class Machinery(NamedTuple):

@@ -52,7 +52,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     stages.check_data(config, train)
     _claim(workdir, config)  # not before: a mistake must not take the folder
     series.try_out(workdir)
-    known = introduce.what_is_known(record, splits.train, train, validation, splits.test)
+    known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
     introduce.introduce(config, train, validation, splits.test, record, known)
     if distributed.first():
         record.save(workdir / "noise.npz")
@@ -98,7 +98,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
                 name: evaluate.build_test(methods.build(own, classes), splits.test, own)(state)[0]
                 for name, (own, classes, state) in prepared.states.items()
             },
-            **evaluate.levels(splits.test),
+            **evaluate.levels(config, splits.test),
         },
         "training_seconds": round(prepared.seconds + fitted.seconds, 1),
         "peak_memory_bytes": _peak_memory(),

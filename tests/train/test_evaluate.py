@@ -6,6 +6,7 @@ import numpy as np
 import paired
 import pytest
 
+from jaxcmr.errors import NotFiniteError
 from jaxcmr.methods.base import Method, Outputs
 from jaxcmr.train import evaluate
 from jaxcmr.train.state import TrainState
@@ -24,11 +25,14 @@ def _identity() -> tuple[Method, TrainState]:
     return Method(lambda key, inputs: {}, apply, lambda *_: {}), state
 
 
-def _scores(images, texts, labels, present=None):
+def _dataset(images, texts, labels, present=None) -> Dataset:
     vectors = {"image": np.float32(images), "text": np.float32(texts)}
-    rows = len(labels)
-    ids = np.array([f"row{i}" for i in range(rows)])
-    validation = Dataset(vectors, np.int32(labels), None, ids, ("a", "b"), {}, present or {})
+    ids = np.array([f"row{i}" for i in range(len(labels))])
+    return Dataset(vectors, np.int32(labels), None, ids, ("a", "b"), {}, present or {})
+
+
+def _scores(images, texts, labels, present=None):
+    validation = _dataset(images, texts, labels, present)
     method, state = _identity()
     return evaluate.build_validation(method, validation, paired.config())(state)
 
@@ -55,13 +59,88 @@ def test_missing_items_neither_ask_nor_answer():
     assert found["val_mAP"] == pytest.approx(1.0)
 
 
-def test_a_direction_in_which_nobody_asks_counts_as_0():
+def test_a_direction_in_which_nobody_asks_has_no_number_and_is_no_part_of_a_mean():
+    x, y = [1, 0], [0, 1]
+    present = {"text": np.array([False, False, True, True])}  # of the second class alone
+    found = _scores([x, x, y, y], [x, x, x, y], labels=[0, 0, 1, 1], present=present)
+    # Images of the first class find nothing (0), those of the second 1 and (1 + 2/2) / 2.
+    assert found["val_mAP image->text"] == pytest.approx(2 / 4)
+    single = {"text": np.array([False, False, True, False])}
+    found = _scores([x, x, y, y], [x, x, x, y], labels=[0, 0, 1, 2], present=single)
+    # The only text is a partner: without it, it has no image to find, and no image has it.
+    assert found["val_mAP_others"] is None
+    assert found["val_mAP text->image"] == pytest.approx(1 / 3)  # two images are nearer
+
+
+def test_a_mean_leaves_out_what_is_not_measured():
+    assert evaluate.mean([0.5, None, 0.25]) == 0.375
+    assert evaluate.mean([None]) is None
+
+
+def test_a_validation_set_that_measures_nothing_scores_nothing(caplog):
     nobody = {"text": np.zeros(4, bool)}
-    found = _scores(np.eye(4, 2), np.eye(4, 2), labels=[0, 0, 1, 1], present=nobody)
-    assert set(found.values()) == {0.0}
-    # A single row: its partner is all there is to find.
-    found = _scores([[1, 0]], [[1, 0]], labels=[0])
-    assert (found["val_mAP"], found["val_precision"], found["val_mAP_others"]) == (1, 1, 0)
+    validation = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], nobody)
+    with caplog.at_level("WARNING", logger="absl"):
+        assert evaluate.build_validation(_identity()[0], validation, paired.config()) is None
+    said = [entry.getMessage() for entry in caplog.records]
+    assert "validation image->text: not measured, no row has 'text'" in said
+    assert "last epoch" in said[-1]
+
+
+def _test(images, texts, labels, present):
+    test, (method, state) = _dataset(images, texts, labels, present), _identity()
+    state = state.replace(step=jnp.zeros(1, jnp.int32))  # a leading axis: one member
+    return evaluate.build_test(method, test, paired.config())(state), test
+
+
+def test_scores_and_chance_are_those_of_the_items_that_exist():
+    x, y = [1, 0], [0, 1]
+    present = {"text": np.array([True, False, True, True])}
+    (scores, _), test = _test([x, x, y, y], [x, x, x, y], [0, 0, 1, 1], present)
+    to_text, to_image = scores["image->text"], scores["text->image"]
+    assert (to_text["queries"], to_text["gallery"]) == (4, 3)
+    assert (to_image["queries"], to_image["gallery"]) == (3, 4)
+    # Texts of rows 0, 2, 3 by images: x: 0, 2, 3; y: 3, 0, 2.
+    assert to_text["mAP"] == pytest.approx((1 + 1 + 2 * (1 + 2 / 3) / 2) / 4)
+    # Images by texts: x: 0 1 2 3, relevant to class 0; to class 1 the last two; y: 2 3.
+    assert to_image["mAP"] == pytest.approx((1 + (1 / 3 + 2 / 4) / 2 + 1) / 3)
+    levels = evaluate.levels(paired.config(), test)
+    # One of three: (1 + 1/2 + 1/3) / 3. Two of three: AP 1, (1 + 2/3) / 2, (1/2 + 2/3) / 2.
+    one, two = 11 / 18, (1 + 5 / 6 + 7 / 12) / 3
+    assert levels["chance_by_direction"]["image->text"] == pytest.approx((one + two) / 2)
+    # Two of four, six orders: 1, 5/6, 3/4, 7/12, 1/2, 5/12.
+    four = (1 + 5 / 6 + 3 / 4 + 7 / 12 + 1 / 2 + 5 / 12) / 6
+    assert levels["chance_by_direction"]["text->image"] == pytest.approx(four)
+    assert levels["chance"] == pytest.approx(((one + two) / 2 + four) / 2)
+    assert levels["not_measured"] == {}
+
+
+def test_without_any_item_of_a_modality_no_score_is_a_number():
+    nobody = {"text": np.zeros(4, bool)}
+    (scores, _), test = _test(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], nobody)
+    assert scores["image->text"] == {"mAP": None, "members": [None], "queries": 4, "gallery": 0}
+    assert scores["text->image"] == {"mAP": None, "members": [None], "queries": 0, "gallery": 4}
+    assert evaluate.levels(paired.config(), test) == {
+        "chance": None,
+        "chance_by_direction": {"image->text": None, "text->image": None},
+        "not_measured": dict.fromkeys(scores, "no row has 'text'"),
+    }
+
+
+def test_items_of_classes_that_the_other_modality_lacks_measure_nothing():
+    present = {"image": np.array([True, False]), "text": np.array([False, True])}
+    found = evaluate.levels(paired.config(), _dataset(np.eye(2), np.eye(2), [0, 1], present))
+    reason = "no query has an item of its class to find"
+    assert found["not_measured"] == dict.fromkeys(("image->text", "text->image"), reason)
+
+
+def test_an_embedding_that_is_not_finite_is_told_with_its_item_unless_it_is_missing():
+    images = [[np.nan, 0], [1, 0]]
+    with pytest.raises(NotFiniteError, match=r"'image' of the test item 'row0'.*\(1 of 2 items\)"):
+        _test(images, np.eye(2), [0, 1], {})
+    present = {"image": np.array([False, True])}
+    (scores, _), _ = _test(images, np.eye(2), [0, 1], present)
+    assert scores["text->image"]["queries"] == 2 and scores["text->image"]["gallery"] == 1
 
 
 def test_two_measures_do_not_reward_the_partner_with_the_same_wrong_label():

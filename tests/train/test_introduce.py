@@ -19,7 +19,7 @@ def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="
     config = paired.config()
     config.data.name, config.noise.rate, config.labels = name, rate, labels
     record, train, validation, _ = noisy.prepare(Splits(source, test), config)
-    known = introduce.what_is_known(record, source, train, validation, test)
+    known = introduce.what_is_known(config, record, source, train, validation, test)
     logging.set_verbosity(logging.INFO)
     with caplog.at_level("INFO", logger="absl"):
         introduce.introduce(config, train, validation, test, record, known)
@@ -61,8 +61,9 @@ def test_noise_that_is_put_in_is_told_apart_from_what_the_labels_had(caplog):
 
 
 def test_a_known_data_set_says_its_noise_alone(caplog):
-    said, _ = _said(caplog, name="mnist3d", rate=0.5)
+    said, known = _said(caplog, name="mnist3d", rate=0.5, test_truth=False)
     assert not any("scores are by" in line or "differ" in line for line in said)
+    assert known["scored_by"] == "labels of the data set"
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])

@@ -1,0 +1,48 @@
+"""Names that a person chose, as terminals and pictures show them: one line, as they are."""
+
+import unicodedata
+
+# Invisible, but part of how a name is written: joiners of letters and of emoji.
+_JOINERS = "\u200c\u200d"
+_HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, lone surrogate, line, paragraph
+
+
+def shown(name: str, width: int = 40) -> str:
+    r"""Returns a name as one line of at most `width` columns, a longer one cut with an ellipsis.
+
+    What would break the line or the terminal (newlines, escapes, marks that turn the direction of
+    what follows) is written as in Python, `\n`. Letters of any script, emoji, `$` and backslashes
+    stay as they are.
+    """
+    text = "".join(_visible(letter) for letter in unicodedata.normalize("NFC", name))
+    if columns(text) <= width:
+        return text
+    kept, taken = "", 0
+    for letter in text:
+        taken += columns(letter)
+        if taken > width - 1:
+            break
+        kept += letter
+    return kept.rstrip(_JOINERS) + "…"
+
+
+def columns(text: str) -> int:
+    """Returns how many columns of a terminal a text takes: Chinese letters and emoji are two."""
+    return sum(_columns(letter) for letter in text)
+
+
+def padded(text: str, width: int) -> str:
+    """Fills a text up with blanks to `width` columns."""
+    return text + " " * (width - columns(text))
+
+
+def _columns(letter: str) -> int:
+    if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def _visible(letter: str) -> str:
+    if letter in _JOINERS or unicodedata.category(letter) not in _HIDDEN:
+        return letter
+    return letter.encode("unicode_escape").decode()
