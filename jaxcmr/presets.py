@@ -1,12 +1,13 @@
-"""The methods' numbers as `config.method` takes them, and data sets with towers for two cores."""
+"""Variants of the methods' numbers, and data sets with towers for two cores."""
 
 from ml_collections import ConfigDict
 
 from jaxcmr.config import encoder
+from jaxcmr.method_numbers import defaults
 
-# RONO, Feng et al., CVPR 2023: the released branches `main` (3D MNIST) and `ModelNet`.
-RONO_MNIST3D = {
-    "name": "rono",
+# RONO, Feng et al., CVPR 2023: the released branches `ModelNet` and `main` (3D MNIST).
+RONO_MODELNET = defaults("rono")
+RONO_MNIST3D = RONO_MODELNET | {
     "tau1": 0.05,
     "tau2": 0.05,
     "margin": 0.3,
@@ -14,23 +15,10 @@ RONO_MNIST3D = {
     "crc_scale": 5.0,
     "mg_temperature": 0.22,
     "crc_weight": 1.0,
-    "rdc_weight": 1.0,
     "mg_weight": 1.0,
 }
-# Pairs alone: the floor.
-MC = {"name": "mc", "temperature": 0.2, "copies": 1}
-# RoMo, Li et al., TIP 2024: the two stages.
-ROMO_MATCHING = {
-    "name": "matching",
-    "ssm_weight": 0.75,
-    "mlm_weight": 0.25,
-    "information_weight": 0.0,
-    "mlm_temperature": 0.05,
-    "decay": 0.9,
-    "scale": 1.0,
-    "warmup_epochs": 0,
-    "cluster_every": 0,
-}
+MC = defaults("mc")
+ROMO_MATCHING = defaults("matching")
 # The same with what was found to help: clusters of learned embeddings, and information between
 # modalities in place of the memories' classes as targets (see `methods/matching.py`).
 ROMO_CLUSTERS = ROMO_MATCHING | {
@@ -40,17 +28,7 @@ ROMO_CLUSTERS = ROMO_MATCHING | {
     "mlm_temperature": 0.2,
     "information_weight": 1.0,
 }
-ROMO = {
-    "name": "romo",
-    "center_temperature": 0.0,  # 0: a head of two layers, as RoMo; else unit centers
-    "label_loss": "robust_concentrating",
-    "alpha": 0.25,
-    "clip": -1.0,  # 1 / K
-    "clip_from": 2,  # epochs
-    "rcll_weight": 0.7,
-    "mlm_weight": 0.7,
-    "mlm_temperature": 0.15,
-}
+ROMO = defaults("romo")
 # The same with what was found to help: unit centers, drawn to linearly, and less MLM.
 ROMO_CENTERS = ROMO | {
     "center_temperature": 0.05,
@@ -59,35 +37,8 @@ ROMO_CENTERS = ROMO | {
     "mlm_weight": 0.1,
     "mlm_temperature": 0.22,
 }
-# MRL, Hu et al., CVPR 2021: Wikipedia.
-MRL = {"name": "mrl", "tau": 1.0, "beta": 0.7, "temperature": 1.0}
-# MMCD as reconstructed here; the published numbers are not known.
-MMCD = {
-    "name": "mmcd",
-    "believes": "posteriors",  # "labels" accepts, replaces or drops a label
-    "center_temperature": 0.05,
-    "label_loss": "unhinged",
-    "clarified_loss": "unhinged",
-    "label_weight": 0.05,  # more, and posteriors drift from the labels
-    "dcl_weight": 1.0,
-    "positives": "labels",  # of the contrastive loss; "pairs": no label says who is alike
-    "prior_weight": 0.0,
-    "temperature": 0.22,
-    "warmup_epochs": 5,
-    "ballots": "votes",
-    "voters": "untaught",
-    "judges": 1,
-    "surest_share": 0.5,  # of the votes, for "posteriors"
-    "settle_from": 1.0,  # share of the training behind which "posteriors" stay as they are
-    "memory_decay": 0.7,
-    "threshold": "class_mean",
-    "threshold_decay": 0.95,
-    "min_share": 0.66,
-    "min_confidence": 0.5,
-    "held_out_share": 0.05,
-    "agreement_decay": 0.99,
-    "gate": 0.7,
-}
+MRL = defaults("mrl")
+MMCD = defaults("mmcd")
 # Other settings of the same parts. Two members, each taught what the other's losses call clean.
 CO_TEACHING = MMCD | {
     "believes": "labels",
@@ -112,18 +63,6 @@ NRCL = CO_TEACHING | {
     "memory_decay": 0.9,
     "held_out_share": 0.05,
     "gate": 0.7,
-}
-RONO_MODELNET = {
-    "name": "rono",
-    "tau1": 0.01,
-    "tau2": 0.5,
-    "margin": 0.2,
-    "warmup_epochs": 20,
-    "crc_scale": 20.0,
-    "mg_temperature": 0.3,
-    "crc_weight": 0.1,
-    "rdc_weight": 1.0,
-    "mg_weight": 0.3,
 }
 
 

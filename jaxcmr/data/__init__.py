@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from ml_collections import ConfigDict
 
+from jaxcmr.checks import check_value
 from jaxcmr.data.arrays import load_arrays
 from jaxcmr.data.check import check
 from jaxcmr.data.features import LAYOUTS, load_features
@@ -17,7 +18,7 @@ from jaxcmr.data.own import load_own, outline
 from jaxcmr.data.rgbd import load_rgbd_object
 from jaxcmr.data.standardize import standardize
 from jaxcmr.data.summary import describe, draw_sheet
-from jaxcmr.errors import UsageError, check_choice
+from jaxcmr.errors import check_choice
 from jaxcmr.types import Splits
 
 SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
@@ -32,6 +33,9 @@ SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
     "own": load_own,
     **dict.fromkeys(LAYOUTS, load_features),
 }
+NUMBERS = (
+    "points", "faces", "views", "image_size", "channels", "train_size", "test_size", "seed",
+)  # fmt: skip
 
 
 def load(config: ConfigDict, workers: int = 0) -> Splits:
@@ -50,13 +54,10 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
 
 
 def _check_numbers(config: ConfigDict) -> None:
-    for field in ("points", "faces", "views", "image_size", "train_size", "test_size"):
-        if config.get(field, 1) < 1:
-            raise UsageError(f"config.data.{field} is {config[field]}, but it must be at least 1")
-    if config.get("channels", 1) not in (1, 3):
-        raise UsageError(f"config.data.channels is {config.channels}, but it must be 1 or 3")
-    if config.seed < 0:
-        raise UsageError(f"config.data.seed is {config.seed}, but it must be at least 0")
+    """Finds what is out of range where nobody has checked the whole config (launch/prepare.py)."""
+    for field in NUMBERS:
+        if field in config:
+            check_value(f"data.{field}", config[field])
 
 
 __all__ = ["LAYOUTS", "SOURCES", "check", "describe", "draw_sheet", "load", "outline"]

@@ -18,17 +18,6 @@ from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_row
 from jaxcmr.types import Batch
 
 Rule = Callable[..., tuple[Beliefs, Targets]]
-# Numbers of `config.method` that are shares or decays.
-SHARES = (
-    "agreement_decay",
-    "held_out_share",
-    "memory_decay",
-    "min_confidence",
-    "min_share",
-    "settle_from",
-    "surest_share",
-    "threshold_decay",
-)
 
 
 class Hearing(NamedTuple):
@@ -65,8 +54,7 @@ def build_vote(config: ConfigDict, rule: Rule) -> Rule:
     """Returns `Method.vote` of a panel: `rule(heard, beliefs, batch, hp) -> (beliefs, targets)`.
 
     Raises:
-        UsageError: for an electorate that does not exist, or that a panel cannot have, or a share
-            or decay outside of [0, 1].
+        UsageError: for an electorate that does not exist, or that a panel cannot have.
     """
     _check(config)
     key, members = jax.random.key(config.seed), config.ensemble.members
@@ -108,11 +96,6 @@ def write(banks: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array:
 
 def _check(config: ConfigDict) -> None:
     check_choice("method.voters", config.method.voters, ELECTORATES)
-    for field in SHARES:
-        if not 0 <= config.method[field] <= 1:
-            raise UsageError(
-                f"config.method.{field} is {config.method[field]}, but it must lie in [0, 1]"
-            )
     members, judges = config.ensemble.members, config.method.judges
     if config.method.voters == "untaught" and members > 1 and not 1 <= judges < members:
         raise UsageError(

@@ -37,6 +37,11 @@ def complete(config: ConfigDict) -> ConfigDict:
         if config.data.validation < 0:
             config.data.validation = max(VALIDATION, FEWEST / max(rows, 1))
         rows -= round(config.data.validation * rows)
+        if rows < 2:
+            raise UsageError(
+                f"config.data.validation is {config.data.validation}, which leaves {rows} of "
+                f"{found.rows} rows to train on; lower it"
+            )
     config.data.validation = max(config.data.validation, 0.0)
     if config.train.batch_size == 0:
         config.train.batch_size = min(BATCH, rows)

@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.errors import NotFiniteError, UsageError
 from jaxcmr.methods.base import Method
+from jaxcmr.ranges import LARGEST_INT32
 from jaxcmr.train import evaluate, optimizer, sharding, statistics, stream
 from jaxcmr.train import state as train_state
 from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
@@ -48,13 +49,18 @@ def steps_per_epoch(config: ConfigDict, rows: int) -> int:
     """Returns how many whole batches the rows give; those left over differ from epoch to epoch.
 
     Raises:
-        UsageError: not even one.
+        UsageError: not even one, or more steps in all than are counted.
     """
     batch_size = config.train.batch_size
     if batch_size > rows:
         raise UsageError(
             f"config.train.batch_size is {batch_size}, but the training set has {rows} rows; "
             "lower it"
+        )
+    if config.train.epochs * (rows // batch_size) > LARGEST_INT32:
+        raise UsageError(
+            f"config.train.epochs is {config.train.epochs}, which are more than {LARGEST_INT32} "
+            "steps; lower it"
         )
     return rows // batch_size
 

@@ -44,8 +44,8 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     Raises:
         UsageError: for everything that the user can mend.
     """
-    config = complete(config)
     configuration.check(config)
+    config = complete(config)
     stages.check(config)
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = noisy.prepare(splits, config)

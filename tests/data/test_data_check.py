@@ -94,7 +94,7 @@ def test_different_shapes_in_the_splits():
         ("image_size", -4, "config.data.image_size is -4, but it must be at least 1"),
         ("views", 0, "config.data.views is 0"),
         ("train_size", 0, "config.data.train_size is 0"),
-        ("channels", 2, "config.data.channels is 2, but it must be 1 or 3"),
+        ("channels", 2, "config.data.channels is 2, but it must be one of 1, 3"),
         ("seed", -1, "config.data.seed is -1, but it must be at least 0"),
         ("name", "none", "config.data.name is 'none', but it must be one of mnist3d"),
     ],

@@ -207,3 +207,12 @@ def test_what_the_user_chose_stays_and_other_configs_are_left_alone(custom, tmp_
     assert done.encoders.image.name == "compact_cnn"
     other = default()
     assert complete(other) is other
+
+
+def test_a_validation_share_that_leaves_no_rows_to_train_on_is_named(custom, tmp_path):
+    rows = "\n".join(f"{k % 2},0.png,a text,{'train' if k < 4 else 'test'}" for k in range(6))
+    (tmp_path / "items.csv").write_text(f"label,image,text,split\n{rows}\n")
+    config = custom(tmp_path / "items.csv")
+    config.data.validation = 0.9
+    with pytest.raises(UsageError, match=r"validation is 0\.9, which leaves 0 of 4 rows"):
+        complete(config)

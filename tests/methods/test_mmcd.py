@@ -241,13 +241,6 @@ def test_a_choice_that_does_not_exist_is_a_sentence(field, value):
         _method(**{field: value})
 
 
-@pytest.mark.parametrize("field", ["surest_share", "memory_decay", "held_out_share"])
-@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
-def test_a_share_outside_of_its_range_is_a_sentence(field, value):
-    with pytest.raises(UsageError, match=rf"config.method.{field} is {value}, but it must lie"):
-        _method(**{field: value})
-
-
 def test_a_label_must_be_taught_to_somebody():
     with pytest.raises(UsageError, match=r"judges is 3, but with 3 members"):
         _method(voters="untaught", judges=3)
