@@ -3,14 +3,17 @@
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
-from jaxcmr import numpyfiles
 from jaxcmr.data import pictures
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.data.off import parse_off
+from jaxcmr.data.pcd import parse_pcd
+from jaxcmr.data.shapefiles import load_mesh, load_points
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import reason
 
-VERSION = 2  # part of the cache key; raise it when the same file gives another array
+VERSION = 3  # part of the cache key; raise it when the same file gives another array
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
 CLOUDS = (".npy", ".ply", ".pcd")
 MAX_BYTES = 1 << 30
@@ -23,29 +26,69 @@ def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
 
 
 def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
-    """Reads a cloud (`.npy [N, 3]`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
+    """Reads a cloud (`.npy`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
     _check_suffix(path, CLOUDS)
-    if path.suffix.lower() == ".npy":
-        cloud = numpyfiles.read_npy(path)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        cloud = read_array(path)
+    elif suffix == ".pcd":
+        cloud = parse_pcd(_bytes(path), str(path))
     else:
-        from jaxcmr.data.shapefiles import load_points
-
         cloud = load_points(path)
-    if cloud.ndim != 2 or cloud.shape[1] < 3 or not len(cloud) or cloud.dtype.kind not in "fiu":
-        raise UsageError(f"{path} holds {cloud.dtype} {list(cloud.shape)}, not numbers [N, 3]")
-    points = normalize(cloud[:, :3].astype(np.float64), str(path))
+    points = normalize(cloud, str(path))
     rows = np.random.default_rng(seed).permutation(len(points))
     return points[np.resize(rows, count)].astype(np.float32)
 
 
+def read_array(path: Path) -> np.ndarray:
+    """Reads the places `[N, 3]` float64 of a `.npy` file.
+
+    It holds numbers `[N, 3 or more]`, of which the first three columns are x, y and z, or a table
+    with fields of these names.
+
+    Raises:
+        UsageError: the file cannot be read, or its axes can be told in two ways.
+    """
+    try:  # mapped: a header that announces too much costs nothing
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
+        raise UsageError(f"{path} cannot be read ({reason(error)}); save plain numbers") from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{path} cannot be read (it is no .npy file); save plain numbers")
+    if array.dtype.names:
+        return _table(array, path)
+    shape = list(array.shape)
+    if array.ndim != 2 or shape[1] < 3 or not shape[0] or array.dtype.kind not in "fiu":
+        raise UsageError(f"{path} holds {array.dtype} {shape}, not numbers [N, 3]")
+    if shape[0] <= shape[1] and shape not in ([1, 3], [2, 3]):
+        raise UsageError(
+            f"{path} has the shape {shape}, which can mean {shape[0]} points or {shape[1]} points "
+            "with their axes first; save it as [N, 3], with more points than columns (array.T "
+            "turns it)"
+        )
+    if shape[1] > 3:
+        logging.log_first_n(
+            logging.INFO, "%s has %d columns: the first three are taken as x, y and z (said once)",
+            1, path, shape[1],
+        )  # fmt: skip
+    return array[:, :3].astype(np.float64)
+
+
+def _table(array: np.ndarray, path: Path) -> np.ndarray:
+    """Returns the fields x, y and z of a structured array."""
+    names = array.dtype.names
+    if any(name not in names or array.dtype[name].kind not in "fiu" for name in "xyz"):
+        raise UsageError(f"{path} needs numbers in the fields x, y and z, but has {names}")
+    if not array.size:
+        raise UsageError(f"{path} holds no point")
+    return np.stack([array[name].reshape(-1).astype(np.float64) for name in "xyz"], 1)
+
+
 def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere."""
-    from jaxcmr.data.shapefiles import load_mesh
-
     _check_suffix(path, MESHES)
-    mesh: Mesh = (
-        parse_off(_bytes(path), str(path)) if path.suffix.lower() == ".off" else load_mesh(path)
-    )
+    off = path.suffix.lower() == ".off"
+    mesh: Mesh = parse_off(_bytes(path), str(path)) if off else load_mesh(path)
     rng = np.random.default_rng(seed)
     return sample_surface(normalize_mesh(mesh, str(path)), count, rng, str(path))
 

@@ -17,6 +17,7 @@ from jaxcmr.data import (
     features,
     labelbase,
     meshfiles,
+    pcd,
     pointfiles,
     rgbd,
     shapefiles,
@@ -36,7 +37,7 @@ def test_an_idx_of_no_item_and_a_huge_axis():
 def test_a_pcd_whose_sizes_are_no_numbers(size):
     head = f"FIELDS x y z\nSIZE 4 4 {size}\nTYPE F F F\nPOINTS 1\nDATA binary\n"
     with pytest.raises(UsageError, match="is damaged"):
-        shapefiles.parse_pcd(head.encode() + bytes(12), "a.pcd")
+        pcd.parse_pcd(head.encode() + bytes(12), "a.pcd")
 
 
 def test_a_mesh_whose_faces_name_vertices_that_it_lacks(tmp_path):

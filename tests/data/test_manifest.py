@@ -4,14 +4,12 @@ import struct
 import numpy as np
 import pytest
 import trimesh
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from ml_collections import ConfigDict
 from PIL import Image
 
 from jaxcmr import data
 from jaxcmr.data import manifest, pictures
-from jaxcmr.data.shapefiles import load_mesh, load_points, parse_pcd
+from jaxcmr.data.shapefiles import load_mesh, load_points
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -199,19 +197,3 @@ def test_all_parts_of_a_scene_keep_their_place(tmp_path):
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), [6, 1, 1])
     trimesh.PointCloud(CLOUD).export(tmp_path / "x.ply")
     np.testing.assert_allclose(load_points(tmp_path / "x.ply"), CLOUD, atol=1e-6)
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.binary(max_size=30),
-    st.integers(0, 700),
-    st.integers(0, 700),
-    st.sampled_from(["ascii", "binary"]),
-)
-def test_no_bytes_make_the_pcd_parser_fail_otherwise(junk, start, stop, kind):
-    good = pcd(kind)
-    try:
-        points = parse_pcd(good[: min(start, stop)] + junk + good[max(start, stop) :], "x.pcd")
-    except UsageError:
-        return
-    assert points.ndim == 2 and points.shape[1] == 3

@@ -1,0 +1,90 @@
+import numpy as np
+import pytest
+
+from jaxcmr.data.itemfiles import read_array, read_cloud
+from jaxcmr.errors import UsageError
+
+CLOUD = np.random.default_rng(0).normal(size=(40, 3))
+
+
+@pytest.fixture
+def saved(tmp_path):
+    """Saves an array, and returns its path."""
+
+    def _saved(array, name="x.npy"):
+        with open(tmp_path / name, "wb") as file:
+            np.save(file, array)
+        return tmp_path / name
+
+    return _saved
+
+
+@pytest.mark.parametrize("shape", [(3, 200), (3, 3), (3, 4), (4, 4), (6, 40), (4, 200), (2, 4)])
+def test_axes_that_can_be_told_in_two_ways_are_refused(saved, shape):
+    message = rf"has the shape \[{shape[0]}, {shape[1]}\], which can mean .* save it as \[N, 3\]"
+    with pytest.raises(UsageError, match=message):
+        read_array(saved(np.random.default_rng(0).normal(size=shape)))
+
+
+@pytest.mark.parametrize("shape", [(3,), (), (0, 3), (4, 2), (1, 40, 3), (0,)])
+def test_what_is_no_table_of_points_is_refused_with_its_shape(saved, shape):
+    with pytest.raises(UsageError, match=r"not numbers \[N, 3\]"):
+        read_array(saved(np.zeros(shape)))
+
+
+@pytest.mark.parametrize("type", [bool, complex, "U3"])
+def test_what_is_no_number_is_refused(saved, type):
+    with pytest.raises(UsageError, match=r"not numbers \[N, 3\]"):
+        read_array(saved(np.zeros((5, 3), type)))
+
+
+@pytest.mark.parametrize("columns", [4, 6, 7])
+def test_the_first_three_columns_are_the_place(saved, columns):
+    more = np.concatenate([CLOUD, np.full((40, columns - 3), 1e9)], 1)
+    np.testing.assert_array_equal(read_array(saved(more)), CLOUD)
+
+
+@pytest.mark.parametrize("type", [">f8", "<f8", ">f4", "f2", ">i4", "u1", "<i8", ">u2", "g"])
+def test_every_type_and_order_of_bytes_is_the_same_cloud(saved, type):
+    whole = np.round(np.random.default_rng(0).uniform(0, 100, (40, 3)))
+    np.testing.assert_array_equal(read_array(saved(whole.astype(type))), whole)
+    fortran = np.asfortranarray(whole.astype(type))
+    np.testing.assert_array_equal(read_array(saved(fortran, "y.NPY")), whole)
+
+
+def test_a_table_has_its_places_in_the_fields_x_y_and_z(saved):
+    table = np.zeros(40, [("intensity", "f4"), ("z", ">f8"), ("x", "f8"), ("y", "f8")])
+    table["x"], table["y"], table["z"] = CLOUD.T
+    np.testing.assert_array_equal(read_array(saved(table)), CLOUD)
+    np.testing.assert_array_equal(read_array(saved(table.reshape(8, 5))), CLOUD)
+    with pytest.raises(UsageError, match=r"in the fields x, y and z, but has .'x', 'y'"):
+        read_array(saved(table[["x", "y"]]))
+    with pytest.raises(UsageError, match="holds no point"):
+        read_array(saved(table[:0]))
+
+
+def test_a_file_that_is_shorter_than_it_says_costs_nothing(tmp_path):
+    np.save(tmp_path / "x.npy", CLOUD)
+    data = (tmp_path / "x.npy").read_bytes()
+    (tmp_path / "x.npy").write_bytes(data.replace(b"(40, 3)", b"(1000000000, 3)"[:7] + b"0"))
+    with pytest.raises(UsageError, match=r"x.npy cannot be read"):
+        read_array(tmp_path / "x.npy")
+    head = data[:10] + data[10:128].replace(b"(40, 3), }        ", b"(4000000000000, 3)}")
+    (tmp_path / "x.npy").write_bytes(head + data[128:])
+    with pytest.raises(UsageError, match=r"x.npy cannot be read"):
+        read_array(tmp_path / "x.npy")
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300, 1.0])
+def test_a_cloud_of_any_scale_is_put_into_the_unit_sphere(saved, scale):
+    cloud = read_cloud(saved(CLOUD * scale), 40, 0)
+    assert cloud.dtype == np.float32 and len(np.unique(cloud, axis=0)) == 40
+    assert np.linalg.norm(cloud, axis=1).max() == pytest.approx(1, abs=1e-6)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_a_coordinate_that_is_not_finite_is_refused(saved, value):
+    cloud = CLOUD.copy()
+    cloud[7, 1] = value
+    with pytest.raises(UsageError, match=r"x.npy has coordinates that are not finite"):
+        read_cloud(saved(cloud), 16, 0)
