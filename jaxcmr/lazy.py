@@ -64,9 +64,11 @@ def select(array: Any, index: np.ndarray) -> Any:
 def stored(array: np.memmap) -> LazyRows:
     """Makes rows that stay on the disk of an array that was loaded as a memory map.
 
-    Numbers of 64 bits after the point become 32 bits as they are read.
+    Numbers of 64 bits after the point become 32 bits as they are read, and all get the machine's
+    order of bytes.
     """
-    dtype = np.dtype(np.float32) if array.dtype == np.float64 else array.dtype
+    native = array.dtype.newbyteorder("=")
+    dtype = np.dtype(np.float32) if native == np.float64 else native
     return LazyRows(lambda rows: np.asarray(array[rows], dtype), array.shape, dtype)
 
 

@@ -1,23 +1,22 @@
 """Your own data as arrays: one `.npz`, or a folder of `.npy` files (schema in README.md)."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import lazy, numpyfiles
-from jaxcmr.data import cache, pointfiles
-from jaxcmr.data.heldout import held_out
+from jaxcmr.data import arraynames, cache, missing, names, native, pointfiles
+from jaxcmr.data.heldout import GROUP, held_out, warn_of_shared
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
 
 SPLITS = ("train", "validation", "test")
-_RESERVED = ("labels", "true_labels", "ids")
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
@@ -33,6 +32,13 @@ def read(path: Path) -> dict[str, np.ndarray]:
     return {file.stem: numpyfiles.read_npy(file) for file in files}
 
 
+def warn_of_unused(found: list[str], what: str, name: str) -> None:
+    """Says in one line what ("array", "file") a source has and nobody uses."""
+    if found:
+        say = (what, "is") if len(found) == 1 else (f"{what}s", "are")
+        logging.warning("%s: %d %s %s not used: %s", name, len(found), *say, ", ".join(found))
+
+
 def to_splits(
     arrays: Mapping[str, np.ndarray], name: str, provenance: Mapping[str, Any], seed: int
 ) -> Splits:
@@ -41,89 +47,165 @@ def to_splits(
     Either `<split>_<modality>` and `<split>_labels` (and optionally `<split>_true_labels`,
     `<split>_ids`, `<split>_present_<modality>`) for the splits train, test and optionally
     validation; or the same names without a split, and optionally `split [N]` with the split's name
-    of every row. Without either, a fifth of each class, drawn with `seed`, becomes the test set.
-    `class_names [K]` is optional.
+    of every row. Without either, a fifth of each class, drawn with `seed`, becomes the test set;
+    rows of the same `groups [N]` stay together. `class_names [K]` is optional.
 
     Raises:
-        UsageError: arrays are missing, or their lengths differ.
+        UsageError: arrays are missing, their lengths differ, or they cannot be used.
     """
-    classes = tuple(str(text) for text in arrays.get("class_names", np.array([])).ravel())
-    parts = _by_split({k: v for k, v in arrays.items() if k != "class_names"}, name, seed)
-    modalities = [m for m in parts["train"] if m not in _RESERVED and not m.startswith("present_")]
-    if not modalities:
-        raise UsageError(
-            f"{name} has labels but no modality; see the schema in jaxcmr/data/README.md"
-        )
+    found = arraynames.sort(arrays, name)
+    warn_of_unused(list(found.unused), "array", name)
+    modalities = found.modalities()
+    for m in modalities:
+        keys = [part[m] for part in found.parts.values()]
+        _warn_of_squares([arrays[key] for key in keys], f"{name}: {m}")
+    parts = _by_split(arrays, found.parts, name, seed)
+    classes = _class_names(arrays.get(found.classes), name)
     # Given and true labels together: they count from the same number and have the same names.
     known = {f"{s} true": p["true_labels"] for s, p in parts.items() if "true_labels" in p}
     given = {s: p["labels"] for s, p in parts.items()}
     labels, classes, done = unify(given | known, classes, name)
+    flags = {m: arraynames.FLAGS + m for m in modalities}
+    inputs = {}
+    for m in modalities:
+        present = {s: part[flags[m]] for s, part in parts.items() if flags[m] in part}
+        items = {s: part[m] for s, part in parts.items()}
+        inputs[m] = native.items(items, present, f"{name}: {m}")
     result = {}
     for split, part in parts.items():
         rows = len(labels[split])
-        missing = [m for m in modalities if m not in part]
-        if missing:
-            raise UsageError(f"{name} has no {split} items of the modality {missing[0]!r}")
-        for key, array in part.items():
-            if key != "labels":
-                _check_rows(array, rows, f"{name}: {split}_{key}")
         ids = part.get("ids", np.array([f"{split}/{row:06d}" for row in range(rows)]))
         result[split] = Dataset(
-            inputs={m: _items(part[m]) for m in modalities},
+            inputs={m: inputs[m][split] for m in modalities},
             labels=labels[split],
             true_labels=labels.get(f"{split} true"),
-            ids=ids.astype(str),
+            ids=ids,
             class_names=classes,
             provenance={**provenance, "split": split, "count": rows, "labels": done},
-            present={
-                m: part[f"present_{m}"].astype(bool) for m in modalities if f"present_{m}" in part
-            },
+            present={m: part[flags[m]] for m in modalities if flags[m] in part},
         )
     return Splits(result["train"], result["test"], result.get("validation"))
 
 
-def _check_rows(array: np.ndarray | lazy.LazyRows, rows: int, name: str) -> None:
-    if array.ndim == 0 or len(array) != rows:
-        raise UsageError(f"{name} has the shape {list(array.shape)} for {rows} labels")
+def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) -> dict[str, dict]:
+    """Returns split -> role or modality -> array."""
+    read = {split: _part(arrays, keys, name) for split, keys in parts.items()}
+    if "" not in read:
+        grouped = {split: part["groups"] for split, part in read.items() if "groups" in part}
+        if grouped:
+            named = np.repeat(list(grouped), [len(array) for array in grouped.values()])
+            links = {GROUP: _groups(np.concatenate(list(grouped.values())))}
+            warn_of_shared(links, named, name)
+        return {split: read[split] for split in SPLITS if split in read}
+    whole, named = read[""], splits_of(arrays, parts[""], name, seed)
+    if "groups" in whole and "split" in whole:
+        warn_of_shared({GROUP: _groups(whole["groups"])}, named, name)
+    whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
+    return {
+        s: {key: lazy.select(array, named == s) for key, array in whole.items()}
+        for s in SPLITS
+        if s in named
+    }
 
 
-def _items(array: np.ndarray) -> np.ndarray | lazy.LazyRows:
-    if array.dtype != np.float64 or isinstance(array, lazy.LazyRows):
-        return array
-    return lazy.stored(array) if isinstance(array, np.memmap) else array.astype(np.float32)
+def _part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -> dict[str, Any]:
+    """Returns role or modality -> array, each with a row for each label; flags are booleans."""
+    part = {}
+    for role, key in keys.items():
+        array = arrays[key]
+        array = _column(np.asarray(array)) if arraynames.is_role(role) else array
+        if role.startswith(arraynames.FLAGS):
+            array = missing.flags(array, f"{name}: {key}")
+        elif role in ("ids", "split"):
+            array = _texts(array, f"{name}: {key}")
+        if array.ndim != 1 and arraynames.is_role(role) and "label" not in role:
+            raise UsageError(f"{name}: {key} has the shape {list(array.shape)}, not [N]")
+        part[role] = array
+    if part["labels"].ndim not in (1, 2):
+        raise UsageError(
+            f"{name}: {keys['labels']} has the shape {list(part['labels'].shape)}; labels must "
+            "have a row each, [N]"
+        )
+    for role, array in part.items():
+        _check_rows(array, len(part["labels"]), f"{name}: {keys[role]}")
+    return part
 
 
-def _by_split(arrays: dict[str, np.ndarray], name: str, seed: int) -> dict[str, dict]:
-    parts: dict[str, dict[str, np.ndarray]] = {}
-    for key, array in arrays.items():
-        match = re.fullmatch(r"(train|validation|test)_(.+)", key)
-        if match:
-            parts.setdefault(match[1], {})[match[2]] = array
-    if parts:
-        for split in ("train", "test", *parts):
-            if "labels" not in parts.get(split, {}):
-                raise UsageError(f"{name} has no array {split}_labels, only {', '.join(arrays)}")
-        return {split: parts[split] for split in SPLITS if split in parts}
-    if "labels" not in arrays:
-        raise UsageError(f"{name} has no array 'labels', only {', '.join(arrays) or 'none'}")
-    whole = dict(arrays)
-    named = whole.pop("split", None)
-    if whole["labels"].ndim not in (1, 2) or (named is not None and named.ndim != 1):
-        raise UsageError(f"{name}: labels and split must have a row each, [N]")
-    rows = len(whole["labels"])
-    for key, array in {**whole, **({} if named is None else {"split": named})}.items():
-        _check_rows(array, rows, f"{name}: {key}")
-    whole.setdefault("ids", np.array([f"{row:06d}" for row in range(rows)]))
-    named = held_out(whole["labels"], seed) if named is None else named.astype(str)
-    wrong = sorted(set(named) - set(SPLITS))
-    if wrong:
-        raise UsageError(f"{name}: the split {str(wrong[0])!r} is none of {', '.join(SPLITS)}")
+def splits_of(arrays, keys: Mapping[str, str], name: str, seed: int) -> np.ndarray:
+    """Returns the split's name of every row of arrays without splits in their names, `[N]`.
+
+    Args:
+        arrays: by name.
+        keys: role or modality -> the array's name.
+        name: of the file, for messages.
+        seed: of the draw where no split is given.
+    """
+    keys = {role: key for role, key in keys.items() if role in ("labels", "groups", "split")}
+    part = _part(arrays, keys, name)
+    if "split" not in part:
+        groups = {GROUP: _groups(part["groups"])} if "groups" in part else {}
+        return held_out(part["labels"], seed, groups)
+    found, place = np.unique(part["split"], return_inverse=True)
+    meant = [names.split(text) for text in found.tolist()]
+    if None in meant:
+        wrong = str(found[meant.index(None)])
+        raise UsageError(f"{name}: the split {wrong!r} is none of {', '.join(SPLITS)}")
+    named = np.array(meant, "U10")[place]
     for split in ("train", "test"):
         if split not in named:
             raise UsageError(f"{name} has no row whose split is {split!r}")
-    return {
-        s: {k: lazy.select(a, named == s) for k, a in whole.items()} for s in SPLITS if s in named
-    }
+    return named
+
+
+def _groups(array: np.ndarray) -> np.ndarray:
+    """Numbers the groups `[N]`; a row without one has -1."""
+    return np.where(missing.missing(array), -1, np.unique(array, return_inverse=True)[1])
+
+
+def _check_rows(array: np.ndarray | lazy.LazyRows, rows: int, name: str) -> None:
+    if array.ndim and len(array) == rows:
+        return
+    advice = ""
+    if array.ndim == 2 and 1 != array.shape[1] == rows:
+        advice = "; an item is a row: save its transpose"
+    elif array.ndim > 2 and rows and len(array) % rows == 0:
+        advice = f"; if each has {len(array) // rows} views, save them as [N, V, H, W, C]"
+    raise UsageError(f"{name} has the shape {list(array.shape)} for {rows} labels{advice}")
+
+
+def _column(array: np.ndarray) -> np.ndarray:
+    """Makes `[N]` of a column `[N, 1]`, or of a row `[1, N]`, as MATLAB has them."""
+    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
+
+
+def _texts(array: np.ndarray, name: str) -> np.ndarray:
+    """Returns names `[N]`, such as ids, as text; each must be there."""
+    array = numpyfiles.as_text(array)
+    if array.ndim != 1 or array.dtype.kind not in "fiubU":
+        held = f"{array.dtype} {list(array.shape)}"
+        raise UsageError(f"{name} holds {held}; it must be text, and have a row each, [N]")
+    lost = missing.missing(array)
+    if lost.any():
+        row = int(np.argmax(lost))
+        raise UsageError(
+            f"{name} has {str(array[row])!r} in row {row}, which is no name; fill it in"
+        )
+    return array.astype(str)
+
+
+def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
+    if array is None:
+        return ()
+    array = numpyfiles.as_text(np.asarray(array))
+    if array.dtype.kind not in "fiubU":
+        raise UsageError(f"{name}: class_names holds {array.dtype}; save text [K]")
+    return tuple(str(text) for text in array.ravel())
+
+
+def _warn_of_squares(items: list, name: str) -> None:
+    """Says how an array was read that could as well lie on its side: `[N, N]`, in every split."""
+    if all(array.ndim == 2 and array.shape[0] == array.shape[1] for array in items):
+        logging.warning("%s: as many numbers as items; row i was taken for item i", name)
 
 
 def load_arrays(config: ConfigDict, workers: int) -> Splits:
@@ -135,4 +217,7 @@ def load_arrays(config: ConfigDict, workers: int) -> Splits:
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     if path.is_file():
         provenance["sha256"] = cache.sha256(path)
+    else:
+        others = sorted(file.name for file in path.iterdir() if file.suffix != ".npy")
+        warn_of_unused(others, "file", str(path))
     return to_splits(read(path), str(path), provenance, config.seed)

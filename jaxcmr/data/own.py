@@ -9,9 +9,10 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr.data import arrays, manifest
+from jaxcmr.data import arraynames, arrays, manifest
 from jaxcmr.data.hdf5files import hdf5_heads
 from jaxcmr.data.heldout import held_out
+from jaxcmr.data.kinds import kind
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import Head, head, npz_heads, reason
 from jaxcmr.paths import expanded
@@ -52,26 +53,23 @@ def outline(config: ConfigDict) -> Outline:
         rows = [row for _, row in manifest.read_manifest(path)]
         labels = np.array([row.get("label", "") for row in rows])
         named = np.array([row.get("split", "").strip() for row in rows])
-        return _outline(manifest.kinds(path), labels, named if named.all() else None, config.seed)
+        named = named if named.all() else held_out(labels, config.seed)
+        return _outline(manifest.kinds(path), named)
     heads = shapes(path)
-    by_split = {key for key in heads if key.startswith("train_")}
-    items = {key.removeprefix("train_"): heads[key] for key in by_split or heads}
+    names = arraynames.sort(heads, str(path))
+    items = names.parts.get("train", names.parts.get("", {}))
     kinds = {}
-    for name, (shape, dtype) in sorted(items.items()):
-        if name in ("labels", "true_labels", "ids", "split", "class_names"):
-            continue
-        if not name.startswith("present_"):
-            kinds[name] = _kind(shape[1:], dtype, f"{path}: {name}")
-    if by_split:
-        rows = max((shape[0] for shape, _ in items.values() if shape), default=0)
-        return Outline(kinds, rows, "validation_labels" in heads)
-    found = arrays.read(path)
-    labels = found.get("labels", np.zeros(0))
-    return _outline(kinds, labels, found.get("split"), config.seed)
+    for name in sorted(names.modalities()):
+        shape, dtype = heads[items[name]]
+        kinds[name] = kind(shape[1:], dtype, f"{path}: {name}")
+    if "train" in names.parts:
+        rows = max((heads[key][0][0] for key in items.values() if heads[key][0]), default=0)
+        return Outline(kinds, rows, "validation" in names.parts)
+    named = arrays.splits_of(arrays.read(path), items, str(path), config.seed)
+    return _outline(kinds, named)
 
 
-def _outline(kinds, labels: np.ndarray, named: np.ndarray | None, seed: int) -> Outline:
-    named = held_out(labels, seed) if named is None else named.astype(str)
+def _outline(kinds, named: np.ndarray) -> Outline:
     return Outline(kinds, int((named == "train").sum()), bool((named == "validation").any()))
 
 
@@ -111,19 +109,3 @@ def _npy_heads(folder: Path) -> dict[str, Head]:
         with open(path, "rb") as file:
             found[path.stem] = head(file)
     return found
-
-
-def _kind(shape: tuple[int, ...], dtype: np.dtype, name: str) -> str:
-    """Tells from an item's shape and type what it is."""
-    if len(shape) == 1:
-        return "vector"
-    if len(shape) == 2 and shape[-1] == 3 and dtype.kind == "f":
-        return "cloud"
-    if len(shape) == 3 and shape[-1] in (1, 3):
-        return "image"
-    if len(shape) == 4 and shape[-1] in (1, 3):
-        return "views"
-    raise UsageError(
-        f"{name} has items of the shape {list(shape)} ({dtype}), which are no vectors [D], clouds "
-        "[P, 3] of floats, pictures [H, W, 1 or 3] or views [V, H, W, 1 or 3]; reshape them"
-    )

@@ -77,7 +77,7 @@ def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
         ({"image": None, "text": None}, "has labels but no modality"),
         ({"text": np.ones((7, 3))}, r"text has the shape \[7, 3\] for 20 labels"),
         ({"split": np.array(["train"] * 20)}, "has no row whose split is 'test'"),
-        ({"split": np.array(["train", "dev"] * 10)}, "the split 'dev' is none of"),
+        ({"split": np.array(["train", "held"] * 10)}, "the split 'held' is none of"),
         ({"image": np.full((20, 4), np.nan)}, "not finite in row 0"),
         ({"ids": np.array(["a"] * 20)}, "the id 'a' is used twice"),
         ({"class_names": np.array(["cat"])}, "the label 'dog' is none of the class names"),

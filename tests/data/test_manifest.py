@@ -116,7 +116,7 @@ def test_csv_and_jsonl_give_the_same(own, catalogue):
         (2, "mesh", "bad.off", "line 4: .*bad.off is cut off"),
         (2, "mesh", "points.ply", "line 4: .*points.ply holds no face"),
         (2, "label", "", "line 4: the cell 'label' is missing or empty"),
-        (2, "split", "dev", "the split 'dev' is none of"),
+        (2, "split", "held", "the split 'held' is none of"),
         (2, "id", "item 1", "the id 'item 1' is used twice"),
         (2, "text", "none.txt", "none.txt cannot be read"),
     ],

@@ -1,0 +1,81 @@
+"""One scale for pixels: whatever type pictures have, encoders get uint8 or float32 in [0, 1]."""
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.errors import UsageError
+
+BLOCK = 1024  # pictures that are looked at at once
+DARK = 64  # 8-bit pictures that are never as bright are worth a word
+# The largest number by which a scale is known: 8 bits, and 16 bits. Below them, it could be another
+# (12-bit cameras, digits of 0 to 16), and the picture would be nearly black.
+_LEAST = {255: 127, 65535: 16383}
+_SLACK = 1e-3  # of the scale, by which interpolation may leave it
+Scale = Callable[[np.ndarray], np.ndarray]
+
+
+def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tuple[Scale, np.dtype]:
+    """Finds out which brightness the numbers of pictures mean, from their type and range.
+
+    uint8 is 0 to 255 and stays. Truth values, and whole numbers that are 0 or 1, are black and
+    white. Other numbers are 0 to 255 or 0 to 65535 if their largest is near that, floats also 0 to
+    1 if none is above.
+
+    Args:
+        arrays: all pictures of a modality and one type, `[N, ...]`, in whichever splits; beside
+            each the row numbers that count.
+        name: of file and array, for messages.
+
+    Returns:
+        A function of pixels, and the type that it returns: uint8, or float32 in [0, 1].
+
+    Raises:
+        UsageError: the range fits no scale, or could mean two; names it.
+    """
+    arrays = list(arrays)
+    dtype = arrays[0][0].dtype
+    if dtype.kind == "b":
+        return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
+    low, high = _range(arrays, DARK if dtype == np.uint8 else np.inf)
+    whole = dtype.kind in "iu"
+    if whole and low >= 0 and high == 1:
+        return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
+    if dtype == np.uint8:
+        if 0 < high < DARK:
+            logging.warning("%s: no pixel is brighter than %d of 255; is that so?", name, high)
+        return lambda pixels: pixels, dtype
+    if whole and low >= 0 and (high == 0 or _LEAST[255] < high <= 255):
+        return lambda pixels: pixels.astype(np.uint8), np.dtype(np.uint8)
+    tops = [255, 65535] if whole else [1, 255, 65535]
+    for top in tops:
+        if -_SLACK * top <= low and _LEAST.get(top, -1) < high <= (1 + _SLACK) * top:
+            return partial(_unit, top=top), np.dtype(np.float32)
+    remedy = "save them as uint8, 0 to 255, or as floats in [0, 1]"
+    if -1 <= low < 0 and high <= 1:
+        remedy += ": (x + 1) / 2 if -1 is black"
+    raise UsageError(
+        f"{name}: the pixels run from {low:.6g} to {high:.6g} ({dtype}), which is no scale of "
+        f"brightness that is known; {remedy}"
+    )
+
+
+def _unit(pixels: np.ndarray, top: int) -> np.ndarray:
+    pixels = pixels.astype(np.float32)
+    return np.clip(pixels / top if top > 1 else pixels, 0, 1)
+
+
+def _range(arrays, enough: float) -> tuple[float, float]:
+    """Returns the least and the largest finite number; stops at one that is `enough`."""
+    low, high = 0.0, 0.0
+    for array, rows in arrays:
+        for start in range(0, len(rows), BLOCK):
+            block = np.asarray(array[rows[start : start + BLOCK]])
+            block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
+            if block.size:
+                low, high = min(low, float(block.min())), max(high, float(block.max()))
+            if high >= enough:
+                return low, high
+    return low, high
