@@ -17,6 +17,7 @@ from jaxcmr.files import write_atomically, writing
 from jaxcmr.paths import expanded, temporary_cache, user_cache, writable
 
 META = "meta.json"
+LONGEST = 200  # bytes of the name of a folder of prepared arrays; 255 with what is beside it
 
 
 def data_root(root: str) -> Path:
@@ -92,6 +93,14 @@ def prepared_folder(root: Path) -> Path:
     return temporary_cache() / "prepared"
 
 
+def fitting(folder: Path) -> Path:
+    """Returns the folder, or one of a shorter name where a file system would not take it."""
+    name = os.fsencode(folder.name)
+    if len(name) <= LONGEST:
+        return folder
+    return folder.with_name(name[-LONGEST:].decode("utf-8", "ignore"))
+
+
 def digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's type, shape and values."""
     text = f"{array.dtype.str}{array.shape}".encode()
@@ -102,6 +111,7 @@ __all__ = [
     "data_root",
     "digest",
     "fingerprint",
+    "fitting",
     "load_arrays",
     "prepared_folder",
     "save_arrays",

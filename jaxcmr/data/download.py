@@ -14,6 +14,7 @@ from pathlib import Path
 
 from absl import logging
 
+from jaxcmr import locks
 from jaxcmr.data.cache import sha256
 from jaxcmr.errors import UsageError
 
@@ -37,16 +38,25 @@ def fetch(
 
     The file grows as `<path>.part`, which the next call continues if the server still has the same
     file (`If-Range`); it gets its name once it is complete and, where a checksum is known, right.
+    While another process downloads it, this one waits, and takes what is there then.
 
     Raises:
         UnreachableError: no connection within 5 s, or `$JAXCMR_OFFLINE` is set.
-        UsageError: the server refuses, the transfer breaks off, or the checksum differs.
+        UsageError: the server refuses, the transfer breaks off, the checksum differs, or the
+            file cannot be written.
     """
     if os.environ.get("JAXCMR_OFFLINE"):
         raise UnreachableError("downloads are switched off by $JAXCMR_OFFLINE")
     _check_connection(url)
+    there = path.exists()
+    with locks.in_turn(path.with_name(path.name + ".lock"), f"downloading {path.name}"):
+        if path.exists() and not there:
+            return sha256(path)
+        return _download(url, path, expected_sha256, open_url)
+
+
+def _download(url: str, path: Path, expected_sha256: str, open_url: Callable) -> str:
     part, note = path.with_name(path.name + ".part"), path.with_name(path.name + ".part.json")
-    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         _transfer(url, part, note, open_url)
     except urllib.error.HTTPError as error:

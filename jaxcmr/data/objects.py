@@ -13,6 +13,7 @@ import numpy as np
 from absl import logging
 from joblib import Parallel, delayed, parallel_config
 
+from jaxcmr import locks
 from jaxcmr.data import cache
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.data.meshfeatures import face_features
@@ -102,7 +103,8 @@ def prepare(
     """Prepares all items into `folder` and returns the arrays; what is done is not done again.
 
     Shards of `SHARD` objects are written to `folder.partial/` as they are finished, so an
-    interrupted run goes on where it stopped; at the end they become `folder`.
+    interrupted run goes on where it stopped; at the end they become `folder`. While another process
+    prepares the same folder, this one waits, and takes what is there then.
 
     Args:
         items: the objects, in the order of the rows.
@@ -117,9 +119,21 @@ def prepare(
     Raises:
         UsageError: an object cannot be read, by name.
     """
+    folder = cache.fitting(folder)
     ready = cache.load_arrays(folder)
-    if ready is not None:
-        return ready[0]
+    if ready is None:
+        with locks.in_turn(folder.with_name(folder.name + ".lock"), f"preparing {folder.name}"):
+            ready = cache.load_arrays(folder)  # by the one before us
+            if ready is None:
+                _make(items, make, folder, meta, workers)
+                ready = cache.load_arrays(folder)
+    return ready[0]
+
+
+def _make(
+    items: Sequence[Item], make: Maker, folder: Path, meta: dict[str, Any], workers: int
+) -> None:
+    """Prepares all items into `folder`, by way of the shards in `folder.partial/`."""
     partial = folder.with_name(folder.name + ".partial")
     shards = [items[start : start + SHARD] for start in range(0, len(items), SHARD)]
     paths = [partial / f"{k:05d}.npz" for k in range(len(shards))]
@@ -138,7 +152,6 @@ def prepare(
     arrays["ids"] = np.array([item.id for item in items])
     cache.save_arrays(folder, arrays, meta)
     shutil.rmtree(partial, ignore_errors=True)
-    return cache.load_arrays(folder)[0]
 
 
 def _report_progress(finished: Iterable[None], total: int, name: str) -> None:

@@ -146,3 +146,23 @@ def test_a_name_server_that_does_not_answer_costs_five_seconds_at_most(monkeypat
 def test_offline_by_choice(tmp_path):
     with pytest.raises(UnreachableError, match="JAXCMR_OFFLINE"):
         fetch("http://127.0.0.1:1/file.zip", tmp_path / "file.zip")
+
+
+def test_two_at_once_download_once(server, tmp_path):
+    digests = []
+    threads = [
+        threading.Thread(target=lambda: digests.append(fetch(server.url, tmp_path / "file.zip")))
+        for _ in range(4)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert digests == [hashlib.sha256(CONTENT).hexdigest()] * 4
+    assert [path.name for path in tmp_path.iterdir()] == ["file.zip"]
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(server, tmp_path):
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(UsageError, match="cannot be written"):
+        fetch(server.url, tmp_path / "file" / "file.zip")

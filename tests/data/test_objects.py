@@ -1,4 +1,7 @@
 import functools
+import os
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -96,3 +99,32 @@ def test_roots(tmp_path, monkeypatch):
     assert cache.prepared_folder(tmp_path) == tmp_path / "prepared"
     with pytest.raises(UsageError, match=r"config.data.root is /no/where, but there is no such"):
         cache.data_root("/no/where")
+
+
+def test_a_set_that_another_process_prepares_is_waited_for_and_taken(tmp_path):
+    """What this one would make is never asked for."""
+    folder, began, made = tmp_path / "set", threading.Event(), []
+
+    def slow(item):
+        began.set()
+        time.sleep(0.3)
+        return MAKE(item)
+
+    first = threading.Thread(
+        target=lambda: made.append(objects.prepare(items(2), slow, folder, {}, workers=1))
+    )
+    first.start()
+    began.wait()
+    found = objects.prepare(items(2), lambda item: 1 / 0, folder, {}, workers=1)
+    first.join()
+    np.testing.assert_array_equal(found["points"], made[0]["points"])
+    assert os.listdir(tmp_path) == ["set"]
+
+
+def test_a_prepared_folder_whose_name_is_too_long_for_the_disk_gets_a_shorter_one(tmp_path):
+    for name in ("x" * 250 + "-key", "ü" * 250 + "-key"):
+        arrays = objects.prepare(items(1), MAKE, tmp_path / name, {}, workers=1)
+        assert len(arrays["points"]) == 1
+        assert cache.fitting(tmp_path / name).name.endswith("-key")
+        assert cache.fitting(tmp_path / name).is_dir()
+    assert cache.fitting(tmp_path / "short-key") == tmp_path / "short-key"
