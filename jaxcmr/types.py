@@ -1,7 +1,7 @@
 """The types that travel between the floors of the library."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import flax.struct
@@ -63,6 +63,11 @@ class Dataset:
             ids=self.ids[index],
             present={name: mask[index] for name, mask in self.present.items()},
         )
+
+    def only(self, modalities: Collection[str]) -> "Dataset":
+        """Returns the same rows with these modalities alone; labels must be shared, `[N]`."""
+        chosen = lambda fields: {k: value for k, value in fields.items() if k in modalities}
+        return dataclasses.replace(self, inputs=chosen(self.inputs), present=chosen(self.present))
 
     def labels_of(self, modality: str) -> np.ndarray:
         """Returns the labels `[N]` as given to one modality."""

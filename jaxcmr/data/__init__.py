@@ -3,8 +3,10 @@
 Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
 """
 
+import dataclasses
 from collections.abc import Callable
 
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.checks import check_value
@@ -50,7 +52,18 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     _check_numbers(config)
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
+    splits = _asked_for(splits, tuple(config.modalities))
     return standardize(splits, tuple(config.get("standardize", ())))
+
+
+def _asked_for(splits: Splits, modalities: tuple[str, ...]) -> Splits:
+    """Leaves out the modalities of the data that the config does not name."""
+    others = [name for name in splits.train.modalities if name not in modalities]
+    if not others:
+        return splits
+    logging.info("not used, for config.data.modalities leaves them out: %s", ", ".join(others))
+    parts = {field.name: getattr(splits, field.name) for field in dataclasses.fields(splits)}
+    return Splits(**{name: part and part.only(modalities) for name, part in parts.items()})
 
 
 def _check_numbers(config: ConfigDict) -> None:

@@ -32,7 +32,7 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
         `below clip`; and `warning`, a sentence, if classes collapsed. Nothing before there are
         classes.
     """
-    classes = np.asarray(beliefs["classes"])
+    classes = _of_present(beliefs, dataset)
     if (classes < 0).all():
         return {}
     majority = majority_class(classes.reshape(-1, classes.shape[-1]))
@@ -42,7 +42,7 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
         found["accuracy"] = match_clusters(majority, truth).accuracy
         found["NMI"] = normalized_mutual_information(majority, truth)
         found["ARI"] = adjusted_rand_index(majority, truth)
-    found["agreement"] = _agreement(np.moveaxis(classes, 1, 0))
+    found |= _agreement(np.moveaxis(classes, 1, 0))
     sizes = summarize_sizes(majority, num_classes)
     found["largest"] = sizes.largest
     if "below_clip" in beliefs:
@@ -79,12 +79,12 @@ def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, A
         remembered vote lies in each tenth of [0, 1]. Means over members. Nothing before labels
         are chosen.
     """
-    believed, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
+    believed, classes = np.asarray(beliefs["labels"]), _of_present(beliefs, dataset)
     if (believed < 0).all():
         return {}
     return {
         "threshold": float(np.mean(beliefs["thresholds"].value)),
-        "agreement": _agreement(classes),
+        **_agreement(classes),
         **_taken(believed, np.asarray(beliefs["memory"].value), dataset),
     }
 
@@ -106,14 +106,14 @@ def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, 
         likeliest classes and what `believed_labels` says of these, with the probability of the
         given label in place of the vote. Nothing before labels are judged.
     """
-    likeliest, classes = np.asarray(beliefs["labels"]), np.asarray(beliefs["classes"])
+    likeliest, classes = np.asarray(beliefs["labels"]), _of_present(beliefs, dataset)
     if (likeliest < 0).all():
         return {}
     right = np.asarray(beliefs["right"])
     found = {
         "right": float(right.mean()),
-        "likelihood": float(np.mean(np.max(beliefs["likelihood"], -1) / beliefs["rows"])),
-        "agreement": _agreement(classes),
+        **_likelihood(np.asarray(beliefs["likelihood"]), np.asarray(beliefs["rows"])),
+        **_agreement(classes),
         **_taken(likeliest, right, dataset),
     }
     if dataset.true_labels is not None:
@@ -121,10 +121,35 @@ def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, 
     return found
 
 
-def _agreement(classes: np.ndarray) -> float:
-    """Says on what share of the predictions each of the others is of one mind with the first."""
+def _of_present(beliefs: Mapping[str, Any], dataset: Dataset) -> np.ndarray:
+    """Returns `classes [E, V, N]` with -1 for missing items: what is said of them is of nothing.
+
+    V is in the order in which a jitted function has modalities, that of their names.
+    """
+    complete = np.ones(len(dataset), bool)
+    present = [dataset.present.get(name, complete) for name in sorted(dataset.modalities)]
+    return np.where(np.stack(present), np.asarray(beliefs["classes"]), -1)
+
+
+def _agreement(classes: np.ndarray) -> dict[str, float]:
+    """Says on what share of the predictions each of the others is of one mind with the first.
+
+    Predictions that there are not (-1) are left out; nothing is said where all are.
+    """
     first, *others = classes
-    return float(np.mean([(other == first).mean() for other in others] or [1.0]))
+    shares = [(other == first)[(other >= 0) & (first >= 0)] for other in others]
+    shares = [float(same.mean()) for same in shares if same.size]
+    if others and not shares:
+        return {}
+    return {"agreement": float(np.mean(shares or [1.0]))}
+
+
+def _likelihood(sums: np.ndarray, rows: np.ndarray) -> dict[str, float]:
+    """Averages the best of the sums `[E, G]` over the members that judged any of their `rows`."""
+    judged = rows > 0
+    if not judged.any():
+        return {}
+    return {"likelihood": float(np.mean(sums.max(-1)[judged] / rows[judged]))}
 
 
 def _taken(believed: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:

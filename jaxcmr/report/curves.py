@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from jaxcmr.labels.diagnosis import LOG_LIKELIHOODS
 from jaxcmr.report import canvas
@@ -49,6 +50,7 @@ def draw_curves(history: History, best_epoch: int, path: Path) -> None:
         axes = figure.subplots(1, parts, squeeze=False)[0]
         for part, (title, unit, factor, names) in zip(axes, lines):
             _draw_lines(part, history, names, factor)
+            part.xaxis.set_major_locator(MaxNLocator(integer=True))
             part.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
             part.set(xlabel="epoch (dotted: the reported one)", ylabel=unit, title=title)
         if votes:

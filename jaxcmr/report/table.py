@@ -35,7 +35,7 @@ def result_table(result: dict[str, Any]) -> str:
     if result["members"] > 1 and (best := _best_member(scores["best"])):
         lines += ["", f"best member alone, mAP: {best}"]
     notes = [
-        f"{names[direction]}: nothing is measured, {reason}"
+        f"{names[direction]}: nothing is measured, {reason} in the test set"
         for direction, reason in scores["not_measured"].items()
     ]
     if result["scored_by"] == "given labels":

@@ -75,7 +75,7 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
     for name in config.stages:
         own = section(config, name)
         if classes < 0 and own.method.name not in methods.LABEL_FREE:
-            classes = estimate(outputs)
+            classes = estimate(outputs, train)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
         folder = workdir / "stages" / name
         folder.mkdir(parents=True, exist_ok=True)
@@ -92,7 +92,7 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
         if own.labels_left:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
     if classes < 0:
-        classes = estimate(outputs)
+        classes = estimate(outputs, train)
     return Prepared(train, classes, state, states, seconds, alive[: config.ensemble.members])
 
 
@@ -167,14 +167,26 @@ def found_labels(outputs: Outputs, kind: str, train: Dataset) -> np.ndarray:
     return np.where(present.any(0), np.asarray(share.argmax(-1)), -1).astype(np.int32)
 
 
-def estimate(outputs: Outputs | None) -> int:
-    """Estimates K from the embeddings of the stage before (`cluster_number.estimate`)."""
+def estimate(outputs: Outputs | None, train: Dataset) -> int:
+    """Estimates K from the embeddings of the stage before (`cluster_number.estimate`).
+
+    Rows that lack an item of any modality have no say.
+    """
     if outputs is None:
         raise UsageError(
             "config.classes is -1, but no stage comes before the clusters to estimate their number "
             "from; add a stage of the method 'mc' to config.stages, or give the number"
         )
-    units = {name: np.asarray(unit_rows(rows[0])) for name, rows in outputs.embeddings.items()}
+    whole = np.ones(len(train), bool)
+    for name in outputs.embeddings:
+        whole &= train.present.get(name, True)
+    if whole.sum() < 4:
+        raise UsageError(
+            f"config.classes is -1, but only {whole.sum()} training rows have an item of every "
+            "modality, too few to estimate the number of clusters from; give the number"
+        )
+    first = {name: np.asarray(rows[0])[whole] for name, rows in outputs.embeddings.items()}
+    units = {name: np.asarray(unit_rows(rows)) for name, rows in first.items()}
     number, scores = cluster_number.estimate(tuple(units.values()), seed=0)
     said = ", ".join(f"{k}: {score:.3f}" for k, score in scores.items())
     logging.info("%d clusters, by the agreement of the modalities (%s)", number, said)

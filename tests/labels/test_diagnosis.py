@@ -9,12 +9,12 @@ from jaxcmr.labels import diagnosis
 from jaxcmr.types import Dataset
 
 
-def _dataset(truth, known: bool = True) -> Dataset:
+def _dataset(truth, known: bool = True, present=None) -> Dataset:
     """Rows without content, labelled rightly."""
     truth = np.asarray(truth, np.int32)
     inputs = {name: np.zeros((len(truth), 1), np.float32) for name in ("image", "text")}
     ids = np.array([f"row{i}" for i in range(len(truth))])
-    return Dataset(inputs, truth, truth if known else None, ids, ("a", "b"), {"source": "files"})
+    return Dataset(inputs, truth, truth if known else None, ids, ("a", "b"), {}, present or {})
 
 
 def test_diagnosis_by_hand():
@@ -32,6 +32,23 @@ def test_diagnosis_without_the_truth_says_what_it_can():
     unknown = _dataset([0, 0, 1, 1], known=False)
     found = diagnosis.pseudo_labels(2, {"classes": np.array([[[1, 1, 0, 0]] * 2])}, unknown)
     assert "accuracy" not in found and found["agreement"] == 1.0
+
+
+def test_what_is_said_of_missing_items_counts_for_nothing():
+    missing = {"text": np.array([True, True, False, False])}
+    truth = _dataset([0, 0, 1, 1], present=missing)
+    classes = np.array([[[0, 0, 1, 1], [0, 1, 0, 0]]])  # texts of rows 2 and 3: of nothing
+    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
+    assert found["agreement"] == 1 / 2 and found["accuracy"] == 1.0
+    nobody = _dataset([0, 0, 1, 1], present={"text": np.zeros(4, bool)})
+    assert "agreement" not in diagnosis.pseudo_labels(2, {"classes": classes}, nobody)
+
+
+def test_a_likelihood_is_that_of_members_that_judged_any_row():
+    assert diagnosis._likelihood(np.array([[-4.0, -2.0], [0, 0]]), np.array([4.0, 0])) == {
+        "likelihood": -0.5
+    }
+    assert diagnosis._likelihood(np.zeros((1, 2)), np.zeros(1)) == {}
 
 
 def test_believed_labels_by_hand():

@@ -163,3 +163,18 @@ def test_a_batch_of_a_stage_larger_than_the_data_is_found_before_any_is_trained(
     config.train.batch_size, config.stage.match.train.batch_size = 16, 64
     with pytest.raises(UsageError, match=r"batch_size is 64, .* 20 rows"):
         stages.check_data(config, few)
+
+
+def test_rows_without_an_item_of_every_modality_have_no_say_in_the_number_of_clusters(monkeypatch):
+    train = paired.dataset(rows=6)
+    train.present["text"] = np.arange(6) != 1
+    rows = np.arange(1.0, 7.0)[None, :, None] * np.array([3.0, 4.0])  # one member
+    outputs = Outputs(embeddings={"image": rows, "text": rows}, logits={})
+    seen = []
+    estimated = lambda features, seed: seen.extend(features) or (3, {3: 1.0})
+    monkeypatch.setattr(stages.cluster_number, "estimate", estimated)
+    assert stages.estimate(outputs, train) == 3
+    assert [units.tolist() for units in seen] == [[pytest.approx([0.6, 0.8])] * 5] * 2
+    train.present["image"] = np.arange(6) < 3
+    with pytest.raises(UsageError, match="only 2 training rows have an item of every modality"):
+        stages.estimate(outputs, train)
