@@ -9,11 +9,12 @@ from jaxcmr.data import pictures
 from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.data.off import parse_off
 from jaxcmr.data.pcd import parse_pcd
-from jaxcmr.data.shapefiles import load_mesh, load_points
+from jaxcmr.data.ply import parse_ply_points
+from jaxcmr.data.shapefiles import load_mesh
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 
-VERSION = 3  # part of the cache key; raise it when the same file gives another array
+VERSION = 4  # part of the cache key; raise it when the same file gives another array
 MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
 CLOUDS = (".npy", ".ply", ".pcd")
 MAX_BYTES = 1 << 30
@@ -34,7 +35,7 @@ def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     elif suffix == ".pcd":
         cloud = parse_pcd(_bytes(path), str(path))
     else:
-        cloud = load_points(path)
+        cloud = parse_ply_points(_bytes(path), str(path))
     points = normalize(cloud, str(path))
     rows = np.random.default_rng(seed).permutation(len(points))
     return points[np.resize(rows, count)].astype(np.float32)

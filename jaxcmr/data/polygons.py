@@ -128,3 +128,17 @@ def _doubled_areas(polygons: np.ndarray) -> np.ndarray:
     """Returns twice the signed areas `[n]` of polygons `[n, k, 2]`."""
     x, y = np.moveaxis(polygons, -1, 0)
     return (x * np.roll(y, -1, 1) - np.roll(x, -1, 1) * y).sum(1)
+
+
+def strip_triangles(corners: np.ndarray) -> np.ndarray:
+    """Returns the triangles `[T, 3]` of strips `[S]`, which end at a corner of -1.
+
+    Corners k, k + 1 and k + 2 of a strip are a triangle; every other one is turned, so that all
+    face the same way.
+    """
+    steps = np.arange(len(corners))
+    begins = np.maximum.accumulate(np.where(np.r_[True, corners[:-1] < 0], steps, 0))
+    found = np.stack([corners[:-2], corners[1:-1], corners[2:]], 1)
+    odd = (steps - begins)[:-2] % 2 == 1
+    found[odd] = found[odd][:, [1, 0, 2]]
+    return found[(found >= 0).all(1)]

@@ -6,11 +6,14 @@ import numpy as np
 import trimesh
 
 from jaxcmr.data.geometry import Mesh
+from jaxcmr.data.ply import parse_ply_mesh
 from jaxcmr.errors import UsageError
 
 
 def load_mesh(path: Path) -> Mesh:
     """Reads the triangles of a mesh file (all parts of a scene, in place) through trimesh."""
+    if path.suffix.lower() == ".ply":
+        return parse_ply_mesh(path.read_bytes(), str(path))
     loaded = _load(path)
     if isinstance(loaded, trimesh.Scene):
         loaded = loaded.to_mesh()
@@ -23,14 +26,6 @@ def load_mesh(path: Path) -> Mesh:
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise UsageError(f"{path} has a face of vertices that it lacks; save the mesh again")
     return Mesh(vertices, faces)
-
-
-def load_points(path: Path) -> np.ndarray:
-    """Reads the vertices `[N, 3]` of a `.ply`."""
-    vertices = getattr(_load(path), "vertices", None)
-    if vertices is None or np.ndim(vertices) != 2 or np.shape(vertices)[1] != 3:
-        raise UsageError(f"{path} holds no point [N, 3]")
-    return np.asarray(vertices, np.float64)
 
 
 def _load(path: Path):

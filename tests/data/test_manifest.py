@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcmr import data
 from jaxcmr.data import manifest, pictures
-from jaxcmr.data.shapefiles import load_mesh, load_points
+from jaxcmr.data.shapefiles import load_mesh
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -111,7 +111,7 @@ def test_csv_and_jsonl_give_the_same(own, catalogue):
         (2, "points", "nan.npy", "line 4: .*nan.npy has coordinates that are not finite"),
         (2, "points", "same.npy", "line 4: .*same.npy has no extent"),
         (2, "points", "cut.pcd", "line 4: .*cut.pcd is damaged or cut off"),
-        (2, "points", "broken.ply", "line 4: .*broken.ply (cannot be read|holds no point)"),
+        (2, "points", "broken.ply", "line 4: .*broken.ply is no .ply file"),
         (2, "mesh", "cut.glb", "line 4: .*cut.glb cannot be read"),
         (2, "mesh", "bad.off", "line 4: .*bad.off is cut off"),
         (2, "mesh", "points.ply", "line 4: .*points.ply holds no face"),
@@ -195,5 +195,3 @@ def test_all_parts_of_a_scene_keep_their_place(tmp_path):
     mesh = load_mesh(tmp_path / "two.glb")
     assert len(mesh.faces) == 24
     np.testing.assert_allclose(np.ptp(mesh.vertices, axis=0), [6, 1, 1])
-    trimesh.PointCloud(CLOUD).export(tmp_path / "x.ply")
-    np.testing.assert_allclose(load_points(tmp_path / "x.ply"), CLOUD, atol=1e-6)
