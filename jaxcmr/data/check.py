@@ -2,16 +2,21 @@
 
 import jax
 import numpy as np
+from absl import logging
 
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
+
+NAMED = 5  # classes that a message names
 
 
 def check(splits: Splits, modalities: tuple[str, ...]) -> None:
     """Raises a `UsageError` that names the first thing wrong with the data.
 
-    Checked: every split by `check_dataset`; a training and a test sample for every class; the
-    same classes, modalities and shapes in all splits; no id in two splits.
+    Checked: every split by `check_dataset`; a training sample for every class; the same classes,
+    modalities and shapes in all splits; no id in two splits; of every modality a training item, and
+    of two of them an item to test by. A class without items of a modality, training rows without
+    any item or without a pair, and a modality without a test item are named in the log.
     """
     parts = {"training": splits.train, "test": splits.test, "validation": splits.validation}
     parts = {name: part for name, part in parts.items() if part is not None}
@@ -32,14 +37,45 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
         raise UsageError(
             f"the class {empty!r} has no sample in the training set; add some or remove the class"
         )
+    _check_presence(parts, modalities)
     ids = np.concatenate([part.ids for part in parts.values()])
     if len(np.unique(ids)) < len(ids):
         names, times = np.unique(ids, return_counts=True)
         raise UsageError(f"the id {str(names[times > 1][0])!r} is used twice; ids must be unique")
 
 
+def _check_presence(parts: dict[str, Dataset], modalities: tuple[str, ...]) -> None:
+    """Checks which items are there at all, and names what cannot be learned or measured."""
+    there = {
+        name: {m: part.present.get(m, np.ones(len(part), bool)) for m in modalities}
+        for name, part in parts.items()
+    }
+    for name, masks in there.items():
+        empty = [m for m, mask in masks.items() if not mask.any()]
+        if empty and (name == "training" or len(modalities) - len(empty) < 2):
+            raise UsageError(
+                f"no row of the {name} set has an item of the modality {empty[0]!r}, so nothing "
+                f"can be {'learned about it' if name == 'training' else 'measured'}; give some "
+                "rows theirs, or leave it out of config.data.modalities"
+            )
+        for m in empty:
+            logging.warning("no row of the %s set has %r: nothing is measured by it", name, m)
+        alone = int((sum(mask.astype(int) for mask in masks.values()) == 0).sum())
+        if alone:
+            logging.warning("%d rows of the %s set have no item at all", alone, name)
+    train, masks = parts["training"], there["training"]
+    if len(masks) > 1 and not (sum(mask.astype(int) for mask in masks.values()) > 1).any():
+        logging.warning("no training row has a pair of items: nothing is learned from pairs")
+    for m, mask in masks.items():
+        counts = np.bincount(train.labels[mask], minlength=len(train.class_names))
+        if (counts == 0).any():
+            names = [train.class_names[k] for k in np.flatnonzero(counts == 0)]
+            shown = ", ".join(map(repr, names[:NAMED])) + (", ..." if names[NAMED:] else "")
+            logging.warning("no training item of %r in %d classes: %s", m, len(names), shown)
+
+
 def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> None:
-    """Checks one split: lengths, labels, ids, and that every number is finite."""
+    """Checks one split: lengths, labels, ids, flags, and that every number present is finite."""
     if len(dataset) == 0:
         raise UsageError(f"{name} has no sample")
     for modality in modalities:
@@ -48,8 +84,11 @@ def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> N
                 f"{name} has no modality {modality!r}, only {', '.join(dataset.inputs)}; "
                 "correct config.data.modalities"
             )
+        mask = dataset.present.get(modality, np.ones(len(dataset), bool))
+        if mask.dtype != bool or mask.shape != (len(dataset),):
+            raise UsageError(f"{name} has {len(dataset)} labels but {len(mask)} flags {modality!r}")
         for array in jax.tree.leaves(dataset.inputs[modality]):
-            _check_array(array, len(dataset), f"{modality!r} of {name}", dataset.ids)
+            _check_array(array, mask, f"{modality!r} of {name}", dataset.ids)
     labels = [("labels", dataset.labels)]
     if dataset.true_labels is not None:
         labels.append(("true labels", dataset.true_labels))
@@ -67,26 +106,24 @@ def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> N
             )
     if len(dataset.ids) != len(dataset):
         raise UsageError(f"{name} has {len(dataset)} labels but {len(dataset.ids)} ids")
-    for modality, mask in dataset.present.items():
-        if len(mask) != len(dataset):
-            raise UsageError(f"{name} has {len(dataset)} labels but {len(mask)} flags {modality!r}")
 
 
-def _check_array(array: np.ndarray, length: int, name: str, ids: np.ndarray) -> None:
-    if len(array) != length:
-        raise UsageError(f"{name} has {len(array)} rows, but there are {length} labels")
+def _check_array(array: np.ndarray, present: np.ndarray, name: str, ids: np.ndarray) -> None:
+    if len(array) != len(present):
+        raise UsageError(f"{name} has {len(array)} rows, but there are {len(present)} labels")
     if array.dtype.kind not in "fiub":
         raise UsageError(f"{name} is of type {array.dtype}; numbers are needed")
     if array.dtype.kind != "f":
         return
     # In pieces: isfinite of the whole would need as much memory again.
-    for start in range(0, length, 4096):
-        bad = ~np.isfinite(array[start : start + 4096])
+    for start in range(0, len(array), 4096):
+        bad = ~np.isfinite(array[start : start + 4096]).reshape(len(present[start:][:4096]), -1)
+        bad = bad.any(1) & present[start : start + 4096]
         if bad.any():
-            row = start + int(np.argmax(bad.reshape(len(bad), -1).any(1)))
+            row = start + int(np.argmax(bad))
             raise UsageError(
-                f"{name} has a value that is not finite in row {row} ({ids[row]}); "
-                "repair or remove the item"
+                f"{name} has a value that is not finite in row {row} ({ids[row]}); repair it, or "
+                "mark the item as missing"
             )
 
 

@@ -79,6 +79,56 @@ def test_each_mistake_is_one_sentence(change, message):
     assert "\n" not in str(error.value)
 
 
+def without(modality: str, rows: int, absent) -> dict:
+    mask = np.ones(rows, bool)
+    mask[absent] = False
+    return {modality: mask}
+
+
+def test_a_value_that_is_not_finite_is_allowed_where_the_item_is_missing():
+    check(splits(inputs=with_nan(), present=without("mesh", 6, 4)), ("image", "mesh"))
+    with pytest.raises(UsageError, match=r"row 4 \(a4\); repair it, or mark the item as missing"):
+        check(splits(inputs=with_nan(), present=without("mesh", 6, 3)), ("image", "mesh"))
+
+
+def test_a_modality_that_no_training_row_has():
+    with pytest.raises(UsageError, match=r"no row of the training set has .* 'mesh'"):
+        check(splits(present=without("mesh", 6, slice(None))), ("image", "mesh"))
+
+
+@pytest.mark.parametrize(("field", "name", "rows"), [("test", "test", 4), ("validation", "v", 2)])
+def test_nothing_could_be_measured(field, name, rows, caplog):
+    good = splits()
+    part = getattr(good, field)
+    part = dataclasses.replace(part, present=without("mesh", rows, slice(None)))
+    bad = dataclasses.replace(good, **{field: part})
+    with pytest.raises(UsageError, match=rf"no row of the {name}.* has .* can be measured"):
+        check(bad, ("image", "mesh"))
+    # Between the other two something can be.
+    three = {
+        split: dataclasses.replace(
+            getattr(bad, split),
+            inputs={**getattr(bad, split).inputs, "text": np.ones((len(getattr(bad, split)), 2))},
+        )
+        for split in ("train", "test", "validation")
+    }
+    check(Splits(**three), ("image", "mesh", "text"))
+    assert f"no row of the {field} set has 'mesh': nothing is measured" in caplog.text
+
+
+def test_what_cannot_be_learned_is_named(caplog):
+    # Rows 0, 2, 4 are cats, 1, 3, 5 dogs.
+    apart = without("mesh", 6, [1, 3, 5]) | without("image", 6, [0, 2, 4])
+    check(splits(present=apart), ("image", "mesh"))
+    assert "no training row has a pair of items" in caplog.text
+    assert "no training item of 'image' in 1 classes: 'cat'" in caplog.text
+    assert "no training item of 'mesh' in 1 classes: 'dog'" in caplog.text
+    caplog.clear()
+    check(splits(present=without("mesh", 6, 1) | without("image", 6, 1)), ("image", "mesh"))
+    assert caplog.text.count("\n") == 1
+    assert "1 rows of the training set have no item at all" in caplog.text
+
+
 def test_different_shapes_in_the_splits():
     other = dataclasses.replace(
         dataset("a"), inputs={**dataset("a").inputs, "image": np.zeros((6, 1, 8, 8, 1))}

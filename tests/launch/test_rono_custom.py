@@ -171,6 +171,7 @@ def test_what_is_no_data_is_said(custom, tmp_path, name, words):
 @pytest.mark.parametrize("form", ["npz", "h5", "folder"])
 def test_encoders_go_by_the_shapes_of_arrays(custom, tmp_path, shape, dtype, name, form):
     arrays = {"train_x": np.zeros(shape, dtype), "train_y": np.zeros((9, 4))}
+    arrays |= {name.replace("train", "test"): array[:3] for name, array in arrays.items()}
     arrays |= {"train_labels": np.zeros(9), "test_labels": np.zeros(3)}
     path = tmp_path / f"own.{form}"
     if form == "npz":
@@ -186,7 +187,7 @@ def test_encoders_go_by_the_shapes_of_arrays(custom, tmp_path, shape, dtype, nam
     assert config.data.modalities == ("x", "y") and config.encoders.x.name == name
     assert config.encoders.x.views == (1 if len(shape) == 5 else 0)
     assert config.data.validation == pytest.approx(2 / 9) and config.train.batch_size == 7
-    with pytest.raises(UsageError, match=r"x has items of the shape \[5, 5\] .* reshape them"):
+    with pytest.raises(UsageError, match=r"x has items of the shape \[5, 5\] .* grey pictures get"):
         np.savez(tmp_path / "odd.npz", **{**arrays, "train_x": np.zeros((9, 5, 5))})
         complete(custom(tmp_path / "odd.npz"))
 
