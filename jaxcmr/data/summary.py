@@ -4,11 +4,13 @@ from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 
+from jaxcmr import fonts
 from jaxcmr.data.cache import write_atomically
 from jaxcmr.data.geometry import normalize
 from jaxcmr.data.render import camera_ring
+from jaxcmr.display import columns, padded, shown
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -30,16 +32,19 @@ def describe(splits: Splits) -> str:
         lines += [f"  {key}: {source[key]}"] if key in source else []
     for name, part in parts.items():
         shapes = ", ".join(
-            f"{modality} {_shapes(items)}" for modality, items in part.inputs.items()
+            f"{shown(modality)} {_shapes(items)}" for modality, items in part.inputs.items()
         )
         lines.append(f"{name:>10}: {len(part)} samples, {shapes}")
         for modality, present in part.present.items():
-            lines.append(f"{'':>10}  {(~present).sum()} of them without {modality}")
+            lines.append(f"{'':>10}  {(~present).sum()} of them without {shown(modality)}")
     counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in parts.values()]
-    width = max(len(name) for name in ("class", *splits.train.class_names))
-    lines.append(f"{'class':>{width}}  " + "".join(f"{name:>11}" for name in parts))
-    for k, name in enumerate(splits.train.class_names):
-        lines.append(f"{name:>{width}}  " + "".join(f"{int(c[k]):>11}" for c in counts))
+    names = ["class", *(shown(name) for name in splits.train.class_names)]
+    width = max(columns(name) for name in names)
+    cells = [[*parts], *([str(int(count[k])) for count in counts] for k in range(len(names) - 1))]
+    for name, row in zip(names, cells):
+        lines.append(
+            padded("", width - columns(name)) + f"{name}  " + "".join(f"{c:>11}" for c in row)
+        )
     return "\n".join(lines)
 
 
@@ -52,7 +57,8 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
 
     Pictures are drawn as they are, of several views two; clouds as dots, the nearer the darker;
     vectors as a square of their numbers, row by row, the smallest black and the largest white.
-    Meshes are left out, missing items are white. Of more than 20 classes 20 are drawn.
+    Meshes are left out, missing items are white; samples that lack none come first. Of more than 20
+    classes 20 are drawn.
 
     Raises:
         UsageError: the file's name does not end in `.png`.
@@ -64,7 +70,7 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
     rng = np.random.default_rng(0)
     rows = []
     for label in chosen:
-        members = np.flatnonzero(dataset.labels == label)
+        members = _most_complete(dataset, np.flatnonzero(dataset.labels == label), per_class)
         samples = np.sort(rng.choice(members, min(per_class, len(members)), replace=False))
         tiles = [tile for row in samples for tile in _tiles(dataset, row, size)]
         rows.append([_name_tile(dataset.class_names[label], size), *tiles])
@@ -76,9 +82,25 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
     write_atomically(path, lambda file: sheet.save(file, format="PNG", optimize=True))
 
 
+def _most_complete(dataset: Dataset, members: np.ndarray, count: int) -> np.ndarray:
+    """Returns the members that have most modalities, or all where these are fewer than `count`."""
+    has = sum(
+        (mask[members].astype(int) for mask in dataset.present.values()), np.zeros(len(members))
+    )
+    best = members[has == has.max(initial=0)]
+    return best if len(best) >= count else members
+
+
 def _name_tile(name: str, size: int) -> np.ndarray:
+    """Draws a name as it is, cut to the width of the tile."""
     tile = Image.new("RGB", (LABEL, size), "white")
-    ImageDraw.Draw(tile).text((4, size // 2 - 6), name[:14], fill="black")
+    pen = ImageDraw.Draw(tile)
+    text, width = shown(name), LABEL
+    font = ImageFont.truetype(fonts.best_file(text), 11)
+    while pen.textlength(text, font) > LABEL - 8 and width > 1:
+        width = min(width, columns(text)) - 1
+        text = shown(name, width)
+    pen.text((4, size // 2), text, "black", font, anchor="lm")
     return np.asarray(tile)
 
 

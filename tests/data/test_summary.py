@@ -1,0 +1,43 @@
+"""What is in a data set, shown: names as they are, and items that exist."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from jaxcmr.data import describe, draw_sheet, summary
+from jaxcmr.types import Dataset, Splits
+
+HOSTILE = ("$$", "手册", "two\nlines", "\ud800", "W" * 300, "👩\u200d👧", "שלום")
+
+
+def _dataset(names=("a", "b"), present=None, rows=14) -> Dataset:
+    inputs = {"image": np.zeros((rows, 4, 4, 1), np.uint8), "text": np.zeros((rows, 3), np.float32)}
+    ids = np.array([f"row{i}" for i in range(rows)])
+    labels = np.arange(rows) % len(names)
+    return Dataset(inputs, labels, None, ids, names, {}, present or {})
+
+
+def test_names_of_any_kind_have_a_row_of_the_sheet(tmp_path):
+    draw_sheet(_dataset(HOSTILE), tmp_path / "sheet.png", per_class=1, size=32)
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("L"))
+    assert sheet.shape == (len(HOSTILE) * 32, summary.LABEL + 2 * 32)
+    names = sheet[:, : summary.LABEL].reshape(len(HOSTILE), 32, summary.LABEL)
+    assert (names.min((1, 2)) < 128).all()  # something is written in each
+    assert (names[:, :, -3:] > 250).all()  # and nothing runs into the pictures
+
+
+def test_names_of_any_kind_keep_the_columns_of_the_table():
+    data = _dataset(HOSTILE)
+    lines = describe(Splits(data, data)).splitlines()[-len(HOSTILE) - 1 :]
+    assert lines[0].split() == ["class", "train", "test"]
+    assert [line.split()[-2:] for line in lines[1:]] == [["2", "2"]] * len(HOSTILE)
+    assert r"two\nlines" in lines[3] and r"\ud800" in lines[4] and lines[5].startswith("WWW")
+
+
+@pytest.mark.parametrize(
+    "count, rows", [(2, [2, 4]), (3, [0, 2, 4, 6])], ids=["enough", "too few whole ones"]
+)
+def test_samples_that_lack_nothing_come_first(count, rows):
+    data = _dataset(present={"text": np.isin(np.arange(14), [2, 4])})
+    chosen = summary._most_complete(data, np.array([0, 2, 4, 6]), count)
+    assert chosen.tolist() == rows
