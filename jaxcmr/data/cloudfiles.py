@@ -3,7 +3,7 @@
 import functools
 import json
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
@@ -29,8 +29,9 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
     """Lists the clouds of a folder of the HDF5 releases.
 
     `train_files.txt` and `test_files.txt` name the files of a split (only the last part of each
-    path counts); without them, those of the pattern `*train*.h5`. `shape_names.txt` has the class
-    names. `<file>_id2file.json` names the shapes, `bathtub/bathtub_0001.ply`.
+    path counts, with slashes or backslashes); without them, those of the pattern `*train*.h5`.
+    `shape_names.txt` has the class names. `<file>_id2file.json` names the shapes,
+    `bathtub/bathtub_0001.ply`.
 
     Args:
         folder: of the release.
@@ -56,7 +57,11 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
 
 def _lines(path: Path) -> list[str]:
     try:
-        return [line.strip() for line in path.read_text().splitlines() if line.strip()]
+        return [
+            line.strip()
+            for line in path.read_text(encoding="utf-8-sig").splitlines()
+            if line.strip()
+        ]
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 
@@ -64,7 +69,7 @@ def _lines(path: Path) -> list[str]:
 def _files(folder: Path, split: str) -> list[Path]:
     listing = folder / f"{split}_files.txt"
     if listing.is_file():
-        paths = [folder / Path(line).name for line in _lines(listing)]
+        paths = [folder / PureWindowsPath(line).name for line in _lines(listing)]
     else:
         paths = sorted(folder.glob(f"*{split}*.h5"))
     for path in paths:
@@ -105,12 +110,12 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
         if not listing.is_file():
             continue
         try:
-            listed = json.loads(listing.read_text())
+            listed = json.loads(listing.read_text(encoding="utf-8-sig"))
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             raise UsageError(f"{listing} must hold a list of names")
-        names = [Path(name).stem for name in listed]
+        names = [PureWindowsPath(name).stem for name in listed]
         if len(names) != rows:
             raise UsageError(f"{listing} names {len(names)} shapes, but {path.name} has {rows}")
         return names

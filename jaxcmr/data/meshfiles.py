@@ -6,6 +6,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
+from absl import logging
+
 from jaxcmr.data.geometry import Mesh
 from jaxcmr.data.objects import Item
 from jaxcmr.data.off import parse_off
@@ -25,8 +27,20 @@ class MeshFiles(NamedTuple):
     state: list[tuple[str, int, int]]  # path, bytes, checksum or time of the last change
 
 
+class _File(NamedTuple):
+    """A file of a folder or zip, and where `read_mesh` finds it."""
+
+    name: str
+    size: int
+    version: int
+    source: str | tuple[str, int, str]
+
+
 def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
-    """Lists the meshes of a folder or of a zip; hidden files are passed over.
+    """Lists the meshes of a folder or of a zip; hidden files are passed over, others are counted.
+
+    The layout may lie in folders of its own; a zip may have backslashes for slashes; the case of
+    an ending, of a split and of an expected class does not matter.
 
     Args:
         path: a folder or a `.zip`.
@@ -36,42 +50,78 @@ def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
         UsageError: no mesh, a class too many or too few, or no zip.
     """
     found = _list_zip(path) if path.is_file() else _list_folder(path)
-    rows = []
-    for name, size, version, source in found:
-        match = _MEMBER.fullmatch(name)
-        hidden = any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
-        if match and not hidden:
-            rows.append(
-                (match["name"], match["split"].lower(), match["stem"], name, size, version, source)
-            )
+    shown = [file for file in found if not _is_hidden(file.name)]
+    matches = [(_MEMBER.fullmatch(file.name), file) for file in shown]
+    rows = [(m["name"], m["split"].lower(), m["stem"], file) for m, file in matches if m]
+    others = [file.name for match, file in matches if not match]
     if not rows:
-        raise UsageError(f"{path} holds no mesh <class>/<train or test>/<name>.off")
-    classes = tuple(sorted({row[0] for row in rows}))
-    if expected and classes != tuple(sorted(expected)):
-        wrong = sorted(set(classes) ^ set(expected))
+        example = f", but {len(others)} others, such as {others[0]!r}" if others else ""
+        raise UsageError(f"{path} holds no mesh <class>/<train or test>/<name>.off{example}")
+    if others:
+        logging.info(
+            "%s: %d files are no <class>/<train or test>/<name>.off and are not used, such as %s",
+            path, len(others), others[0],
+        )  # fmt: skip
+    names = _class_names({row[0] for row in rows}, expected, path)
+    classes = tuple(sorted(set(names.values())))
+    rows = sorted((names[name], *rest) for name, *rest in rows)
+    items = {"train": [], "test": []}
+    for name, split, stem, file in rows:
+        items[split].append(Item(stem, classes.index(name), file.source))
+    return MeshFiles(items["train"], items["test"], classes, [row[3][:3] for row in rows])
+
+
+def _is_hidden(name: str) -> bool:
+    return any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
+
+
+def _class_names(found: set[str], expected: tuple[str, ...], path: Path) -> dict[str, str]:
+    """Returns the name of each class folder's class: the expected one of the same letters."""
+    known = {name.casefold(): name for name in expected or sorted(found)}
+    alike = sorted(found - set(known.values()))
+    if not expected and alike:
+        other = known[alike[0].casefold()]
+        raise UsageError(f"{path} has the classes {alike[0]!r} and {other!r}; make them one")
+    names = {name: known.get(name.casefold(), name) for name in found}
+    wrong = sorted(set(names.values()) ^ set(known.values()))
+    if wrong:
         raise UsageError(
             f"{path} has not the {len(expected)} classes expected; compare {wrong[0]!r}"
         )
-    rows.sort()
-    items = {"train": [], "test": []}
-    for name, split, stem, *_, source in rows:
-        items[split].append(Item(stem, classes.index(name), source))
-    return MeshFiles(items["train"], items["test"], classes, [row[3:6] for row in rows])
+    return names
 
 
-def _list_folder(path: Path) -> list[tuple]:
-    files = sorted(path.glob("*/*/*.off"))
-    stats = [(file, file.stat()) for file in files]
-    return [
-        (file.relative_to(path).as_posix(), stat.st_size, stat.st_mtime_ns, str(file))
-        for file, stat in stats
-    ]
+def _list_folder(path: Path) -> list[_File]:
+    """Lists the files of the first depth that has a mesh: as published, in a folder, unpacked flat.
+
+    Some programs unpack a zip with backslashes into files that have them in their names.
+    """
+    listed = []
+    for pattern in ("*/*/*", "*/*/*/*", "*"):
+        files = [file for file in path.glob(pattern) if file.is_file()]
+        found = [_file(file, path) for file in sorted(files)]
+        if any(_MEMBER.fullmatch(file.name) for file in found):
+            return found
+        listed += found
+    return listed
 
 
-def _list_zip(path: Path) -> list[tuple]:
+def _file(file: Path, folder: Path) -> _File:
+    stat = file.stat()
+    name = file.relative_to(folder).as_posix().replace("\\", "/")
+    return _File(name, stat.st_size, stat.st_mtime_ns, str(file))
+
+
+def _list_zip(path: Path) -> list[_File]:
     stamp = path.stat().st_mtime_ns
     members = _open_zip(str(path), stamp).infolist()
-    return [(m.filename, m.file_size, m.CRC, (str(path), stamp, m.filename)) for m in members]
+    # Of a member that was added twice, the later one counts.
+    latest = {member.filename.replace("\\", "/"): member for member in members}
+    return [
+        _File(name, member.file_size, member.CRC, (str(path), stamp, member.filename))
+        for name, member in latest.items()
+        if not name.endswith("/")
+    ]
 
 
 def read_mesh(item: Item) -> Mesh:
