@@ -34,6 +34,8 @@ class Dataset:
             `path`, `sha256`, ... JSON-serialisable.
         present: modality name -> `[N]` bool, False where the item of this modality is missing;
             a modality that is complete may be left out.
+        links: what rows have in common (a file, a text, a `group`): its name -> `[N]` whole
+            numbers, the same for rows that share it, -1 for none; the most binding first.
     """
 
     inputs: Mapping[str, Items]
@@ -43,6 +45,7 @@ class Dataset:
     class_names: tuple[str, ...]
     provenance: Mapping[str, Any]
     present: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+    links: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,6 +65,7 @@ class Dataset:
             true_labels=None if self.true_labels is None else self.true_labels[index],
             ids=self.ids[index],
             present={name: mask[index] for name, mask in self.present.items()},
+            links={name: column[index] for name, column in self.links.items()},
         )
 
     def only(self, modalities: Collection[str]) -> "Dataset":

@@ -49,19 +49,25 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
         wanted = max(round(HELD_OUT * len(rows)), 1) if len(rows) > 1 else 0
         free = named[rows] == "train"
         named[draw(rows[free], wanted - int((~free).sum()), levels, kept)] = "test"
-    tested = np.bincount(classes[named == "test"], minlength=len(names)) > 0
-    if not tested.any():
+    if not (named == "test").any():
         raise UsageError(_nothing_to_hold_out(classes))
+    return named
+
+
+def tell(labels: np.ndarray, named: np.ndarray, name: str) -> None:
+    """Says what `held_out` chose: how many rows, and which classes have no test row."""
+    test = named == "test"
     logging.info(
-        "no split is given: %d of %d rows become the test set", (named == "test").sum(), len(named)
+        "%s: no split is given: %d of %d rows become the test set", name, test.sum(), len(test)
     )
+    names, classes = _classes(labels)
+    tested = np.bincount(classes[test], minlength=len(names)) > 0
     if not tested.all():
         logging.warning(
-            "%d of %d classes have no test row, for they have one row or rows that belong "
+            "%s: %d of %d classes have no test row, for they have one row or rows that belong "
             "together: %s",
-            (~tested).sum(), len(names), _listed([str(name) for name in names[~tested]]),
+            name, (~tested).sum(), len(names), _listed([str(label) for label in names[~tested]]),
         )  # fmt: skip
-    return named
 
 
 def cut(links: Links, rows: int) -> list[np.ndarray | None]:

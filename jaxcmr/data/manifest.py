@@ -1,112 +1,167 @@
 """Your own data as files: a CSV or JSONL manifest that names them (schema in README.md)."""
 
-import csv
+import dataclasses
 import functools
-import json
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.data import arrays, cache, itemfiles, objects
-from jaxcmr.data.heldout import held_out
+from jaxcmr.data import arrays, cache, cellfiles, columns, heldout, itemfiles, objects, rowlinks
 from jaxcmr.data.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.objects import Item
+from jaxcmr.data.tables import Row, Table, read_table
+from jaxcmr.data.texts import tfidf
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
-from jaxcmr.types import Splits
+from jaxcmr.types import Dataset, Splits
 
-WORDS = 2000  # of the TF-IDF vocabulary
 VERSION = 1  # part of the cache key; raise it when the same file gives another array
-# What the items of a column become.
-KINDS = {"image": "image", "points": "cloud", "mesh": "cloud", "text": "vector"}
 
 
 def load_manifest(config: ConfigDict, workers: int) -> Splits:
     """Loads the manifest `config.path`.
 
     Columns: `label`; any of `image`, `points`, `mesh`, `text`; optionally `id`, `split`,
-    `true_label`. Paths are relative to the manifest. An empty cell is a missing item: it is filled
-    with zeros and masked in `present`. What was read from files is kept in the user's cache folder,
-    so that a run that was stopped goes on, until manifest or files change.
+    `true_label`, `group`, `present_<modality>`. Paths are relative to the manifest. An empty cell
+    is a missing item: it is filled with zeros and masked in `present`. What was read from files is
+    kept in the user's cache folder, so that a run that was stopped goes on, until manifest or files
+    change.
 
     Raises:
         UsageError: a file cannot be used; names the manifest's line and the file.
     """
     path = expanded(config.get("path", "") or config.root)
-    rows = read_manifest(path)
-    found: dict[str, np.ndarray] = {"labels": _column(rows, "label", path)}
-    for ours, theirs in (("ids", "id"), ("split", "split"), ("true_labels", "true_label")):
-        if any(theirs in row for _, row in rows):
-            found[ours] = _column(rows, theirs, path)
-    cells = {name: _cells(rows, name, path) for name in config.modalities}
-    if "split" not in found:
-        found["split"] = held_out(found["labels"], config.seed)
-    for modality, column in cells.items():
-        present = np.array([bool(cell) for cell in column])
-        if not present.all():
-            found[f"present_{modality}"] = present
-    files = {name: column for name, column in cells.items() if name != "text"}
-    made = _read_files(path, rows, files, config, workers)
+    table = read_table(path, columns.KNOWN)
+    cells = {name: columns.items(table, name) for name in config.modalities}
+    labels = columns.required(table, "label")
+    truth = columns.optional(table, "true_label")
+    found = {"labels": labels, "ids": columns.ids(table)}
+    found |= {} if truth is None else {"true_labels": truth}
+    named, links = split_rows(table, config.seed)
+    used = ["label", "true_label", "id", "split", "group", *cells, *(f"present_{m}" for m in cells)]
+    columns.tell_unused(table, used)
+    for name in cells:
+        columns.tell_missing(table, name)
+    if columns.splits(table) is None:
+        heldout.tell(labels, named, str(path))
+    heldout.warn_of_shared(links, named, str(path))
+    made = _read_files(table, {m: c for m, c in cells.items() if m != "text"}, config, workers)
+    present = {name: np.array([bool(cell) for cell in column]) for name, column in cells.items()}
     if "text" in cells:
-        texts = [_text(path, cell) for cell in cells["text"]]
-        made["text"] = tfidf(texts, found["split"] == "train")
+        texts = [_text(table, place, cell) for place, cell in enumerate(cells["text"])]
+        made["text"] = tfidf(texts, named == "train")
+        present["text"] = _with_features(made["text"], present["text"], str(path))
+    _tell_empty(present, str(path))
+    found["split"] = named
     found |= {name: made[name] for name in cells}  # in the order of config.modalities
+    found |= {f"present_{name}": mask for name, mask in present.items() if not mask.all()}
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     provenance["sha256"] = cache.sha256(path)
-    logging.info("%s: %d rows", path, len(rows))
-    return arrays.to_splits(found, str(path), provenance, config.seed)
+    logging.info("%s: %d rows", path, len(table.rows))
+    return _linked(arrays.to_splits(found, str(path), provenance, config.seed), named, links)
 
 
-def kinds(path: Path) -> dict[str, str]:
-    """Returns the modalities that a manifest has: column -> what its items become.
+def read_manifest(path: Path) -> list[tuple[int, Row]]:
+    """Reads (line number, row) from a `.csv` with a header line, or a `.jsonl` of objects."""
+    return read_table(path, columns.KNOWN).rows
 
-    Columns of other names, and those that are empty in every row, are none.
+
+def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool]:
+    """Returns the modalities (name -> kind), the training rows, and whether some rows validate."""
+    table = read_table(path, columns.KNOWN)
+    named, _ = split_rows(table, seed)
+    return columns.kinds(table), int((named == "train").sum()), bool((named == "validation").any())
+
+
+def split_rows(table: Table, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Names the split of every row, and says which rows have what in common.
+
+    Returns:
+        "train", "validation" or "test" `[N]`, of the column `split` or drawn with `seed`; and the
+        links (`heldout.Links`) that tie rows together.
     """
-    rows = read_manifest(path)
-    filled = {name for _, row in rows for name, cell in row.items() if cell.strip()}
-    return {name: kind for name, kind in KINDS.items() if name in filled}
+    links = rowlinks.links(table)
+    named = columns.splits(table)
+    if named is None:
+        named = heldout.held_out(columns.required(table, "label"), seed, links)
+    return named, links
 
 
-def _cells(rows, modality: str, path: Path) -> list[str]:
-    """Returns the cells of a modality's column, checked as a whole."""
-    columns = sorted({name for _, row in rows for name in row})
-    if modality not in columns:
-        raise UsageError(f"{path} has no column {modality!r}, only {', '.join(columns)}")
-    if modality not in KINDS:
-        raise UsageError(
-            f"{path}: no file type is known for the modality {modality!r}; use {', '.join(KINDS)}"
-        )
-    cells = [row.get(modality, "").strip() for _, row in rows]
-    if not any(cells):
-        raise UsageError(f"{path}: the column {modality!r} is empty in every row")
-    return cells
+def _text(table: Table, place: int, cell: str) -> str:
+    try:
+        return rowlinks.text_of(table.path.parent, cell)
+    except UsageError as error:
+        raise UsageError(f"{table.path}, line {table.rows[place][0]}: {error}") from None
 
 
-def _read_files(path: Path, rows, cells: dict[str, list[str]], config, workers: int) -> dict:
+def _with_features(rows: np.ndarray, present: np.ndarray, name: str) -> np.ndarray:
+    """Counts texts without any feature as missing, and says so."""
+    known = rows.any(1)
+    if lost := int((present & ~known).sum()):
+        logging.warning(
+            "%s: %d of %d texts are blank or share no word with the training rows, and count as "
+            "missing", name, lost, int(present.sum()),
+        )  # fmt: skip
+    return present & known
+
+
+def _tell_empty(present: Mapping[str, np.ndarray], name: str) -> None:
+    nothing = ~np.any(list(present.values()), axis=0)
+    if nothing.any():
+        logging.warning("%s: %d rows have a label but no item", name, int(nothing.sum()))
+
+
+def _linked(splits: Splits, named: np.ndarray, links: Mapping[str, np.ndarray]) -> Splits:
+    """Adds to every split what its rows have in common."""
+
+    def own(part: Dataset | None, split: str) -> Dataset | None:
+        tied = {name: column[named == split] for name, column in links.items()}
+        return part and dataclasses.replace(part, links=tied)
+
+    return Splits(
+        own(splits.train, "train"),
+        own(splits.test, "test"),
+        own(splits.validation, "validation"),
+    )
+
+
+def _read_files(table: Table, cells: Mapping[str, list[str]], config, workers: int) -> dict:
     """Reads the files of all rows (or finds them read): modality -> `[N, ...]`."""
     if not cells:
         return {}
     recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
+    files = {name: _find_all(table, column) for name, column in cells.items()}
     items, states = [], []
-    for place, (number, _) in enumerate(rows):
-        own = {
-            name: str(path.parent / expanded(c[place])) if c[place] else ""
-            for name, c in cells.items()
-        }
-        items.append(Item(f"{path}, line {number}", 0, own))
+    for place, (line, _) in enumerate(table.rows):
+        own = {name: column[place] for name, column in files.items()}
+        items.append(Item(f"{table.path}, line {line}", 0, own))
         states.append([_state(file) for file in own.values()])
-    version = [VERSION, itemfiles.VERSION]
-    key = cache.fingerprint(version=version, recipe=recipe, files=states, asked=list(cells))
-    folder = cache.prepared_folder(cache.user_cache()) / f"{path.stem}-{len(rows)}-{key}"
+    versions = [VERSION, itemfiles.VERSION]
+    key = cache.fingerprint(version=versions, recipe=recipe, files=states, asked=list(cells))
+    folder = cache.prepared_folder(cache.user_cache()) / f"{table.path.stem}-{len(items)}-{key}"
     make = functools.partial(read_item, recipe=recipe)
-    return objects.prepare(items, make, folder, {"path": str(path)}, workers=workers)
+    return objects.prepare(items, make, folder, {"path": str(table.path)}, workers=workers)
+
+
+def _find_all(table: Table, cells: list[str]) -> list[str]:
+    """Returns the paths of a column's files, "" where the item is missing."""
+    found, lost = [], []
+    for (line, _), cell in zip(table.rows, cells):
+        try:
+            found.append(str(cellfiles.find(table.path.parent, cell)) if cell else "")
+        except UsageError as error:
+            lost.append(f"{table.path}, line {line}: {error}")
+    if lost:
+        raise UsageError(lost[0] + (f" (and {len(lost) - 1} cells more)" if lost[1:] else ""))
+    return found
 
 
 def _state(file: str) -> list:
     """What tells one version of a file from another."""
-    if not Path(file).is_file():
+    if not file:
         return [file]
     stat = Path(file).stat()
     return [file, stat.st_size, stat.st_mtime_ns]
@@ -130,80 +185,3 @@ def read_item(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
         except UsageError as error:
             raise UsageError(f"{item.id}: {error}") from None
     return found
-
-
-def read_manifest(path: Path) -> list[tuple[int, dict[str, str]]]:
-    """Reads (line number, row) from a `.csv` with a header line, or a `.jsonl` of objects."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{path} is not UTF-8 text; save it as UTF-8") from None
-    if path.suffix == ".jsonl":
-        rows = [
-            (n, _object(line, path, n))
-            for n, line in enumerate(text.split("\n"), 1)
-            if line.strip()
-        ]
-    elif path.suffix == ".csv":
-        rows = _csv_rows(text, path)
-    else:
-        raise UsageError(f"{path} must end in .csv or .jsonl")
-    if not rows:
-        raise UsageError(f"{path} has no row")
-    return rows
-
-
-def _csv_rows(text: str, path: Path) -> list[tuple[int, dict[str, str]]]:
-    reader = csv.DictReader(text.splitlines(), strict=True)
-    rows = []
-    try:
-        for row in reader:
-            if None in row or None in row.values():
-                raise UsageError(f"{path}, line {reader.line_num}: not as many cells as the header")
-            rows.append((reader.line_num, {str(k).strip(): v for k, v in row.items()}))
-    except csv.Error as error:
-        raise UsageError(f"{path}, behind line {reader.line_num}: {error}") from None
-    return rows
-
-
-def _object(line: str, path: Path, number: int) -> dict[str, str]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        raise UsageError(f"{path}, line {number}: no JSON: {line[:40]!r}") from None
-    if not isinstance(row, dict):
-        raise UsageError(f"{path}, line {number}: a JSON object is needed, found {line[:40]!r}")
-    return {key: "" if value is None else str(value) for key, value in row.items()}
-
-
-def _column(rows, name: str, path: Path) -> np.ndarray:
-    values = []
-    for number, row in rows:
-        if not row.get(name, "").strip():
-            raise UsageError(f"{path}, line {number}: the cell {name!r} is missing or empty")
-        values.append(row[name].strip())
-    return np.array(values)
-
-
-def _text(path: Path, cell: str) -> str:
-    """A cell is the text itself, or the path of a `.txt` file."""
-    if not cell.endswith(".txt"):
-        return cell
-    try:
-        return (path.parent / expanded(cell)).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.parent / cell} cannot be read ({error})") from None
-
-
-def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
-    """Returns TF-IDF rows `[N, D]` float32; vocabulary and weights are those of the rows `fit`."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    model = TfidfVectorizer(max_features=WORDS, sublinear_tf=True)
-    try:
-        model.fit([text for text, use in zip(texts, fit) if use])
-    except ValueError:
-        raise UsageError("the texts of the training rows hold no word of two letters") from None
-    return model.transform(texts).toarray().astype(np.float32)

@@ -1,24 +1,20 @@
 """Your own data of either form, by the ending of `config.path`; and what they hold, before loading.
 
-A manifest (`.csv`, `.jsonl`) names files; everything else is arrays.
+A manifest (`.csv`, `.tsv`, `.jsonl`) names files; everything else is arrays.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr.data import arraynames, arrays, manifest
+from jaxcmr.data import arraynames, arrays, manifest, tables
 from jaxcmr.data.hdf5files import hdf5_heads
-from jaxcmr.data.heldout import held_out
 from jaxcmr.data.kinds import kind
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import Head, head, npz_heads, reason
 from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
-
-MANIFESTS = (".csv", ".jsonl")
 
 
 class Outline(NamedTuple):
@@ -38,7 +34,7 @@ class Outline(NamedTuple):
 def load_own(config: ConfigDict, workers: int) -> Splits:
     """Loads `config.path`, a manifest or arrays."""
     path = _path(config)
-    load = manifest.load_manifest if path.suffix in MANIFESTS else arrays.load_arrays
+    load = manifest.load_manifest if path.suffix.lower() in tables.SUFFIXES else arrays.load_arrays
     return load(config, workers)
 
 
@@ -49,12 +45,8 @@ def outline(config: ConfigDict) -> Outline:
         UsageError: no such file, or one that is neither a manifest nor arrays.
     """
     path = _path(config)
-    if path.suffix in MANIFESTS:
-        rows = [row for _, row in manifest.read_manifest(path)]
-        labels = np.array([row.get("label", "") for row in rows])
-        named = np.array([row.get("split", "").strip() for row in rows])
-        named = named if named.all() else held_out(labels, config.seed)
-        return _outline(manifest.kinds(path), named)
+    if path.suffix.lower() in tables.SUFFIXES:
+        return Outline(*manifest.outline(path, config.seed))
     heads = shapes(path)
     names = arraynames.sort(heads, str(path))
     items = names.parts.get("train", names.parts.get("", {}))
@@ -66,10 +58,6 @@ def outline(config: ConfigDict) -> Outline:
         rows = max((heads[key][0][0] for key in items.values() if heads[key][0]), default=0)
         return Outline(kinds, rows, "validation" in names.parts)
     named = arrays.splits_of(arrays.read(path), items, str(path), config.seed)
-    return _outline(kinds, named)
-
-
-def _outline(kinds, named: np.ndarray) -> Outline:
     return Outline(kinds, int((named == "train").sum()), bool((named == "validation").any()))
 
 
@@ -97,7 +85,7 @@ def shapes(path: Path) -> dict[str, Head]:
             advice = "get or write it again"
             raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
     else:
-        raise UsageError(f"{path} must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder")
+        raise UsageError(f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder")
     if not found:
         raise UsageError(f"{path} holds no array")
     return found

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.heldout import cut, draw, groups, held_out, warn_of_shared
+from jaxcmr.data.heldout import cut, draw, groups, held_out, tell, warn_of_shared
 from jaxcmr.errors import UsageError
 
 
@@ -46,6 +46,7 @@ def test_a_given_group_is_never_cut(caplog):
     labels = np.array([0] * 6 + [1] * 6)
     named = held_out(labels, 0, {"group": np.array([0] * 6 + [1] * 3 + [2] * 3)})
     assert (named[:6] == "train").all() and len(set(named[6:9])) == len(set(named[9:])) == 1
+    tell(labels, named, "items.csv")
     assert "1 of 2 classes have no test row" in caplog.messages[-1]
     with pytest.raises(UsageError, match="all rows of a class belong together, so none can be"):
         held_out(labels, 0, {"group": labels})
@@ -70,7 +71,10 @@ def test_classes_of_one_row_are_a_sentence_that_says_what_to_do():
 
 
 def test_a_class_of_one_row_is_named(caplog):
-    assert held_out(np.array(["a", "b", "b"]), 0)[0] == "train"
+    labels = np.array(["a", "b", "b"])
+    named = held_out(labels, 0)
+    assert named[0] == "train"
+    tell(labels, named, "items.csv")
     assert "1 of 2 classes have no test row" in caplog.messages[-1] and "'a'" in caplog.messages[-1]
 
 

@@ -8,8 +8,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import manifest, pictures
+from jaxcmr.data import pictures
 from jaxcmr.data.shapefiles import load_mesh
+from jaxcmr.data.texts import tfidf
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -116,9 +117,9 @@ def test_csv_and_jsonl_give_the_same(own, catalogue):
         (2, "mesh", "bad.off", "line 4: .*bad.off is cut off"),
         (2, "mesh", "points.ply", "line 4: .*points.ply holds no face"),
         (2, "label", "", "line 4: the cell 'label' is missing or empty"),
-        (2, "split", "held", "the split 'held' is none of"),
+        (2, "split", "later", "line 4: the split 'later' is none of train, validation, test"),
         (2, "id", "item 1", "the id 'item 1' is used twice"),
-        (2, "text", "none.txt", "none.txt cannot be read"),
+        (2, "text", "none.txt", "line 4: there is no file .*none.txt"),
     ],
 )
 def test_each_mistake_names_line_and_file(own, catalogue, row, column, value, message):
@@ -151,11 +152,15 @@ def test_each_mistake_names_line_and_file(own, catalogue, row, column, value, me
         ("items.csv", "label,image\n", "has no row"),
         ("items.csv", "label,image\na,b,c\n", "line 2: not as many cells"),
         ("items.csv", "label,image\na\n", "line 2: not as many cells"),
-        ("items.csv", 'label,image\na,"b\n', "behind line 1: unexpected end of data"),
+        (
+            "items.csv",
+            'label,image\na,"b\n',
+            "line 2: a quote that opens .* is never closed",
+        ),
         ("items.csv", "label,points\na,b\nc,d\n", "has no column 'image', only label, points"),
         ("items.jsonl", "{}\n[1]\n", "line 2: a JSON object is needed"),
         ("items.jsonl", "{\n", "line 1: no JSON"),
-        ("items.txt", "a", r"must end in .csv or .jsonl"),
+        ("items.txt", "a", r"must end in .csv, .tsv or .jsonl"),
     ],
 )
 def test_malformed_manifests(own, tmp_path, name, text, message):
@@ -164,7 +169,7 @@ def test_malformed_manifests(own, tmp_path, name, text, message):
     with pytest.raises(UsageError, match=message):
         data.load(own)
     (tmp_path / name).write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(UsageError, match="is not UTF-8 text"):
+    with pytest.raises(UsageError, match=r"must end in|begins as UTF-16 does but is cut"):
         data.load(own)
     own.path = str(tmp_path / "none.csv")
     with pytest.raises(UsageError, match=r"none.csv cannot be read"):
@@ -180,7 +185,7 @@ def test_an_image_bomb_is_refused(tmp_path, monkeypatch):
 
 def test_words_of_test_rows_do_not_enter_the_vocabulary():
     texts = ["red pot", "blue pot", "unseen pot"]
-    rows = manifest.tfidf(texts, np.array([True, True, False]))
+    rows = tfidf(texts, np.array([True, True, False]))
     assert rows.shape == (3, 3)
     np.testing.assert_allclose(rows[2], np.eye(3)[1])  # blue, pot, red
 

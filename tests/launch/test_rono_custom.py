@@ -145,7 +145,7 @@ def test_what_a_manifest_lacks_is_said(custom, tmp_path, content, modalities, wo
     ("name", "words"),
     [
         ("none.csv", "there is no such file or folder"),
-        ("items.txt", "must end in .csv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
+        ("items.txt", "must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
         ("cut.npz", "cut.npz cannot be read"),
         ("cut.h5", "cut.h5 cannot be read"),
         ("empty", "empty holds no array"),

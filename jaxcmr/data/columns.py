@@ -1,0 +1,152 @@
+"""What the columns of a manifest say, row by row; every refusal names the line."""
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.data import names
+from jaxcmr.data.missing import flags, is_missing, strip
+from jaxcmr.data.tables import Table
+from jaxcmr.errors import UsageError
+
+# What the items of a column become.
+KINDS = {"image": "image", "points": "cloud", "mesh": "cloud", "text": "vector"}
+KNOWN = (*names.ROLES, *KINDS, *(f"present_{name}" for name in KINDS))
+NAMED = 10  # columns that the line of those not used names
+
+
+def kinds(table: Table) -> dict[str, str]:
+    """Returns the modalities that a table has: column -> what its items become.
+
+    Columns of other names, and those that are empty in every row, are none.
+    """
+    return {name: kind for name, kind in KINDS.items() if any(_cells(table, name))}
+
+
+def required(table: Table, name: str) -> np.ndarray:
+    """Returns the cells `[N]` of a column that every row must fill."""
+    if name not in table.columns:
+        raise UsageError(
+            f"{table.path} has no column {name!r}, only {', '.join(table.columns)}"
+            f"{names.suggestion(name, tuple(table.columns))}"
+        )
+    for line, row in table.rows:
+        cell = strip(row.get(name, ""))
+        if not cell:
+            raise UsageError(
+                f"{table.path}, line {line}: the cell {name!r} is missing or empty; fill it in, or "
+                "leave out the row"
+            )
+        if is_missing(cell):
+            raise UsageError(
+                f"{table.path}, line {line}: the cell {name!r} is {cell!r}, which stands for no "
+                "value; fill it in, leave out the row, or, if this is a name, write it otherwise"
+            )
+    return np.array([strip(row[name]) for _, row in table.rows])
+
+
+def optional(table: Table, name: str) -> np.ndarray | None:
+    """Returns the cells `[N]` of a column that all rows fill, or None if no row does."""
+    if not any(_cells(table, name)):
+        return None
+    return required(table, name)
+
+
+def ids(table: Table) -> np.ndarray:
+    """Returns the column `id`, or else the numbers of the rows in the file."""
+    found = optional(table, "id")
+    if found is None:
+        return np.array([f"{place:06d}" for place in table.places])
+    lines: dict[str, int] = {}
+    for text, (line, _) in zip(found.tolist(), table.rows):
+        if text in lines:
+            raise UsageError(
+                f"{table.path}: the id {text!r} is used twice, in lines {lines[text]} and {line}; "
+                "ids must be unique"
+            )
+        lines[text] = line
+    return found
+
+
+def splits(table: Table) -> np.ndarray | None:
+    """Returns the column `split` as "train", "validation" or "test", or None if it is empty."""
+    found = optional(table, "split")
+    if found is None:
+        return None
+    for text, (line, _) in zip(found.tolist(), table.rows):
+        if names.split(text) is None:
+            raise UsageError(
+                f"{table.path}, line {line}: the split {text!r} is none of "
+                f"{', '.join(names.SPLITS)}"
+            )
+    return np.array([names.split(text) for text in found.tolist()])
+
+
+def groups(table: Table) -> np.ndarray:
+    """Numbers the column `group`: `[N]`, -1 where the cell is empty."""
+    return numbered([names.tidy(cell) for cell in _cells(table, "group")])
+
+
+def numbered(texts: list[str]) -> np.ndarray:
+    """Numbers texts, the same for the same text: `[N]`, -1 for an empty one."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(t, len(numbers)) if t else -1 for t in texts], int)
+
+
+def items(table: Table, modality: str) -> list[str]:
+    """Returns the cells of a modality, "" where the item is missing, checked as a whole.
+
+    An item is missing where its cell is, or where the column `present_<modality>` says so.
+    """
+    if modality not in table.columns:
+        raise UsageError(
+            f"{table.path} has no column {modality!r}, only {', '.join(table.columns)}"
+            f"{names.suggestion(modality, tuple(table.columns))}"
+        )
+    if modality not in KINDS:
+        raise UsageError(
+            f"{table.path}: no file type is known for the modality {modality!r}; use "
+            f"{', '.join(KINDS)}"
+        )
+    cells = _cells(table, modality)
+    if not any(cells):
+        raise UsageError(f"{table.path}: the column {modality!r} is empty in every row")
+    flagged = f"present_{modality}"
+    if flagged in table.columns:
+        for place, (line, row) in enumerate(table.rows):
+            said = flags(np.array(row.get(flagged, "")), f"{table.path}, line {line}: {flagged}")
+            cells[place] = cells[place] if said else ""
+    return cells
+
+
+def tell_unused(table: Table, used: list[str]) -> None:
+    """Says in one line which columns, and how many rows, are not used."""
+    told = []
+    others = [name for name in table.columns if name not in used]
+    if others:
+        absent = tuple(name for name in KNOWN if name not in table.columns)
+        shown = [name + names.suggestion(name, absent).replace("; ", " - ") for name in others]
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        told.append(f"{len(others)} columns ({', '.join(shown[:NAMED])}{more})")
+    if table.empty:
+        told.append(
+            f"{len(table.empty)} rows without a filled cell (first in line {table.empty[0]})"
+        )
+    if told:
+        logging.warning("%s: not used are %s", table.path, " and ".join(told))
+
+
+def tell_missing(table: Table, modality: str) -> None:
+    """Says which words of a modality's column stand for a missing item."""
+    words = {strip(row.get(modality, "")) for _, row in table.rows}
+    words = sorted(word for word in words if word and is_missing(word))
+    if words:
+        logging.warning(
+            "%s: %s in the column %r stands for a missing item",
+            table.path, " and ".join(map(repr, words)), modality,
+        )  # fmt: skip
+
+
+def _cells(table: Table, name: str) -> list[str]:
+    """Returns the cells of a column, "" where they are missing."""
+    cells = [row.get(name, "") for _, row in table.rows]
+    return ["" if is_missing(cell) else cell for cell in cells]

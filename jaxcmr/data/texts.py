@@ -1,0 +1,77 @@
+"""Numbers for texts of every script: TF-IDF of words, of letters where no blanks part the words."""
+
+import functools
+import itertools
+import re
+import unicodedata
+
+import numpy as np
+
+from jaxcmr.errors import UsageError
+
+WORDS = 2000  # of the vocabulary
+# Scripts that write without blanks between words: Han, Kana, Thai, Lao, Myanmar, Khmer and others.
+_UNSPACED = (
+    (0x0E00, 0x0EFF), (0x1000, 0x109F), (0x1780, 0x17FF), (0x1950, 0x19DF), (0x1A20, 0x1AAF),
+    (0x1B00, 0x1B7F), (0x3005, 0x3007), (0x3041, 0x30FF), (0x31F0, 0x31FF), (0x3400, 0x4DBF),
+    (0x4E00, 0x9FFF), (0xA980, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0x1AFF0, 0x1B16F),
+    (0x20000, 0x3FFFF),
+)  # fmt: skip
+_JOINERS = str.maketrans("", "", "\u00ad\u200c\u200d\ufe0e\ufe0f")
+
+
+def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
+    """Returns TF-IDF rows `[N, D]` float32; vocabulary and weights are those of the rows `fit`.
+
+    A row is zero where a text is blank or shares no token (`tokens`) with the rows `fit`.
+
+    Raises:
+        UsageError: the rows `fit` have no token.
+    """
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    model = TfidfVectorizer(analyzer=tokens, max_features=WORDS, sublinear_tf=True)
+    try:
+        model.fit([text for text, use in zip(texts, fit) if use])
+    except ValueError:
+        raise UsageError("the texts of the training rows are all blank; write some") from None
+    return model.transform(texts).toarray().astype(np.float32)
+
+
+def tokens(text: str) -> list[str]:
+    """Cuts a text into what is counted, in small letters and compatible forms (NFKC).
+
+    These are words of two letters or more, numbers, and symbols such as emoji; of scripts without
+    blanks between words, the single letters and the pairs of neighbors. A text that has none of
+    these, such as "A" or "?!", is cut into its visible characters.
+    """
+    text = unicodedata.normalize("NFKC", text.translate(_JOINERS)).casefold()
+    found = []
+    for match in _pattern().finditer(text):
+        piece = match[0]
+        if match.lastgroup == "unspaced":
+            found += [*piece, *map("".join, itertools.pairwise(piece))]
+        elif len(piece) > 1 or match.lastgroup == "symbol" or piece.isnumeric():
+            found.append(piece)
+    return found or [letter for letter in text if not letter.isspace()]
+
+
+@functools.cache
+def _pattern() -> re.Pattern:
+    """Compiles what a token looks like; marks belong to the letters that carry them."""
+    unspaced = "".join(f"{chr(low)}-{chr(high)}" for low, high in _UNSPACED)
+    kinds = {code: unicodedata.category(chr(code)) for code in range(0x20000)}
+    marks = _ranges([code for code, kind in kinds.items() if kind[0] == "M"])
+    symbols = _ranges([code for code, kind in kinds.items() if kind == "So"])
+    flag = "[\U0001f1e6-\U0001f1ff]{2}"  # two letters make the flag of a country
+    return re.compile(
+        f"(?P<unspaced>[{unspaced}]+)|(?P<word>(?:[^\\W{unspaced}]|(?![{unspaced}])[{marks}])+)"
+        f"|(?P<symbol>{flag}|[{symbols}])"
+    )
+
+
+def _ranges(codes: list[int]) -> str:
+    """Writes sorted code points as the inside of a character class."""
+    starts = [code for code, before in zip(codes, [-2, *codes]) if code != before + 1]
+    ends = [code for code, after in zip(codes, [*codes[1:], -2]) if code != after - 1]
+    return "".join(f"{chr(low)}-{chr(high)}" for low, high in zip(starts, ends))
