@@ -117,10 +117,18 @@ def custom(real_config):
 @pytest.mark.parametrize(
     ("content", "modalities", "words"),
     [
-        ("label,image\na,0.png\n", (), "has the modalities image, but retrieval across modalities"),
-        ("label,photo,mesh\na,0.png,0.off\n", (), "has the modalities mesh, but retrieval"),
-        ("label,image,mesh\na,,0.off\n", (), "has the modalities mesh, but retrieval"),
-        ("label,photo\na,0.png\n", (), "has the modalities none, but retrieval"),
+        (
+            "label,image\n" + "a,0.png\n" * 2,
+            (),
+            "has the modalities image, but retrieval across modalities",
+        ),
+        (
+            "label,photo,mesh\n" + "a,0.png,0.off\n" * 2,
+            (),
+            "has the modalities mesh, but retrieval",
+        ),
+        ("label,image,mesh\n" + "a,,0.off\n" * 2, (), "has the modalities mesh, but retrieval"),
+        ("label,photo\n" + "a,0.png\n" * 2, (), "has the modalities none, but retrieval"),
         (
             "label,image,mesh\na,0.png,0.off\na,1.png,1.off\n",
             (),
