@@ -2,17 +2,22 @@
 
 import contextlib
 import functools
+import logging
 import os
 import sys
 import unicodedata
 from collections.abc import Iterator
 
+_speaks = logging.getLogger("matplotlib")
+_level = _speaks.level
 if "matplotlib" in sys.modules:
     import matplotlib
 else:
     # A notebook names its own backend to all that it starts; where that one is not installed, the
-    # import fails. Pictures are drawn into files here, by none of them.
+    # import fails. Pictures are drawn into files here, by none of them. And without a home folder
+    # it works, but complains.
     _backend = os.environ.pop("MPLBACKEND", None)
+    _speaks.setLevel(logging.ERROR)
     import matplotlib
 
     if _backend is not None:
@@ -20,7 +25,9 @@ else:
         with contextlib.suppress(ValueError):
             matplotlib.rcParams["backend"] = _backend
 
-from matplotlib import font_manager, ft2font
+from matplotlib import font_manager, ft2font  # noqa: E402
+
+_speaks.setLevel(_level)
 
 FIRST = "DejaVu Sans"  # comes with matplotlib: Latin, Greek, Cyrillic, Arabic, Hebrew, symbols
 _NOT_DRAWN = ("Color", "Last Resort", "LastResort")  # bitmaps in colors; boxes for every letter

@@ -38,9 +38,11 @@ def test_the_font_that_comes_along_has_latin_hebrew_arabic_and_no_chinese():
     assert fonts._missing("手a手", file) == "手"
 
 
-def test_a_backend_that_is_not_installed_does_not_matter():
-    """A notebook sets it for all that it starts."""
-    environment = os.environ | {"MPLBACKEND": "module://not_installed"}
+def test_neither_a_backend_that_is_not_installed_nor_a_missing_home_matters():
+    """A notebook sets the backend for all that it starts."""
+    environment = os.environ | {"MPLBACKEND": "module://not_installed", "HOME": "/dev/null/none"}
+    environment = {k: v for k, v in environment.items() if not k.startswith(("MPLCONFIG", "XDG"))}
     code = "import os, jaxcmr.fonts; print(os.environ['MPLBACKEND'])"
     ran = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True)
     assert ran.stdout.decode().strip() == "module://not_installed", ran.stderr
+    assert not ran.stderr

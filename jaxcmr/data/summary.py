@@ -110,10 +110,11 @@ def _tiles(dataset: Dataset, row: int, size: int) -> list[np.ndarray]:
     for modality, items in dataset.inputs.items():
         if isinstance(items, dict):
             continue
-        drawn = _draw(np.asarray(items[row]), size)
-        if not dataset.present.get(modality, np.ones(len(dataset), bool))[row]:
-            drawn = [np.full_like(tile, 255) for tile in drawn]
-        tiles += drawn
+        item = np.asarray(items[row])
+        if dataset.present.get(modality, np.ones(len(dataset), bool))[row]:
+            tiles += _draw(item, size)
+        else:  # whatever stands in its place
+            tiles += [np.full_like(tile, 255) for tile in _draw(np.zeros_like(item), size)]
     return tiles
 
 

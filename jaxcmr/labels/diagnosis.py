@@ -153,17 +153,23 @@ def _likelihood(sums: np.ndarray, rows: np.ndarray) -> dict[str, float]:
 
 
 def _taken(believed: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
-    """Says which labels `[E, N]` are taken, and how rightly; `votes [E, N]` for the given ones."""
+    """Says which labels `[E, N]` are taken, and how rightly; `votes [E, N]` for the given ones.
+
+    A share of nothing is left out.
+    """
     given = dataset.labels
     accepted = (believed == given) & (believed >= 0)
     clarified = (believed != given) & (believed >= 0)
     found = {"accepted": float(accepted.mean()), "clarified": float(clarified.mean())}
     if dataset.true_labels is not None:
         clean = given == dataset.true_labels
-        found["precision"] = float((accepted & clean).sum() / max(accepted.sum(), 1))
-        found["recall"] = float((accepted & clean).sum() / max(len(believed) * clean.sum(), 1))
-        right = clarified & (believed == dataset.true_labels)
-        found["clarified accuracy"] = float(right.sum() / max(clarified.sum(), 1))
+        both, right = accepted & clean, clarified & (believed == dataset.true_labels)
+        shares = {
+            "precision": (both, accepted.sum()),
+            "recall": (both, len(believed) * clean.sum()),
+            "clarified accuracy": (right, clarified.sum()),
+        }
+        found |= {name: float(hits.sum() / of) for name, (hits, of) in shares.items() if of}
         for name, rows in (("clean", clean), ("wrong", ~clean)):
             counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
             found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()

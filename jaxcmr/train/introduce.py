@@ -112,6 +112,8 @@ def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -
     lines = ["labels as given"]
     if config.labels == "absent":
         lines = ["no label is used in training"]
+        if own and found["truth"] != "true labels":
+            lines.append("found classes are compared with the given labels, which may be wrong")
     elif made(record):
         lines = [
             f"{record.kind} noise of rate {record.rate:.2f} is put in: "

@@ -34,6 +34,15 @@ def test_names_of_any_kind_keep_the_columns_of_the_table():
     assert r"two\nlines" in lines[3] and r"\ud800" in lines[4] and lines[5].startswith("WWW")
 
 
+def test_a_missing_item_is_white_whatever_stands_in_its_place():
+    data = _dataset(present={"text": np.arange(14) > 0})
+    data.inputs["text"][0] = np.nan
+    data.inputs["text"][1] = [0, 1, 2]
+    image, missing = summary._tiles(data, 0, 8)
+    assert (missing == 255).all() and (image == 0).all()
+    assert (summary._tiles(data, 1, 8)[1] == 0).any()
+
+
 @pytest.mark.parametrize(
     "count, rows", [(2, [2, 4]), (3, [0, 2, 4, 6])], ids=["enough", "too few whole ones"]
 )

@@ -51,6 +51,13 @@ def test_a_likelihood_is_that_of_members_that_judged_any_row():
     assert diagnosis._likelihood(np.zeros((1, 2)), np.zeros(1)) == {}
 
 
+def test_a_share_of_nothing_is_no_number():
+    train = _dataset([0, 1]).with_labels(np.array([1, 0]))  # no clean label, and none is taken
+    found = diagnosis._taken(np.array([[-1, -1]]), np.array([[0.5, 0.5]]), train)
+    assert not {"precision", "recall", "clarified accuracy"} & set(found)
+    assert found["accepted"] == found["clarified"] == 0.0
+
+
 def test_believed_labels_by_hand():
     train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
     beliefs = {

@@ -71,6 +71,9 @@ def test_without_labels_nothing_is_said_of_wrong_ones(caplog, rate):
     said, known = _said(caplog, rate=rate, labels="absent")
     assert "no label is used in training" in said
     assert known["wrong_labels"]["train"] is None
+    compared = "found classes are compared with the given labels, which may be wrong"
+    assert compared not in said
+    assert compared in _said(caplog, rate=rate, truth=False, labels="absent")[0]
 
 
 def test_labels_of_each_modality_are_counted_each():
