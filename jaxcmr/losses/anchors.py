@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
+from jaxcmr import guards
 from jaxcmr.losses.stable import at_least_float32, unit_rows
 
 
@@ -25,7 +26,7 @@ class Rows(NamedTuple):
         instance: `[V, B]` number of the pair, shared by the modalities, counted over all devices.
         present: `[V, B]` False for rows that take no part.
         label: `[V, B]` class, negative where unknown.
-        weight: `[V, B]` trust in the label.
+        weight: `[V, B]` trust in the label, 0 where there is none.
     """
 
     embedding: Float[Array, "*v d"]
@@ -59,36 +60,27 @@ def paired_rows(
     """Returns the rows of a batch of instances, without labels and with weight 1 by default.
 
     Raises:
-        ValueError: embeddings are not `[V, B, d]`, or another argument does not fit them.
+        UsageError: embeddings are not `[V, B, d]`, or another argument does not fit them.
     """
-    if embeddings.ndim != 3:
-        raise ValueError(
-            f"embeddings have shape {embeddings.shape}: stack the modalities to [V, B, d]"
-        )
+    guards.check_shape("embeddings", embeddings, "V", "B", "d")
     shape = embeddings.shape[:2]
-    for name, value, expected in (
-        ("present", present, shape),
-        ("labels", labels, shape[1:]),
-        ("weights", weights, shape[1:]),
-    ):
-        if value is not None and jnp.shape(value) != expected:
-            raise ValueError(
-                f"{name} has shape {jnp.shape(value)} and embeddings {embeddings.shape}: give "
-                f"{name} the shape {expected}"
-            )
     embeddings = at_least_float32(embeddings)
-    present = jnp.ones(shape, bool) if present is None else jnp.asarray(present, bool)
+    present = guards.row_mask(present, shape, name="present")
     # Whatever fills a row that is not present must not reach a product, not even times zero.
     embeddings = jnp.where(present[..., None], embeddings, 0.0)
-    labels = jnp.full(shape[1:], -1) if labels is None else jnp.asarray(labels)
-    weights = jnp.ones(shape[1:]) if weights is None else jnp.asarray(weights)
+    known = jnp.full(shape[1:], -1) if labels is None else labels
+    labels = jnp.broadcast_to(guards.class_labels(known, None, shape[1:])[None], shape)
+    weights = jnp.ones(shape[1:]) if weights is None else weights
+    guards.check_shape("weights", weights, *shape[1:])
+    weights = jnp.broadcast_to(jnp.asarray(weights).astype(embeddings.dtype)[None], shape)
+    weights = jnp.where(present & (labels >= 0), weights, 0.0)
     return Rows(
         embedding=unit_rows(embeddings) if normalize else embeddings,
         modality=lax.broadcasted_iota(jnp.int32, shape, 0),
         instance=lax.broadcasted_iota(jnp.int32, shape, 1),
         present=present,
-        label=jnp.broadcast_to(labels[None], shape),
-        weight=jnp.broadcast_to(weights[None].astype(embeddings.dtype), shape),
+        label=labels,
+        weight=weights,
     )
 
 
@@ -120,10 +112,10 @@ def map_anchors(
             columns are then those of all devices, the anchors stay this device's own.
 
     Raises:
-        ValueError: `block_size` is not positive.
+        UsageError: `block_size` is not positive.
     """
-    if block_size is not None and block_size < 1:
-        raise ValueError(f"block_size is {block_size}: give at least 1, or None for one block")
+    if block_size is not None:
+        block_size = guards.check_whole("block_size", block_size, 1)
     columns = rows
     if axis_name is not None:
         first = lax.axis_index(axis_name) * rows.instance.shape[1]

@@ -4,6 +4,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
+from jaxcmr import guards
 from jaxcmr.losses.classification import focal
 from jaxcmr.losses.stable import at_least_float32, unit_rows
 
@@ -59,29 +60,29 @@ def robust_center(
         margin: how much closer than the mean center a trusted row has to be.
 
     Returns:
-        `[n]`, 0 for rows without a label. The paper takes the mean over the rows. (It is not
-        bounded below by 0: L1 and L2 are both minimised at negative values.)
+        `[n]`, 0 for rows without a label, NaN for labelled ones that hold NaN or infinity; neither
+        sends a gradient back. The paper takes the mean over the rows. (It is not bounded below by
+        0: L1 and L2 are both minimised at negative values.)
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
 
     References:
         Feng et al.: RONO, robust discriminative learning with noisy labels for 2D-3D cross-modal
         retrieval, CVPR 2023, section 3.3. The two released versions swap the names of the two
         temperatures; here tau1 is always that of L1.
     """
-    labels = jnp.asarray(labels)
-    _check_centers(embeddings, labels, centers)
-    rows, centers = unit_rows(embeddings), unit_rows(centers)
+    guards.check_range("ramp", ramp, 0.0, 1.0)
+    guards.check_positive("tau1", tau1)
+    guards.check_positive("tau2", tau2)
+    labels, rows, sound = _labelled(embeddings, labels, centers)
+    rows, centers = unit_rows(rows), unit_rows(centers)
     classes = centers.shape[0]
-    own = jnp.take(centers, labels, axis=0, mode="fill", fill_value=jnp.nan)
-    labelled = labels >= 0
-    own = jnp.where(labelled[:, None], own, 0.0)
-    to_own = jnp.sum(rows * own, axis=-1)
+    to_own = jnp.sum(rows * _centers_of(labels, centers), axis=-1)
     to_mean = jnp.matmul(rows, jnp.mean(centers, axis=0), precision=lax.Precision.HIGHEST)
     warm = (jnp.exp(to_mean) - jnp.exp((classes + 1) / classes * to_own)) / tau1
     robust = -jnp.abs(jnp.exp(to_mean) - jnp.exp(to_own) + margin) / tau2
-    return jnp.where(labelled, (1.0 - ramp) * warm + ramp * robust, 0.0)
+    return _of_labelled((1.0 - ramp) * warm + ramp * robust, labels, sound)
 
 
 def center_logits(
@@ -96,7 +97,13 @@ def center_logits(
 
     Returns:
         `[n, K]`; a row or a center that is zero gives 0.
+
+    Raises:
+        UsageError: shapes do not fit, or the temperature is not positive.
     """
+    guards.check_positive("temperature", temperature)
+    guards.check_shape("embeddings", embeddings, "n", "d")
+    guards.check_shape("centers", centers, "K", embeddings.shape[1])
     rows, centers = unit_rows(embeddings), unit_rows(centers)
     return jnp.matmul(rows, centers.T, precision=lax.Precision.HIGHEST) / temperature
 
@@ -124,14 +131,14 @@ def center_classification(
         `[n]`, 0 for rows without a label. NRCL multiplies by a weight a row and takes the mean.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
 
     References:
         NRCL (noise-robust 2D-3D retrieval, 2025), its released center loss.
     """
-    _check_centers(embeddings, jnp.asarray(labels), centers)
-    logits = center_logits(embeddings, centers, temperature=temperature)
-    return focal(logits, labels, gamma=gamma)
+    labels, rows, sound = _labelled(embeddings, labels, centers)
+    logits = center_logits(rows, centers, temperature=temperature)
+    return _of_labelled(focal(logits, labels, gamma=gamma), labels, sound)
 
 
 def center_distance(
@@ -148,29 +155,38 @@ def center_distance(
         `[n]`, 0 for rows without a label.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
 
     References:
         Wen et al.: A discriminative feature learning approach for deep face recognition, ECCV
         2016. Jing et al.: Cross-modal center loss for 3D cross-modal retrieval, CVPR 2021, eq. 1.
         Both papers halve the value; the released code of the latter does not, nor do we.
     """
-    labels = jnp.asarray(labels)
-    _check_centers(embeddings, labels, centers)
-    own = jnp.take(at_least_float32(centers), labels, axis=0, mode="fill", fill_value=jnp.nan)
-    labelled = labels >= 0
-    difference = jnp.where(labelled[:, None], at_least_float32(embeddings) - own, 0.0)
-    return jnp.sum(jnp.square(difference), axis=-1)
+    labels, rows, sound = _labelled(embeddings, labels, centers)
+    difference = rows - _centers_of(labels, at_least_float32(centers))
+    difference = jnp.where(sound[:, None], difference, 0.0)
+    return _of_labelled(jnp.sum(jnp.square(difference), axis=-1), labels, sound)
 
 
-def _check_centers(embeddings, labels, centers) -> None:
-    if embeddings.ndim != 2 or labels.shape != embeddings.shape[:1]:
-        raise ValueError(
-            f"embeddings have shape {embeddings.shape} and labels {labels.shape}: give rows [n, d] "
-            "and one label a row"
-        )
-    if centers.ndim != 2 or centers.shape[1] != embeddings.shape[1]:
-        raise ValueError(
-            f"centers have shape {centers.shape}: give one row of {embeddings.shape[1]} numbers, "
-            "as an embedding has, a class"
-        )
+def _labelled(embeddings, labels, centers):
+    """Returns labels, float32 embeddings (0 in rows that give no value), and which rows do.
+
+    A row gives no value where it has no label, or holds NaN or infinity.
+    """
+    guards.check_shape("embeddings", embeddings, "n", "d")
+    guards.check_shape("centers", centers, "K", embeddings.shape[1])
+    labels = guards.class_labels(labels, centers.shape[0], embeddings.shape[:1])
+    embeddings = at_least_float32(embeddings)
+    sound = (labels >= 0) & jnp.all(jnp.isfinite(embeddings), axis=-1)
+    return labels, jnp.where(sound[:, None], embeddings, 0.0), sound
+
+
+def _centers_of(labels, centers):
+    """Returns the center of each row's label, zero where there is none."""
+    own = jnp.take(centers, jnp.maximum(labels, 0), axis=0)
+    return jnp.where((labels >= 0)[:, None], own, 0.0)
+
+
+def _of_labelled(values, labels, sound):
+    """Returns the values, 0 where there is no label, NaN where a labelled row holds no numbers."""
+    return jnp.where(labels >= 0, jnp.where(sound, values, jnp.nan), 0.0)

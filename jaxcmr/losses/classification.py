@@ -1,7 +1,10 @@
 """Losses of a classifier's logits against labels: cross-entropy and its noise-robust kin.
 
-`p = softmax(logits)`, `p_y` its entry at the label. A row whose label is negative has no label:
-it gives 0 and no gradient. All values are finite, with finite gradients, at logits of any size.
+`p = softmax(logits)`, `p_y` its entry at the label. A row whose label is outside `0..K-1` has no
+label: it gives 0 and no gradient, whatever its logits. (Where labels can be looked at, outside
+`jax.jit`, one of K or more is refused.) All values are finite, with finite gradients, at logits of
+any size, -inf for a class left out included; only if the label is itself such a class, a loss of
+`-log p_y` is infinite. A labelled row that holds NaN or +inf gives NaN, and no gradient.
 """
 
 import jax
@@ -9,7 +12,14 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
-from jaxcmr.losses.stable import at_least_float32, label_log_odds, log_rest
+from jaxcmr import guards
+from jaxcmr.losses.stable import (
+    at_least_float32,
+    check_targets,
+    label_log_odds,
+    log_rest,
+    sound_rows,
+)
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:
@@ -23,7 +33,7 @@ def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) ->
         `[...]`, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
     """
     odds, labelled = label_log_odds(logits, labels)
     return jnp.where(labelled, jax.nn.softplus(-odds), 0.0)
@@ -45,7 +55,7 @@ def mean_absolute_error(
         `[...]` in [0, 1], 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Ghosh, Kumar, Sastry: Robust loss functions under label noise for deep neural networks,
@@ -70,16 +80,17 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
         `[...]`, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         van Rooyen, Menon, Williamson: Learning with symmetric label noise: the importance of being
         unhinged, NeurIPS 2015.
     """
-    _, labelled = label_log_odds(logits, labels)
-    logits = at_least_float32(logits)
-    own = jnp.take_along_axis(logits, jnp.maximum(labels, 0)[..., None], -1)[..., 0]
-    return jnp.where(labelled, logits.mean(-1) - own, 0.0)
+    odds, labelled = label_log_odds(logits, labels)
+    logits, _ = sound_rows(logits, labelled)
+    own = jax.nn.one_hot(labels, logits.shape[-1], dtype=bool)
+    values = logits.mean(-1) - jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
+    return jnp.where(labelled, jnp.where(jnp.isnan(odds), jnp.nan, values), 0.0)
 
 
 def generalized_cross_entropy(
@@ -96,12 +107,13 @@ def generalized_cross_entropy(
         `[...]` in [0, 1 / q], 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Zhang, Sabuncu: Generalized cross entropy loss for training deep neural networks with noisy
         labels, NeurIPS 2018, eq. 6 (the form without truncation).
     """
+    guards.check_range("q", q, 0.0, 1.0)
     odds, labelled = label_log_odds(logits, labels)
     minus_log_p = jax.nn.softplus(-odds)
     q = jnp.asarray(q, odds.dtype)
@@ -133,14 +145,17 @@ def symmetric_cross_entropy(
         `[...]`, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Wang et al.: Symmetric cross entropy for robust learning with noisy labels, ICCV 2019,
         eqs. 4-7; the defaults are those of its CIFAR-10 runs.
     """
+    guards.check_range("alpha", alpha, 0.0)
+    guards.check_range("beta", beta, 0.0)
+    guards.check_range("log_zero", log_zero, high=0.0)
     odds, labelled = label_log_odds(logits, labels)
-    values = alpha * jax.nn.softplus(-odds) - beta * log_zero * jax.nn.sigmoid(-odds)
+    values = _times(alpha, jax.nn.softplus(-odds)) - beta * log_zero * jax.nn.sigmoid(-odds)
     return jnp.where(labelled, values, 0.0)
 
 
@@ -158,12 +173,13 @@ def focal(
         `[...]`, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Lin et al.: Focal loss for dense object detection, ICCV 2017, eq. 4 (softmax instead of
         sigmoid, without class weights).
     """
+    guards.check_range("gamma", gamma, 0.0)
     odds, labelled = label_log_odds(logits, labels)
     # The power is taken of log(1 - p_y): 0^gamma has no gradient for gamma < 1.
     fade = jnp.exp(-gamma * jax.nn.softplus(odds))
@@ -188,16 +204,21 @@ def soft_focal(
         `[...]`.
 
     Raises:
-        ValueError: targets and logits differ in shape.
+        UsageError: targets and logits differ in shape, or targets are no probabilities.
 
     References:
         The base loss of NRCL (noise-robust 2D-3D retrieval, 2025), with gamma 1 and the targets of
         its label bank. NRCL weighs the modalities and their joint prediction 1/2, 1/2 and 1.
     """
-    fade = jnp.exp(gamma * log_rest(logits, targets))
+    guards.check_range("gamma", gamma, 0.0)
+    check_targets(logits, targets)
+    # Never -inf: a gamma of 0 would make it NaN.
+    rest = jnp.maximum(log_rest(logits, targets), jnp.finfo(jnp.float32).min)
     targets = lax.stop_gradient(at_least_float32(targets))
-    log_p = jax.nn.log_softmax(at_least_float32(logits))
-    return -fade * jnp.sum(targets * log_p, axis=-1)
+    log_p = jax.nn.log_softmax(sound_rows(logits)[0])
+    # A class that is left out, of logit -inf, may have the target 0: their product is NaN.
+    fits = jnp.sum(jnp.where(targets > 0, targets * log_p, 0.0), axis=-1)
+    return -jnp.exp(gamma * rest) * fits
 
 
 def label_smoothing(
@@ -216,12 +237,19 @@ def label_smoothing(
         `[...]`, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, section 7.
     """
+    guards.check_range("epsilon", epsilon, 0.0, 1.0)
     odds, labelled = label_log_odds(logits, labels)
-    uniform = -jnp.mean(jax.nn.log_softmax(at_least_float32(logits)), axis=-1)
-    values = (1.0 - epsilon) * jax.nn.softplus(-odds) + epsilon * uniform
+    uniform = -jnp.mean(jax.nn.log_softmax(sound_rows(logits, labelled)[0]), axis=-1)
+    values = _times(1.0 - epsilon, jax.nn.softplus(-odds)) + _times(epsilon, uniform)
     return jnp.where(labelled, values, 0.0)
+
+
+def _times(weight: ScalarLike, values: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """`weight * values`, 0 where the weight is: without one, an infinite value does not count."""
+    infinite = (weight == 0) & jnp.isinf(values)
+    return weight * jnp.where(infinite, 0.0, values)

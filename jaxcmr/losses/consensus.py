@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer
 
+from jaxcmr import guards
 from jaxcmr.losses.classification import cross_entropy, mean_absolute_error
 from jaxcmr.losses.stable import at_least_float32
 
@@ -25,9 +26,13 @@ def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:
     Returns:
         `[B, K]` in [0, 1], a constant: no gradient flows through it. Rows do not sum to 1.
 
+    Raises:
+        UsageError: logits are not `[V, B, K]`.
+
     References:
         NIRNL, AAAI 2026, the weights of its hard pairs.
     """
+    guards.check_shape("logits", logits, "V", "B", "K")
     p = jax.nn.softmax(lax.stop_gradient(at_least_float32(logits)))
     return -jnp.expm1(jnp.sum(jnp.log1p(-p), axis=0))
 
@@ -45,11 +50,13 @@ def pure_label_loss(
         `[B]`, 0 where there is no label.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or labels are no classes.
 
     References:
         NIRNL, AAAI 2026.
     """
+    guards.check_shape("logits", logits, "V", "B", "K")
+    labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
     return jnp.sum(jax.vmap(cross_entropy, in_axes=(0, None))(logits, labels), axis=0)
 
 
@@ -68,13 +75,17 @@ def hard_label_loss(
         `[B]`, 0 where there is no label.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or labels are no classes.
 
     References:
         NIRNL, AAAI 2026.
     """
-    trust = jnp.take_along_axis(consensus(logits), jnp.maximum(labels, 0)[:, None], axis=-1)
-    return jnp.squeeze(trust, -1) * pure_label_loss(logits, labels)
+    weights = consensus(logits)
+    labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
+    own = jnp.take_along_axis(weights, jnp.maximum(labels, 0)[:, None], axis=-1)
+    # A row without a label may hold anything: NaN times its loss of 0 would be NaN.
+    trust = jnp.where(labels >= 0, jnp.squeeze(own, -1), 0.0)
+    return trust * pure_label_loss(logits, labels)
 
 
 def noisy_label_loss(logits: Float[Array, "v b k"]) -> Float[Array, "b"]:
@@ -88,6 +99,9 @@ def noisy_label_loss(logits: Float[Array, "v b k"]) -> Float[Array, "b"]:
 
     Returns:
         `[B]`.
+
+    Raises:
+        UsageError: logits are not `[V, B, K]`.
 
     References:
         NIRNL, AAAI 2026.

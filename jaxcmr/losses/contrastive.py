@@ -28,6 +28,7 @@ from collections.abc import Callable
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
+from jaxcmr import guards
 from jaxcmr.losses.anchors import Rows, map_anchors, paired_rows, similarities
 from jaxcmr.losses.stable import weighted_logsumexp
 
@@ -63,12 +64,13 @@ def multimodal_contrastive(
         released codes, which add the same ratio by rows and by columns.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or a number is out of range.
 
     References:
         Hu et al.: Learning cross-modal retrieval with noisy labels (MRL), CVPR 2021, eq. 4. Feng
         et al.: RONO, CVPR 2023 (multimodal gap). Li et al.: RoMo, IEEE TIP 2024.
     """
+    _check_numbers(temperature, intra_modal_weight)
     rows = paired_rows(embeddings, present=present, normalize=normalize)
 
     def value_of(anchor: Rows, columns: Rows) -> Float[Array, ""]:
@@ -109,12 +111,13 @@ def supervised_contrastive(
         `[V, B]`; the loss is the mean over all V * B entries.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or a number is out of range.
 
     References:
         Khosla et al.: Supervised contrastive learning, NeurIPS 2020, eq. 2 (mean outside the
         logarithm), without its factor of temperature over base temperature.
     """
+    _check_numbers(temperature)
     rows = paired_rows(embeddings, present=present, normalize=normalize, labels=labels)
 
     def sets(anchor: Rows, columns: Rows):
@@ -160,7 +163,7 @@ def cross_modal_supervised_contrastive(
         `[V, B]`; the loss is the mean over all V * B entries.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or a number is out of range.
 
     References:
         Khosla et al.: Supervised contrastive learning, NeurIPS 2020, eq. 2, between modalities.
@@ -218,12 +221,13 @@ def denoising_contrastive(
         `[V, B]`; the loss is the mean over all V * B entries.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or a number is out of range.
 
     References:
         Wu et al.: MMCD, Multimedia Systems 32:57, 2026. Only its abstract is public; this is a
         reconstruction of its denoising contrastive mechanism, not the authors' equation.
     """
+    _check_numbers(temperature, intra_modal_weight)
     rows = paired_rows(
         embeddings, present=present, normalize=normalize, labels=labels, weights=weights
     )
@@ -261,6 +265,11 @@ def _mean_log_ratio(
         return jnp.where(total > 0, ratio, 0.0)
 
     return map_anchors(value_of, rows, block_size=block_size, axis_name=axis_name)
+
+
+def _check_numbers(temperature: ScalarLike, intra_modal_weight: ScalarLike = 1.0) -> None:
+    guards.check_positive("temperature", temperature)
+    guards.check_range("intra_modal_weight", intra_modal_weight, 0.0)
 
 
 def _contrast_weights(anchor: Rows, columns: Rows, intra_modal_weight: ScalarLike) -> Array:

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.losses.stable import at_least_float32
 
 _TINY = 1e-12
@@ -28,16 +30,18 @@ def negative_information(
         `[V, B]`, 0 for a row without a partner.
 
     Raises:
-        ValueError: fewer than two modalities.
+        UsageError: fewer than two modalities, shapes do not fit, or rows are no probabilities.
 
     References:
         Ji, Henriques, Vedaldi: Invariant information clustering, ICCV 2019, eq. 3, with modalities
         as the two views.
     """
+    guards.check_shape("probabilities", probabilities, "V", "B", "K")
     if len(probabilities) < 2:
-        raise ValueError("information is shared between modalities: give two or more")
+        raise UsageError("information is shared between modalities: give two or more")
+    there = guards.row_mask(present, probabilities.shape[:2], name="present")
+    guards.check_distributions("probabilities", probabilities, there)
     p = at_least_float32(probabilities)
-    there = jnp.ones(p.shape[:2], bool) if present is None else present
     weight = there.astype(p.dtype)[..., None]
     p = jnp.where(there[..., None], p, 0.0)
     partners = p.sum(0, keepdims=True) - p

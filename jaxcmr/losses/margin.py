@@ -3,6 +3,7 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, ScalarLike
 
+from jaxcmr import guards
 from jaxcmr.losses.anchors import Rows, map_anchors, paired_rows, similarities
 
 
@@ -35,11 +36,12 @@ def cross_modal_margin(
         is the mean over all V * B entries.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit.
 
     References:
         NIRNL, AAAI 2026, its released rank loss.
     """
+    guards.check_range("margin", margin)
     rows = paired_rows(embeddings, present=present, normalize=normalize)
     modalities = embeddings.shape[0]
 
@@ -70,7 +72,7 @@ def modality_distance(
         `[B]`, 0 where fewer than two modalities are present.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit.
 
     References:
         Jing et al.: Cross-modal center loss for 3D cross-modal retrieval, CVPR 2021, the mean

@@ -3,6 +3,8 @@
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.losses.stable import at_least_float32
 
 
@@ -19,8 +21,17 @@ def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[
     Returns:
         A scalar, 0 if everything is masked. Values under the mask may be anything, NaN included:
         neither the mean nor the gradient that it sends back sees them.
+
+    Raises:
+        UsageError: the mask does not broadcast to the values, or holds no truth values.
     """
     values = at_least_float32(values)
-    counted = jnp.broadcast_to(mask, values.shape).astype(bool)
+    mask = guards.truth(mask)
+    pairs = zip(mask.shape[::-1], values.shape[::-1])
+    if mask.ndim > values.ndim or any(size not in (1, wanted) for size, wanted in pairs):
+        raise UsageError(
+            f"mask has shape {mask.shape} and values {values.shape}: give one that broadcasts"
+        )
+    counted = jnp.broadcast_to(mask, values.shape)
     total = jnp.sum(jnp.where(counted, values, 0.0))
     return total / jnp.maximum(jnp.sum(counted), 1).astype(values.dtype)

@@ -4,7 +4,14 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from jaxcmr.losses.stable import at_least_float32, check_targets, log_rest, weighted_logsumexp
+from jaxcmr import guards
+from jaxcmr.losses.stable import (
+    at_least_float32,
+    check_classes,
+    check_targets,
+    log_rest,
+    weighted_logsumexp,
+)
 
 
 def early_learning_regularization(
@@ -24,7 +31,7 @@ def early_learning_regularization(
         `[...]`, never positive; towards minus infinity as `p` and `targets` both become certain.
 
     Raises:
-        ValueError: targets and logits differ in shape.
+        UsageError: targets and logits differ in shape, or targets are no probabilities.
 
     References:
         Liu et al.: Early-learning regularization prevents memorization of noisy labels, NeurIPS
@@ -54,29 +61,28 @@ def class_prior_penalty(
 
     Returns:
         A scalar, not one value a row: the mean stands inside the logarithm. 0 if all rows are
-        masked.
+        masked; infinite where no row gives a class of the prior any probability.
 
     Raises:
-        ValueError: shapes do not fit.
+        UsageError: shapes do not fit, or the prior are no probabilities.
 
     References:
         Tanaka et al.: Joint optimization framework for learning with noisy labels, CVPR 2018;
         also in the released loops of NRCL and DivideMix.
     """
+    guards.check_shape("logits", logits, "n", "K")
+    check_classes(logits)
     logits = at_least_float32(logits)
-    if logits.ndim != 2:
-        raise ValueError(f"logits have shape {logits.shape}: give [n, K]")
     rows, classes = logits.shape
-    prior = jnp.full((classes,), 1.0 / classes) if prior is None else jnp.asarray(prior)
-    mask = jnp.ones(rows, bool) if mask is None else jnp.asarray(mask, bool)
-    if prior.shape != (classes,) or mask.shape != (rows,):
-        raise ValueError(
-            f"prior has shape {prior.shape} and mask {mask.shape}: give ({classes},) and ({rows},)"
-            f" for logits {logits.shape}"
-        )
+    prior = jnp.full((classes,), 1.0 / classes) if prior is None else prior
+    guards.check_shape("prior", prior, classes)
+    guards.check_distributions("prior", prior)
+    prior = at_least_float32(prior)
+    mask = guards.row_mask(mask, (rows,))
     log_p = jax.nn.log_softmax(jnp.where(mask[:, None], logits, 0.0))
     counted = jnp.broadcast_to(mask[:, None], log_p.shape)
     # The mean is taken in log space: a class that no row believes in would be log 0.
     log_mean = weighted_logsumexp(log_p, counted, axis=0) - jnp.log(jnp.maximum(mask.sum(), 1))
     log_prior = jnp.log(jnp.where(prior > 0, prior, 1.0))
-    return jnp.where(jnp.any(mask), jnp.sum(prior * (log_prior - log_mean)), 0.0)
+    terms = jnp.where(prior > 0, prior * (log_prior - log_mean), 0.0)
+    return jnp.where(jnp.any(mask), jnp.sum(terms), 0.0)

@@ -5,6 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
+from jaxcmr import guards
 from jaxcmr.losses.stable import label_log_odds
 
 # Above these log-odds, log(-log p) is -odds to the last bit of a float64.
@@ -29,7 +30,7 @@ def robust_clustering(
         the sum of the other probabilities, in log space. (The released code has no guard.)
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Hu et al.: Learning cross-modal retrieval with noisy labels (MRL), CVPR 2021, eq. 3.
@@ -63,13 +64,15 @@ def robust_concentrating(
         `[...]`, not negative, 0 for rows without a label.
 
     Raises:
-        ValueError: labels are not one a row of logits, or `K < 2`.
+        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
 
     References:
         Li et al.: RoMo, robust unsupervised multimodal learning with noisy pseudo labels, IEEE TIP
         33:5086-5097, 2024. The released code uses the batch size for K; here K is the number of
         classes.
     """
+    guards.check_range("alpha", alpha, 0.0)
+    guards.check_range("clip", 0.0 if clip is None else clip, 0.0, 1 - 2**-24)
     odds, labelled = label_log_odds(logits, labels)
     clip = jnp.asarray(1.0 / logits.shape[-1] if clip is None else clip, odds.dtype)
     least_odds = lax.stop_gradient(jnp.log(clip) - jnp.log1p(-clip))
@@ -86,4 +89,6 @@ def _concentrating(odds: Float[Array, "*n"], alpha: ScalarLike) -> Float[Array, 
     certain = odds > _CERTAIN
     log_minus_log_p = jnp.log(jax.nn.softplus(-jnp.where(certain, 0.0, odds)))
     log_minus_log_p = jnp.where(certain, -odds, log_minus_log_p)
+    # At p = 0 the logarithm is infinite, and would be NaN times an alpha of 0.
+    log_minus_log_p = jnp.minimum(log_minus_log_p, jnp.finfo(odds.dtype).max)
     return jnp.exp(alpha * log_minus_log_p - jax.nn.softplus(odds))

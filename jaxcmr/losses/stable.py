@@ -9,6 +9,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
+
 # A row whose largest entry is below this counts as zero: it has no direction.
 _ZERO_ROW = 1e-12
 
@@ -42,8 +45,8 @@ def weighted_logsumexp(
     """Compute `log sum_k weights_k exp(scores_k)` with finite gradients; 0 if no weight is left.
 
     Args:
-        scores: finite numbers of any size.
-        weights: same shape, not negative; an entry of weight 0 is left out, whatever its score.
+        scores: numbers of any size, or -inf: of such scores alone the result is -inf.
+        weights: same shape; an entry whose weight is not above 0 is left out, whatever its score.
         axis: the axis or axes summed over.
     """
     kept = weights > 0
@@ -54,8 +57,24 @@ def weighted_logsumexp(
     # Compilers may contract `a * b - top` without rounding `a * b`, so that the largest score
     # (huge, a product) is not its own maximum. Then its share of the sum is still taken as 1.
     below -= lax.stop_gradient(jnp.maximum(below, 0.0))
-    total = jnp.sum(weights * jnp.exp(below), axis=axis)
-    return jnp.log(jnp.where(total > 0, total, 1.0)) + jnp.squeeze(top, axis)
+    total = jnp.sum(jnp.where(kept, weights, 0) * jnp.exp(below), axis=axis)
+    empty = jnp.where(jnp.any(kept, axis=axis), -jnp.inf, 0.0)
+    # Not `total > 0`: NaN scores must show.
+    some = jnp.log(jnp.where(total == 0, 1.0, total)) + jnp.squeeze(top, axis)
+    return jnp.where(total == 0, empty, some)
+
+
+def sound_rows(
+    logits: Float[Array, "*n k"], taught: Bool[Array, "*n"] | bool = True
+) -> tuple[Float[Array, "*n k"], Bool[Array, "*n"]]:
+    """Returns logits in float32 or wider, 0 in rows that give no value, and which rows do.
+
+    A row gives no value where it is not `taught`, holds NaN or +inf, or nothing but -inf. With
+    zeros in its place nothing of it reaches a gradient: not even `0 * NaN`.
+    """
+    logits = at_least_float32(logits)
+    sound = jnp.isfinite(jnp.max(logits, axis=-1)) & taught
+    return jnp.where(sound[..., None], logits, 0.0), sound
 
 
 def label_log_odds(
@@ -66,54 +85,53 @@ def label_log_odds(
     Every loss of `p_y` is a function of these log-odds `o` alone: `p_y = sigmoid(o)` and
     `1 - p_y = sigmoid(-o)` are then both exact where the other one rounds to 1.
 
-    A negative label means "no label": its log-odds are 0 and the second result is False. A label
-    of `K` or more is a mistake and gives NaN, because a traced value cannot raise.
+    A label outside `0..K-1` is no label: its log-odds are 0 and the second result is False. A
+    labelled row of which no softmax can be taken (NaN, +inf) has NaN log-odds. Neither sends a
+    gradient back. Log-odds of +inf are the largest finite number.
 
     Raises:
-        ValueError: labels are not one a row, or there are fewer than two classes.
+        UsageError: labels are not one a row, are no whole numbers or not below K (where they can
+            be looked at), or there are fewer than two classes.
     """
-    logits = at_least_float32(logits)
-    labels = jnp.asarray(labels)
-    check_labels(logits, labels)
+    check_classes(logits)
     classes = logits.shape[-1]
+    labels = guards.class_labels(labels, classes, logits.shape[:-1])
+    labelled = labels >= 0
+    logits, sound = sound_rows(logits, labelled)
     # Subtracting the largest logit first keeps the differences exact at logits of 1e4.
     logits = logits - lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
     own = jax.nn.one_hot(labels, classes, dtype=bool)
     own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
     odds = own_logit - weighted_logsumexp(logits, ~own)
-    labelled = labels >= 0
-    odds = jnp.where(labels < classes, odds, jnp.nan)
-    return jnp.where(labelled, odds, 0.0), labelled
+    odds = jnp.minimum(odds, jnp.finfo(odds.dtype).max)
+    return jnp.where(labelled, jnp.where(sound, odds, jnp.nan), 0.0), labelled
 
 
 def log_rest(logits: Float[Array, "*n k"], targets: Float[Array, "*n k"]) -> Float[Array, "*n"]:
     """Compute `log(1 - <softmax(logits), targets>)` as `log sum_k p_k (1 - targets_k)`.
 
-    The difference from 1 would round to 0 for confident rows; the sum does not.
+    The difference from 1 would round to 0 for confident rows; the sum does not. NaN, without a
+    gradient, in rows of which no softmax can be taken.
     """
-    targets = lax.stop_gradient(at_least_float32(targets))
     check_targets(logits, targets)
-    log_p = jax.nn.log_softmax(at_least_float32(logits))
-    return weighted_logsumexp(log_p, jnp.maximum(1.0 - targets, 0.0))
+    targets = lax.stop_gradient(at_least_float32(targets))
+    logits, sound = sound_rows(logits, jnp.all(jnp.isfinite(targets), axis=-1))
+    rest = weighted_logsumexp(jax.nn.log_softmax(logits), jnp.maximum(1.0 - targets, 0.0))
+    return jnp.where(sound, rest, jnp.nan)
 
 
-def check_labels(logits: Float[Array, "..."], labels: Integer[Array, "..."]) -> None:
-    """Raises ValueError unless there is one label a row and at least two classes."""
-    if logits.shape[:-1] != labels.shape:
-        raise ValueError(
-            f"labels have shape {labels.shape} and logits {logits.shape}: give one label a row of "
-            f"logits, shape {logits.shape[:-1]}"
-        )
-    if logits.shape[-1] < 2:
-        raise ValueError(
-            f"logits have shape {logits.shape}, {logits.shape[-1]} class: give at least two classes"
-        )
+def check_classes(logits: Float[Array, "..."]) -> None:
+    """Raises a `UsageError` unless the logits are of at least two classes."""
+    shape = jnp.shape(logits)
+    if not shape or shape[-1] < 2:
+        raise UsageError(f"logits have shape {shape}: give [..., K] with at least two classes")
 
 
 def check_targets(logits: Float[Array, "..."], targets: Float[Array, "..."]) -> None:
-    """Raises ValueError unless targets and logits have the same shape."""
-    if logits.shape != targets.shape:
-        raise ValueError(
-            f"targets have shape {targets.shape} and logits {logits.shape}: give one target "
-            "probability a logit"
+    """Raises a `UsageError` unless targets are probabilities of the shape of logits."""
+    if jnp.shape(logits) != jnp.shape(targets):
+        raise UsageError(
+            f"targets have shape {jnp.shape(targets)} and logits {jnp.shape(logits)}: give one "
+            "target probability a logit"
         )
+    guards.check_probabilities("targets", targets)

@@ -60,11 +60,15 @@ def test_a_row_without_a_label_gives_nothing(name):
     assert not jnp.any(gradient[1])
 
 
-def test_a_label_beyond_the_classes_is_not_taken_in_silence():
-    labels = LABELS.at[1].set(3)
-    assert jnp.isnan(losses.cross_entropy(LOGITS, labels)[1])
-    rows = jnp.eye(3)
-    assert jnp.isnan(losses.center_distance(rows, labels, rows)[1])
+def test_a_label_beyond_the_classes_is_refused_and_no_label_where_it_cannot_be_seen():
+    labels, rows = LABELS.at[1].set(3), jnp.eye(3)
+    for loss in (
+        lambda labels: losses.cross_entropy(LOGITS, labels),
+        lambda labels: losses.center_distance(rows, labels, rows),
+    ):
+        with pytest.raises(ValueError, match="labels hold 3 in row 1, beyond 2"):
+            loss(labels)
+        np.testing.assert_array_equal(jax.jit(loss)(labels), loss(LABELS.at[1].set(-1)))
 
 
 def test_leading_axes_of_any_number():

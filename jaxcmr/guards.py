@@ -1,0 +1,282 @@
+"""What the pure functions ask of their arguments: one guard each for labels, masks, rows, numbers.
+
+Shapes and dtypes are known before anything is computed, and always checked. Values can only be
+looked at where they are there: an argument that is traced by `jax.jit` or `jax.vmap`, or that lies
+spread over other processes, cannot be refused. There a label outside the classes is no label, an
+index outside the rows is no row, and a row that holds NaN or infinity takes no part.
+"""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxcmr.errors import UsageError
+
+_SHORT = (jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
+_SLACK = 2e-3  # what probabilities in half precision may be off
+
+
+def is_concrete(*arguments: Any) -> bool:
+    """Returns whether all values can be looked at: none is traced or lies in another process."""
+    leaves = jax.tree.leaves(arguments)
+    return not any(
+        isinstance(leaf, jax.core.Tracer)
+        or (isinstance(leaf, jax.Array) and not leaf.is_fully_addressable)
+        for leaf in leaves
+    )
+
+
+def on_host(array: Any) -> np.ndarray:
+    """Returns an array of any kind as numpy's."""
+    return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
+
+
+def check_shape(name: str, array: Any, *axes: int | str) -> None:
+    """Raises a `UsageError` unless `array` has these axes; a letter stands for any length."""
+    shape = np.shape(array)
+    fits = len(shape) == len(axes) and all(
+        isinstance(wanted, str) or size == wanted for size, wanted in zip(shape, axes)
+    )
+    if not fits:
+        column = f", as {name}[..., 0]" if shape == (*axes, 1) else ""
+        wanted = f"[{', '.join(map(str, axes))}]{column}"
+        raise UsageError(f"{_with(name, 'has')} shape {shape}: give {wanted}")
+
+
+def check_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
+    """Returns a whole number of at least `low` (and at most `high`) as an `int`.
+
+    Raises:
+        UsageError: it is another thing, a fraction, or out of range.
+    """
+    number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
+    if not number or not math.isfinite(value) or value != int(value):
+        raise UsageError(f"{name} is {value!r}: give a whole number of at least {low}")
+    if value < low or (high is not None and value > high):
+        limits = f"of at least {low}" if high is None else f"from {low} to {high}"
+        raise UsageError(f"{name} is {value}: give a number {limits}")
+    return int(value)
+
+
+def check_range(
+    name: str, value: Any, low: float = -math.inf, high: float = math.inf, *, slack: float = 0.0
+) -> None:
+    """Raises a `UsageError` if a number, or one of an array, is NaN, infinite or out of range."""
+    if not is_concrete(value):
+        return
+    numbers = on_host(value)
+    if not _is_real(numbers):
+        raise UsageError(f"{name} is {value!r}: give numbers")
+    numbers = numbers.astype(np.float64)
+    wrong = ~(np.isfinite(numbers) & (numbers >= low - slack) & (numbers <= high + slack))
+    if wrong.any():
+        finite = "a finite number" if np.isinf([low, high]).all() else f"{low:g} to {high:g}"
+        limits = finite if math.isfinite(high) or math.isinf(low) else f"at least {low:g}"
+        raise UsageError(f"{name} is {numbers[wrong].flat[0]:g}: give {limits}")
+
+
+def check_positive(name: str, value: Any) -> None:
+    """Raises a `UsageError` if a number, or one of an array, is not above 0 and finite."""
+    check_range(name, value, 0.0)
+    if is_concrete(value) and not (on_host(value) > 0).all():
+        raise UsageError(f"{name} is 0: give a number above 0")
+
+
+def check_distributions(name: str, rows: Any, mask: Any = None) -> None:
+    """Raises a `UsageError` unless rows `[..., K]` of the mask `[...]` are probabilities, sum 1."""
+    if not is_concrete(rows, mask):
+        return
+    rows = on_host(rows).astype(np.float64)
+    rows = rows if mask is None else rows[on_host(mask)]
+    check_range(name, rows, 0.0, 1.0, slack=_SLACK)
+    sums = rows.sum(-1)
+    wrong = np.abs(sums - 1) > _SLACK * max(rows.shape[-1], 10)
+    if wrong.any():
+        raise UsageError(
+            f"{_with(name, 'holds')} a row that sums to {sums[wrong].flat[0]:g}: give "
+            "probabilities, which sum to 1"
+        )
+
+
+def check_probabilities(name: str, values: Any) -> None:
+    """Raises a `UsageError` if one of the values is not in [0, 1], up to rounding."""
+    check_range(name, values, 0.0, 1.0, slack=_SLACK)
+
+
+def class_labels(
+    labels: Any, classes: int | None, shape: tuple[int, ...], *, name: str = "labels"
+) -> jax.Array:
+    """Returns labels as int32, -1 where there is none.
+
+    Args:
+        labels: whole numbers in `0..classes - 1`; a negative one is no label.
+        classes: K, or None where labels are only compared with each other.
+        shape: what the labels must have.
+        name: what to call them.
+
+    Returns:
+        Of `shape`. A traced label of K or more is no label either.
+
+    Raises:
+        UsageError: the shape is another, they are no whole numbers, or one is K or more.
+    """
+    check_shape(name, labels, *shape)
+    limit = 2**31 - 1 if classes is None else classes
+    if is_concrete(labels):
+        host = on_host(labels)
+        _check_labels(name, host, limit)
+        if not isinstance(labels, jax.Array):  # before a conversion to 32 bits wraps them
+            labels = np.where(host < 0, host.dtype.type(0), host).astype(np.int32)
+            labels -= host < 0
+    labels = _at_least_32_bits(labels)
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise UsageError(f"{name} are {labels.dtype}: give whole numbers, -1 for no label")
+    return jnp.where((labels >= 0) & (labels < limit), labels, -1).astype(jnp.int32)
+
+
+def given_labels(labels: Any, classes: int, name: str = "labels") -> np.ndarray:
+    """Returns labels on the host as int32 `[N]`, every one of them a class.
+
+    Raises:
+        UsageError: they are not one dimension of whole numbers in [0, classes).
+    """
+    array = on_host(labels)
+    if array.ndim != 1:
+        raise UsageError(f"{name} have shape {array.shape}; give one label a row, shape [N]")
+    whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
+    if not whole and array.dtype.kind not in "iu":
+        raise UsageError(f"{name} are {array.dtype}; give whole numbers 0 to K - 1")
+    wrong = np.flatnonzero((array < 0) | (array >= classes))
+    if wrong.size:
+        raise UsageError(
+            f"{name} hold {array[wrong[0]]:g} in row {wrong[0]}, outside 0 to {classes - 1}; "
+            "count the classes from 0 and check their number"
+        )
+    return array.astype(np.int32)
+
+
+def _at_least_32_bits(numbers: Any) -> jax.Array:
+    """Returns whole numbers in a type that can be compared with any number of classes or rows."""
+    numbers = jnp.asarray(numbers)
+    return numbers.astype(jnp.int32) if numbers.dtype in _SHORT else numbers
+
+
+def _check_labels(name: str, host: np.ndarray, limit: int) -> None:
+    if not host.size:
+        return
+    if host.dtype.kind not in "iu":
+        raise UsageError(f"{name} are {host.dtype}: give whole numbers, -1 for no label")
+    if host.max() >= limit:
+        row = int(host.argmax())
+        raise UsageError(
+            f"{_with(name, 'holds')} {host.flat[row]} in row {row}, beyond {limit - 1}: give "
+            "classes counted from 0, or a negative number for no label"
+        )
+
+
+def row_mask(mask: Any, shape: tuple[int, ...], *, name: str = "mask") -> jax.Array:
+    """Returns a mask as bool of `shape`; None is True everywhere.
+
+    Raises:
+        UsageError: the shape is another, or it holds something else than truth values (or 0, 1).
+    """
+    if mask is None:
+        return jnp.ones(shape, bool)
+    check_shape(name, mask, *shape)
+    return truth(mask, name=name)
+
+
+def truth(mask: Any, *, name: str = "mask") -> jax.Array:
+    """Returns truth values of any shape as bool; traced numbers count as true above 0.
+
+    Raises:
+        UsageError: it holds something else than truth values (or 0, 1).
+    """
+    if _is_bool(mask):
+        return jnp.asarray(mask)
+    if is_concrete(mask):
+        host = on_host(mask)
+        if not (_is_real(host) and np.isin(host, (0, 1)).all()):
+            raise UsageError(f"{_with(name, 'holds')} {_first_odd(host)}: give True or False")
+        return jnp.asarray(host.astype(bool))
+    return jnp.asarray(mask) > 0
+
+
+def _is_bool(mask: Any) -> bool:
+    return hasattr(mask, "dtype") and np.issubdtype(mask.dtype, np.bool_)
+
+
+def _first_odd(host: np.ndarray) -> Any:
+    return next((value for value in host.flat if not np.isin(value, (0, 1))), host.dtype)
+
+
+def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -> jax.Array:
+    """Returns row numbers `[B]` as int32, `size` (dropped by scatters) where there is no row.
+
+    Args:
+        index: whole numbers, in `[0, size)` where the mask is true.
+        size: N, how many rows there are.
+        mask: `[B]` bool, False for entries to ignore; none if absent.
+        name: what to call them.
+
+    Raises:
+        UsageError: shapes do not fit, they are no whole numbers, or one is outside.
+    """
+    check_shape(name, index, "B")
+    mask = row_mask(mask, np.shape(index))
+    if is_concrete(index, mask):
+        host, counted = on_host(index), on_host(mask)
+        wrong = counted & ((host < 0) | (host >= size)) if host.dtype.kind in "iu" else counted
+        if wrong.any():
+            raise UsageError(
+                f"{_with(name, 'holds')} {host[wrong][0]}: give whole numbers of 0 to {size - 1}"
+            )
+        index = index if isinstance(index, jax.Array) else np.where(counted, host, 0)
+    index = _at_least_32_bits(index)
+    return jnp.where(mask & (index >= 0) & (index < size), index, size).astype(jnp.int32)
+
+
+def finite_rows(rows: Any) -> Any:
+    """Returns which rows `[..., d]` hold finite numbers alone, in float32 too: `[...]` bool."""
+    if isinstance(rows, jax.Array):
+        return jnp.isfinite(rows.astype(jnp.promote_types(jnp.float32, rows.dtype))).all(-1)
+    with np.errstate(over="ignore"):
+        return np.isfinite(np.asarray(rows).astype(np.float32)).all(-1)
+
+
+def check_rows(name: str, rows: Any, mask: Any = None) -> None:
+    """Raises a `UsageError` unless `rows` are `[N, d]` real, finite numbers where the mask is true.
+
+    Traced rows only have their shape checked: leave the others out by `finite_rows`.
+    """
+    check_shape(name, rows, "N", "d")
+    if not is_concrete(rows, mask):
+        return
+    array = rows if isinstance(rows, jax.Array) else np.asarray(rows)
+    if not _is_real(array) or not array.shape[1]:
+        raise UsageError(
+            f"{_with(name, 'has')} shape {array.shape} and type {array.dtype}: give rows "
+            "of real numbers"
+        )
+    wrong = ~on_host(finite_rows(array))
+    wrong &= True if mask is None else on_host(mask).astype(bool)
+    if wrong.any():
+        row = int(wrong.argmax())
+        raise UsageError(
+            f"{_with(name, 'holds')} NaN, infinity or a number beyond float32 in row {row} "
+            f"(and {wrong.sum() - 1} others): leave such rows out"
+        )
+
+
+def _with(name: str, verb: str) -> str:
+    """Returns the name with its verb, "has" or "holds": a mask holds, labels hold."""
+    plural = {"has": "have", "holds": "hold"}[verb]
+    return f"{name} {plural if name.endswith('s') else verb}"
+
+
+def _is_real(array: Any) -> bool:
+    dtype = array.dtype
+    return any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))
