@@ -1,6 +1,7 @@
 """Names that a person chose, as terminals and pictures show them: one line, as they are."""
 
 import unicodedata
+from collections.abc import Mapping
 
 # Invisible, but part of how a name is written: joiners of letters and of emoji.
 _JOINERS = "\u200c\u200d"
@@ -24,6 +25,20 @@ def shown(name: str, width: int = 40) -> str:
             break
         kept += letter
     return kept.rstrip(_JOINERS) + "…"
+
+
+def shown_direction(direction: str) -> str:
+    """Returns `image->text` with both names as `shown`."""
+    source, arrow, target = direction.partition("->")
+    return shown(source, 24) + arrow + shown(target, 24)
+
+
+def by_reason(reasons: Mapping[str, str]) -> list[str]:
+    """Returns a line a reason, and the directions that are not measured for it."""
+    lines: dict[str, list[str]] = {}
+    for direction, reason in reasons.items():
+        lines.setdefault(reason, []).append(shown_direction(direction))
+    return [f"{', '.join(names)}: not measured, {reason}" for reason, names in lines.items()]
 
 
 def columns(text: str) -> int:

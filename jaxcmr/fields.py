@@ -19,6 +19,7 @@ from jaxcmr.ranges import (
     choice,
     either,
     flag,
+    modality,
     name,
     number,
     several,
@@ -46,9 +47,9 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "data.path": Field("", text, "your own file or folder"),
         "data.fallback": Field("none", choice("none", "digits", "procedural10"),
                                "a stand-in for a machine without the data; none forbids it"),
-        "data.modalities": Field(("image", "points"), several(name, 2), "which are paired"),
-        "data.standardize": Field((), several(name), "feature modalities to center and scale by "
-                                  "training statistics"),
+        "data.modalities": Field(("image", "points"), several(modality, 2), "which are paired"),
+        "data.standardize": Field((), several(modality), "feature modalities to center and scale "
+                                  "by training statistics"),
         "data.points": Field(512, SIZE, "points a cloud"),
         "data.faces": Field(512, SIZE, "faces a mesh"),
         "data.views": Field(6, whole(1, 1000), "rendered azimuths an object"),

@@ -109,10 +109,16 @@ def either(special: Any, other: Range) -> Range:
 
 
 def name(value: Any) -> str:
-    """The range of names of modalities and stages."""
+    """The range of names of stages."""
     if not isinstance(value, str) or not value:
         return "a name"
     return "" if value.isprintable() and not set(value) & set("./\\") else "a name without . / \\"
+
+
+def modality(value: Any) -> str:
+    """The range of names of modalities, beside which configs and parameters have other entries."""
+    taken = ("embedding_size", "head", "centers", "clusters")
+    return name(value) or (f"a name other than {', '.join(taken)}" if value in taken else "")
 
 
 SHARE = number(0, 1)

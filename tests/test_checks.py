@@ -94,6 +94,7 @@ def test_every_default_is_in_its_range_and_says_what_it_means():
         ("data.modalities", ("image", "image"), "must be a tuple that names nothing twice"),
         ("data.modalities", ("image",), "must be a tuple of at least 2"),
         ("data.modalities", "image,points", "must be a tuple"),
+        ("data.modalities", ("image", "centers"), "other than embedding_size, head, centers"),
         ("data.points", 0, "at least 1"),
         ("data.points", True, "a whole number"),
         ("data.validation", 1.0, r"in \[0, 1\)"),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.display import columns, padded, shown
+from jaxcmr.display import by_reason, columns, padded, shown
 
 
 @pytest.mark.parametrize(
@@ -35,6 +35,15 @@ def test_a_long_name_is_cut_to_its_columns():
     assert shown("手" * 300, 10) == "手" * 4 + "…"  # two columns each: five do not fit
     assert shown("e\u0327\u0301" * 9, 9) == shown("e\u0327\u0301" * 9, 99)  # marks take none
     assert (columns("a手"), padded("手", 4)) == (3, "手  ")
+
+
+def test_directions_are_told_by_what_keeps_them_from_being_measured():
+    reasons = {"a->c": "none", "c->a": "none", "a->" + "b" * 30: "few"}
+    cut = "b" * 23 + "…"
+    assert by_reason(reasons) == [
+        "a->c, c->a: not measured, none",
+        f"a->{cut}: not measured, few",
+    ]
 
 
 @settings(derandomize=True, max_examples=200, deadline=None)

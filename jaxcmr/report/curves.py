@@ -8,9 +8,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from jaxcmr.display import shown_direction
 from jaxcmr.labels.diagnosis import LOG_LIKELIHOODS
 from jaxcmr.report import canvas
-from jaxcmr.report.table import direction_name
 
 _NO_LOSS = {"step", "epoch", "steps_per_second", "wait_share", "seconds"}
 History = Sequence[Mapping[str, Any]]
@@ -80,7 +80,7 @@ def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: floa
             **style,
         )
         short = name.removeprefix("labels ").removeprefix("val_mAP ")
-        shown.append(direction_name(short) if name.startswith("val_mAP ") else short)
+        shown.append(shown_direction(short) if name.startswith("val_mAP ") else short)
     canvas.legend(axes, handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
 
 

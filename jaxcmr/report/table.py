@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from jaxcmr.display import columns, padded, shown
+from jaxcmr.display import by_reason, columns, padded, shown, shown_direction
 
 
 def result_table(result: dict[str, Any]) -> str:
@@ -13,7 +13,7 @@ def result_table(result: dict[str, Any]) -> str:
     """
     scores, source = result["scores"], result["data"]
     stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""
-    names = {name: direction_name(name) for name in scores["best"]}
+    names = {name: shown_direction(name) for name in scores["best"]}
     width = max(columns(name) for name in names.values()) + 2
     at = _rank(scores["best"])
     measures = ["mAP", *(f"{name}@{at}" for name in ("mAP", "precision", "recall") if at)]
@@ -34,19 +34,10 @@ def result_table(result: dict[str, Any]) -> str:
         lines.append(padded(names[direction], width) + cells + others)
     if result["members"] > 1 and (best := _best_member(scores["best"])):
         lines += ["", f"best member alone, mAP: {best}"]
-    notes = [
-        f"{names[direction]}: nothing is measured, {reason} in the test set"
-        for direction, reason in scores["not_measured"].items()
-    ]
+    notes = [f"{line} in the test set" for line in by_reason(scores["not_measured"])]
     if result["scored_by"] == "given labels":
         notes.append("scores are by the given test labels, which may be wrong")
     return "\n".join([*lines, *([""] if notes else []), *notes])
-
-
-def direction_name(direction: str) -> str:
-    """Returns `image->text` as pictures and tables show it."""
-    source, arrow, target = direction.partition("->")
-    return shown(source, 24) + arrow + shown(target, 24)
 
 
 def labels_line(result: dict[str, Any]) -> str:

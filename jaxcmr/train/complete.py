@@ -3,6 +3,7 @@
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import ranges
 from jaxcmr.config import encoder
 from jaxcmr.data import own
 from jaxcmr.errors import UsageError
@@ -63,6 +64,9 @@ def by_kind(kind: str) -> ConfigDict:
 
 def _check(config: ConfigDict, found: own.Outline) -> None:
     path, names = config.data.path, tuple(found.kinds)
+    for name in config.data.modalities:
+        if expected := ranges.modality(name):
+            raise UsageError(f"{path} has a modality {name!r}; rename it, it must be {expected}")
     missing = [name for name in config.data.modalities if name not in names]
     if missing:
         raise UsageError(

@@ -11,6 +11,7 @@ from absl import logging
 from jax import lax
 from ml_collections import ConfigDict
 
+from jaxcmr.display import by_reason
 from jaxcmr.errors import NotFiniteError
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Method, Outputs
@@ -99,9 +100,8 @@ def build_validation(
     """
     labels = {name: validation.labels_of(name) for name in config.data.modalities}
     every = directions(validation, labels)
-    for one in every:
-        if one.why_not():
-            logging.warning("validation %s: not measured, %s", one.name, one.why_not())
+    for line in by_reason({one.name: one.why_not() for one in every if one.why_not()}):
+        logging.warning("validation %s", line)
     asked = [one for one in every if not one.why_not()]
     if not asked:
         logging.warning("the validation set measures nothing: the last epoch counts as the best")

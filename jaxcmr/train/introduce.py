@@ -7,6 +7,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr.display import by_reason, shown
 from jaxcmr.labels.noise import NoiseRecord
 from jaxcmr.train import evaluate
 from jaxcmr.types import Dataset
@@ -82,7 +83,8 @@ def introduce(
     """Says what is about to be trained on what; `known` is from `what_is_known`."""
     source = train.provenance
     loud = logging.warning if source.get("source") == "stand-in" else logging.info
-    loud("data: %s, %s (%s)", source.get("name"), source.get("source"), source.get("path", ""))
+    name = shown(str(source.get("name")))
+    loud("data: %s, %s (%s)", name, source.get("source"), source.get("path", ""))
     logging.info(
         "%d rows to train on, %d to validate, %d to test; %d classes",
         len(train),
@@ -92,9 +94,8 @@ def introduce(
     )
     for sentence in _of_labels(config, record, known):
         logging.info("%s", sentence)
-    for direction in evaluate.test_directions(config, test):
-        if reason := direction.why_not():
-            logging.warning("test %s: not measured, %s", direction.name, reason)
+    for line in by_reason(evaluate.levels(config, test)["not_measured"]):
+        logging.warning("test %s", line)
     logging.info(
         "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
         config.method.name,

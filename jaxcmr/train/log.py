@@ -7,6 +7,8 @@ from typing import Any
 
 from absl import logging
 
+from jaxcmr.display import shown_direction
+
 
 class MetricsLog:
     """Appends one JSON object a line to `metrics.jsonl`.
@@ -45,7 +47,7 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     }
     losses = [f"{k} {v:.3f}" for k, v in sorted(terms.items(), key=lambda term: term[0] != "loss")]
     scores = [
-        f"{k.removeprefix('val_mAP ')} {'-' if v is None else f'{100 * v:.1f}'}"
+        f"{shown_direction(k.removeprefix('val_mAP '))} {'-' if v is None else f'{100 * v:.1f}'}"
         for k, v in line.items()
         if k.startswith("val_mAP ")
     ]

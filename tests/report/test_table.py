@@ -68,7 +68,7 @@ def test_a_direction_that_is_not_measured_has_no_number_and_a_reason():
     lines = result_table(_unmeasured()).splitlines()
     (cells,) = [line.split() for line in lines if line.startswith("a->b  ")]
     assert cells == ["a->b"] + ["-"] * 7
-    assert "a->b: nothing is measured, no row has 'b' in the test set" in lines
+    assert "a->b: not measured, no row has 'b' in the test set" in lines
     assert "best member alone, mAP: 35.00 (number 2)" in lines  # of the other direction
 
 

@@ -83,7 +83,7 @@ def test_a_validation_set_that_measures_nothing_scores_nothing(caplog):
     with caplog.at_level("WARNING", logger="absl"):
         assert evaluate.build_validation(_identity()[0], validation, paired.config()) is None
     said = [entry.getMessage() for entry in caplog.records]
-    assert "validation image->text: not measured, no row has 'text'" in said
+    assert "validation image->text, text->image: not measured, no row has 'text'" in said
     assert "last epoch" in said[-1]
 
 
