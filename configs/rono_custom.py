@@ -29,8 +29,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.data.name = "own"
     config.data.modalities = ()  # open: all that the data have
     config.data.validation = -1.0  # open: a tenth, at least two rows
-    config.data.points = 256
-    config.data.channels = 3
+    presets.own_items(config.data)
     config.train.batch_size = 0  # open: 128, or all rows where there are fewer
     config.train.epochs = 40
     config.noise.rate = 0.0

@@ -101,3 +101,12 @@ def furniture(config: ConfigDict) -> None:
         head="linear",
         augment={"scale_points": 0.2, "rotate_points": 0.3, "jitter_points": 0.01},
     )
+
+
+def own_items(data: ConfigDict) -> None:
+    """Sets the sizes to which items of your own are brought, in training and where they are shown.
+
+    `data` is the part of this name of a config.
+    """
+    data.points = 256
+    data.channels = 3

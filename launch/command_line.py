@@ -162,7 +162,13 @@ def _prepare() -> None:
     if cache is not None and paths.writable(cache / "compiled"):
         os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "compiled"))
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    log_for_people()
+
+
+def log_for_people() -> None:
+    """Makes log lines of a time and a sentence, and leaves out what libraries say of themselves."""
     logging.set_verbosity(logging.INFO)
+    logging.use_absl_handler()
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     # Libraries report their own progress at level INFO too; people came for ours. And what goes

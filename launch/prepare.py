@@ -12,9 +12,13 @@ The formats are described in jaxcmr/data/README.md.
 import argparse
 import sys
 import time
+from typing import NoReturn
 
-from absl import logging
+import command_line
+from absl import flags
 
+from jaxcmr.data.names import suggestion
+from jaxcmr.data.outputs import check_output
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 
@@ -39,33 +43,61 @@ FIELDS = (
 )  # fmt: skip
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose mistakes are one sentence, and that completes no flag."""
+
+    def __init__(self, **options):
+        super().__init__(allow_abbrev=False, **options)
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `UsageError`; argparse would print how all flags are used."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
 def main(argv: list[str]) -> int:
     """Runs one subcommand; a user's mistake becomes one sentence and exit code 2."""
-    arguments = _parser().parse_args(argv)
-    logging.set_verbosity(logging.INFO)
-    logging.use_absl_handler()
     try:
+        arguments = _parse(argv)
+        flags.FLAGS.mark_as_parsed()  # absl's own, of which there are none; else it says so
+        command_line.log_for_people()
         arguments.run(arguments)
     except UsageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # What a config calls config.data.views is the flag --views here.
+        sentence = str(error).replace("--config.data.", "--").replace("config.data.", "--")
+        print(f"error: {sentence}", file=sys.stderr)
         return 2
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def _parse(argv: list[str]) -> argparse.Namespace:
+    arguments, rest = _parser().parse_known_args(argv)
+    for word in rest:
+        flag = word.partition("=")[0]
+        known = tuple(f"--{name}" for name in vars(arguments))
+        raise UsageError(
+            f"{flag} is no flag of this command{suggestion(flag, known)}; see --help"
+            if flag.startswith("-")
+            else f"{word!r} is no flag; flags begin with two dashes, see --help"
+        )
+    return arguments
+
+
+def _parser() -> Parser:
+    parser = Parser(description=__doc__.splitlines()[0])
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for name, text in SOURCES.items():
         command = commands.add_parser(name, help=text)
         command.set_defaults(run=_prepare, name=name)
-        command.add_argument("--root", default="", help="folder of the data")
-        command.add_argument("--path", default="", help="your own file or folder")
+        if name == "own":
+            command.add_argument("--path", required=True, help="your own file or folder")
+        else:
+            command.add_argument("--root", default="", help="folder of the data")
         command.add_argument("--modalities", help="names, with commas between; default: all usual")
         command.add_argument("--points", type=int, help="points a cloud")
         command.add_argument("--faces", type=int, help="faces a mesh")
         command.add_argument("--views", type=int, help="azimuths an object")
         command.add_argument("--image_size", type=int, help="pixels")
-        command.add_argument("--channels", type=int, choices=(1, 3), help="1 grey, 3 RGB")
+        command.add_argument("--channels", type=int, help="1 grey, 3 RGB")
         command.add_argument("--train_size", type=int, help="rows of a stand-in")
         command.add_argument("--test_size", type=int, help="rows of a stand-in")
         command.add_argument("--seed", type=int, help="of sampling, splits and generator")
@@ -104,27 +136,43 @@ def _add_pairs(command: argparse.ArgumentParser, flag: str, form: str, text: str
 
 def _pairs(words: list[str] | None, flag: str) -> dict[str, str]:
     """Returns `{NAME: VALUE}` of the words `NAME=VALUE` of a flag."""
+    found: dict[str, str] = {}
     for word in words or []:
-        if not all(word.partition("=")):
+        name, _, value = word.partition("=")
+        if not name or not value:
             raise UsageError(f"{flag} takes NAME=VALUE, not {word!r}")
-    return dict(word.split("=", 1) for word in words or [])
+        if name in found:
+            raise UsageError(f"{flag} has {name!r} twice; keep one")
+        found[name] = value
+    return found
 
 
 def _prepare(arguments: argparse.Namespace) -> None:
-    from jaxcmr import data
+    from jaxcmr import data, presets
     from jaxcmr.config import default
 
     config = default().data
-    for field in FIELDS:
-        if getattr(arguments, field) is not None:
-            config[field] = getattr(arguments, field)
     config.name = arguments.name
-    if arguments.modalities:
-        config.modalities = tuple(arguments.modalities.split(","))
+    if arguments.name == "own":
+        presets.own_items(config)
+    for field in FIELDS:
+        if getattr(arguments, field, None) is not None:
+            config[field] = getattr(arguments, field)
+    if arguments.workers < 0:
+        raise UsageError(f"--workers is {arguments.workers}, but it must be 0 or more")
+    if arguments.modalities is not None:
+        config.modalities = tuple(name.strip() for name in arguments.modalities.split(","))
     elif arguments.name in data.LAYOUTS:
         config.modalities = ("image", "text")
     elif arguments.name == "own":
         config.modalities = tuple(data.outline(config).kinds)
+    if "" in config.modalities or len(set(config.modalities)) < len(config.modalities):
+        raise UsageError(
+            f"--modalities is {arguments.modalities!r}, but it must be names, each once"
+        )
+    picture = expanded(arguments.picture) if arguments.picture else None
+    if picture is not None:
+        check_output(picture, ".png")
     started = time.perf_counter()
     splits = data.load(config, workers=arguments.workers)
     seconds = time.perf_counter() - started

@@ -103,6 +103,12 @@ def is_role(name: str) -> bool:
     return name in ROLES.values() or name.startswith(FLAGS)
 
 
+def is_modality(name: str) -> bool:
+    """Tells whether an array of this name, behind the split's, is a modality and nothing else."""
+    role = _role(name)
+    return role != CLASSES and not is_role(role)
+
+
 def _modalities(part: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name in part if not is_role(name))
 

@@ -5,10 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.data import pointfiles
-from jaxcmr.data.cache import write_atomically
+from jaxcmr.data import arraynames, names, native, pointfiles
+from jaxcmr.data.arrays import warn_of_unused
 from jaxcmr.data.matlab import read_mat
+from jaxcmr.data.outputs import check_output, write_arrays
 from jaxcmr.errors import UsageError
+from jaxcmr.numpyfiles import KINDS
 
 
 def convert(
@@ -39,41 +41,102 @@ def convert(
         What was written: array name -> shape and type, in words.
 
     Raises:
-        UsageError: an array is missing or has an impossible shape; names file and array.
+        UsageError: an array is missing, has an impossible shape or is named twice; a split or a
+            modality cannot have its name; the output is the source, or a file that is not ours.
     """
-    if output.suffix != ".npz":
-        raise UsageError(f"{output} must end in .npz")
-    splits = dict(splits or {"train": "train", "test": "test"})
+    check_output(output, ".npz", (source,))
+    scales = dict(scales or {})
+    splits = _splits(splits or {"train": "train", "test": "test"})
+    _check_modalities(modalities, scales)
+    patterns = {**modalities, **({"labels": labels} if labels else {})}
+    wanted = {
+        f"{split}_{ours}": pattern.replace("{split}", theirs)
+        for split, theirs in splits.items()
+        for ours, pattern in patterns.items()
+    }
+    _check_once(wanted)
     arrays = _read(source)
     found = {}
-    for split, theirs in splits.items():
-        for modality, pattern in modalities.items():
-            rows = _numbers(arrays, pattern.replace("{split}", theirs), source)
-            if modality in (scales or {}):
-                rows = _scaled(rows, _numbers(arrays, scales[modality], source), source, modality)
-            found[f"{split}_{modality}"] = rows.astype(np.float32)
-        if labels:
-            found[f"{split}_labels"] = _array(arrays, labels.replace("{split}", theirs), source)
+    for ours, theirs in wanted.items():
+        modality = ours.partition("_")[2]
+        if labels and modality == "labels":
+            found[ours] = _array(arrays, theirs, source)
+            continue
+        rows = _numbers(arrays, theirs, source)
+        if modality in scales:
+            rows = _scaled(rows, _numbers(arrays, scales[modality], source), source, modality)
+        found[ours] = native.floats(rows, f"{source}: {theirs}")
     _check_lengths(found, source)
     if validation_rows:
         found = _cut(found, validation_rows, source)
     if classes:
         found["class_names"] = _array(arrays, classes, source).ravel().astype(str)
-    write_atomically(output, lambda file: np.savez_compressed(file, **found))
+    used = {*wanted.values(), *scales.values(), classes}
+    warn_of_unused(sorted(set(arrays) - used), "array", str(source))
+    write_arrays(output, found)
     return {name: f"{list(array.shape)} {array.dtype}" for name, array in found.items()}
+
+
+def _splits(given: Mapping[str, str]) -> dict[str, str]:
+    """Returns our names of the splits -> theirs."""
+    found: dict[str, str] = {}
+    for name, theirs in given.items():
+        ours = names.split(name)
+        if ours is None:
+            raise UsageError(f"the split {name!r} is none of {', '.join(names.SPLITS)}")
+        if ours in found:
+            raise UsageError(f"the split {ours!r} is given twice; keep one")
+        found[ours] = theirs
+    return found
+
+
+def _check_modalities(modalities: Mapping[str, str], scales: Mapping[str, str]) -> None:
+    for name in modalities:
+        if not name.isidentifier() or not arraynames.is_modality(name):
+            raise UsageError(
+                f"a modality cannot be called {name!r}; take a word that stands for nothing else, "
+                "such as image or text"
+            )
+    for name in scales:
+        if name not in modalities:
+            raise UsageError(f"the scale of {name!r} belongs to none of {', '.join(modalities)}")
+
+
+def _check_once(wanted: Mapping[str, str]) -> None:
+    """Refuses one array as two things: without `{split}` the test rows are the training rows."""
+    seen: dict[str, str] = {}
+    for ours, theirs in wanted.items():
+        other = seen.setdefault(theirs, ours)
+        if other != ours:
+            raise UsageError(
+                f"{other} and {ours} are both the array {theirs!r}; each needs its own, with "
+                "{split} in its name where the split's name stands"
+            )
 
 
 def _read(source: Path) -> dict[str, np.ndarray]:
     if source.suffix != ".mat":
         return pointfiles.read_arrays(source)
-    return {name: a for name, a in read_mat(source).items() if isinstance(a, np.ndarray)}
+    return {name: _joined(array) for name, array in read_mat(source).items()}
+
+
+def _joined(array: np.ndarray | list[np.ndarray]) -> np.ndarray:
+    """Makes one array of a cell of texts; other cells become objects, which nothing takes."""
+    if isinstance(array, np.ndarray):
+        return array
+    if all(one.dtype.kind == "U" and one.size == 1 for one in array):
+        return np.array([str(one.item()) for one in array])
+    return np.array([None] * len(array), object)
 
 
 def _array(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndarray:
     if name not in arrays:
         raise UsageError(
             f"{source} has no array {name!r}, only {', '.join(sorted(arrays)) or 'none'}"
+            f"{names.suggestion(name, tuple(arrays))}"
         )
+    if arrays[name].dtype.kind not in KINDS:
+        raise UsageError(f"{source}: {name} holds {arrays[name].dtype}, not numbers or text")
     return arrays[name]
 
 

@@ -54,7 +54,7 @@ def items(
     for split, array in parts.items():
         scale, made = scales.get(array.dtype, (None, np.dtype(np.float32)))
         if scale is None or found[split] not in ("image", "views"):
-            scale, made = (lambda rows: _floats(rows, name)), np.dtype(np.float32)
+            scale, made = (lambda rows: floats(rows, name)), np.dtype(np.float32)
         elif mixed and made == np.uint8:
             scale, made = (lambda rows, s=scale: s(rows) / np.float32(255)), np.dtype(np.float32)
         axis = found[split] == "image" and array.ndim == 3
@@ -71,8 +71,12 @@ def _stored(array: Items) -> Items:
     return array
 
 
-def _floats(rows: np.ndarray, name: str) -> np.ndarray:
-    """Returns numbers as float32; those too large for it are a mistake, infinite ones are not."""
+def floats(rows: np.ndarray, name: str) -> np.ndarray:
+    """Returns numbers as float32, infinite ones too.
+
+    Raises:
+        UsageError: a number is too large for float32.
+    """
     if rows.dtype == np.float32:
         return rows
     with np.errstate(over="ignore"):

@@ -9,7 +9,7 @@ import numpy as np
 
 from jaxcmr import numpyfiles
 from jaxcmr.data import hdf5files
-from jaxcmr.data.cache import write_atomically
+from jaxcmr.data.outputs import check_output, write_arrays
 from jaxcmr.errors import UsageError
 
 SUFFIXES = (".npz", ".h5", ".hdf5")
@@ -52,6 +52,12 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
     arrays = read_arrays(path)
     classes = _array(arrays, keys.classes, path).ravel().astype(str)
     result = {"class_names": classes}
+    for pattern in (keys.points, keys.labels):
+        if "{split}" not in pattern:
+            raise UsageError(
+                f"the array's name {pattern!r} is the same for both splits; write {{split}} where "
+                "the split's name stands"
+            )
     for split in SPLITS:
         points = _array(arrays, keys.points.replace("{split}", split), path)
         labels = _array(arrays, keys.labels.replace("{split}", split), path)
@@ -64,6 +70,7 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
         names = arrays.get(keys.names.replace("{split}", split))
         if names is None:
             names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
+        names = names.ravel() if names.ndim == 2 and 1 in names.shape else names
         if names.shape != (len(points),):
             raise UsageError(f"{path}: {names.size} {split} names for {len(points)} clouds")
         result[f"{split}_points"] = points
@@ -112,7 +119,13 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
 
     Returns:
         The numbers of clouds, points and classes.
+
+    Raises:
+        UsageError: as `read_point_file`; the output is the source, or a file that is not ours.
     """
+    check_output(output, ".npz", (source,))
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise UsageError(f"low is {low} and high {high}, but high must be larger, and both finite")
     arrays = read_point_file(source, keys)
     for split in SPLITS:
         points = dequantize(arrays[f"{split}_points"], low, high)
@@ -120,7 +133,7 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
             row = int(np.argmax(~np.isfinite(points).all((1, 2))))
             raise UsageError(f"{source}: a {split} cloud is not finite, the first in row {row}")
         arrays[f"{split}_points"] = points
-    write_atomically(output, lambda file: np.savez_compressed(file, **arrays))
+    write_arrays(output, arrays)
     return {
         "train": len(arrays["train_labels"]),
         "test": len(arrays["test_labels"]),

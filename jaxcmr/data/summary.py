@@ -7,11 +7,10 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxcmr import fonts
-from jaxcmr.data.cache import write_atomically
 from jaxcmr.data.geometry import normalize
+from jaxcmr.data.outputs import check_output, write_picture
 from jaxcmr.data.render import camera_ring
 from jaxcmr.display import columns, padded, shown
-from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
 MOST_CLASSES = 20  # rows of a sheet
@@ -61,10 +60,9 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
     classes 20 are drawn.
 
     Raises:
-        UsageError: the file's name does not end in `.png`.
+        UsageError: the file's name does not end in `.png`, or it is a file that is not ours.
     """
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"the picture {path} must end in .png")
+    check_output(path, ".png")
     classes = len(dataset.class_names)
     chosen = np.arange(min(classes, MOST_CLASSES)) * classes // min(classes, MOST_CLASSES)
     rng = np.random.default_rng(0)
@@ -79,7 +77,7 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
     rows = [np.concatenate([*tiles, *[blank] * (width - len(tiles))], axis=1) for tiles in rows]
     # Few colors keep the file small; a sheet is for looking at.
     sheet = Image.fromarray(np.concatenate(rows)).quantize(64, dither=Image.Dither.NONE)
-    write_atomically(path, lambda file: sheet.save(file, format="PNG", optimize=True))
+    write_picture(path, sheet)
 
 
 def _most_complete(dataset: Dataset, members: np.ndarray, count: int) -> np.ndarray:

@@ -74,6 +74,18 @@ def test_mat_files_and_features_without_labels(tmp_path):
             {},
             r"the scale of 'image' has the shape \[3\], but the features \[6, 2\]",
         ),
+        (
+            {},
+            {"labels": "y_tr"},
+            "train_labels and test_labels are both the array 'y_tr'; each needs its own, with {sp",
+        ),
+        ({}, {"splits": {"train": "tr", "test": "tr"}}, "train_image and test_image are both the"),
+        ({}, {"splits": {"train": "tr", "held": "te"}}, "the split 'held' is none of train, val"),
+        ({}, {"splits": {"test": "tr", "testing": "te"}}, "the split 'test' is given twice"),
+        ({}, {"scales": {"images": "scale"}}, "the scale of 'images' belongs to none of image, te"),
+        ({"names": np.zeros(2, "M8[D]")}, {}, "theirs.npz cannot be read .names: it holds datet"),
+        ({"txt_te": np.full((4, 3), 1e39)}, {}, "txt_te holds 1e.39, more than the 3.4e38"),
+        ({}, {"labels": "z_{split}"}, "has no array 'z_tr', only .*; did you mean 'y_tr'"),
         ({}, {"validation_rows": 4}, "has 4 test rows; 4 cannot validate"),
         ({}, {"splits": {"train": "tr"}}, "has a validation set, or no test set"),
     ],
@@ -83,6 +95,31 @@ def test_mistakes_leave_no_file_behind(tmp_path, change, options, message):
     with pytest.raises(UsageError, match=message):
         convert(tmp_path, {k: a for k, a in arrays.items() if a is not None}, **options)
     assert [path.name for path in tmp_path.iterdir()] == ["theirs.npz"]
+
+
+@pytest.mark.parametrize("name", ["labels", "ids", "present_x", "class_names", "a b", "a/b", "id"])
+def test_names_that_a_modality_cannot_have(tmp_path, name):
+    with pytest.raises(UsageError, match="a modality cannot be called"):
+        featurefiles.convert(tmp_path / "a.npz", tmp_path / "b.npz", {name: "x_{split}"})
+
+
+def test_class_names_in_a_cell_and_what_is_not_used(tmp_path, caplog):
+    arrays = foreign() | {"sift": np.ones(3)}
+    cell = np.empty(2, object)
+    cell[:] = ["cat", "dög"]
+    scipy.io.savemat(tmp_path / "theirs.mat", arrays | {"names": cell})
+    featurefiles.convert(
+        tmp_path / "theirs.mat",
+        tmp_path / "out.npz",
+        NAMES,
+        labels="y_{split}",
+        classes="names",
+        splits={"train": "tr", "val": "te"},
+    )
+    with np.load(tmp_path / "out.npz") as file:
+        assert file["class_names"].tolist() == ["cat", "dög"]
+        assert file["validation_labels"].ravel().tolist() == [1, 2, 2, 1]
+    assert "theirs.mat: 2 arrays are not used: scale, sift" in caplog.text
 
 
 def test_the_real_wikipedia_file_of_other_names(shared, config, tmp_path):

@@ -1,8 +1,10 @@
 import importlib.util
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from absl import logging as absl_logging
 from PIL import Image
 
 from jaxcmr import data
@@ -13,8 +15,9 @@ PREPARE = Path(__file__).parents[2] / "launch" / "prepare.py"
 
 
 @pytest.fixture
-def prepare(capsys):
+def prepare(capsys, monkeypatch):
     """Runs the entry point in this process: (exit code, output, errors)."""
+    monkeypatch.syspath_prepend(PREPARE.parent)
     spec = importlib.util.spec_from_file_location("launch_prepare", PREPARE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -48,7 +51,8 @@ def test_the_stand_in_is_prepared_and_shown(prepare, tmp_path):
     assert sheet.shape[0] == 10 * 96 and (sheet < 255).any()
 
 
-def test_every_source_can_be_prepared(prepare, capsys):
+def test_every_source_can_be_prepared(monkeypatch):
+    monkeypatch.syspath_prepend(PREPARE.parent)
     spec = importlib.util.spec_from_file_location("launch_prepare", PREPARE)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -152,3 +156,114 @@ def test_clouds_that_are_not_finite_are_not_converted(tmp_path):
     with pytest.raises(UsageError, match="a train cloud is not finite, the first in row 7"):
         pointfiles.convert(tmp_path / "source.npz", tmp_path / "out.npz", keys)
     assert not (tmp_path / "out.npz").exists()
+
+
+def two_splits(path, **more):
+    rows = {"train_points": np.random.default_rng(0).normal(size=(4, 9, 3))}
+    rows |= {"test_points": rows["train_points"][:2], "class_names": np.array(["a", "b"])}
+    rows |= {"train_labels": np.arange(4) % 2, "test_labels": np.arange(2)}
+    np.savez(path, **rows, **more)
+
+
+@pytest.mark.parametrize("other_name", ["same", "symlink", "hard link", "roundabout"])
+def test_a_source_is_never_written_over(prepare, tmp_path, other_name):
+    source, output = tmp_path / "theirs.npz", tmp_path / "other.npz"
+    two_splits(source, sift=np.ones(3))
+    if other_name == "same":
+        output = source
+    elif other_name == "symlink":
+        output.symlink_to(source)
+    elif other_name == "hard link":
+        output.hardlink_to(source)
+    else:
+        (tmp_path / "a").mkdir()
+        output = tmp_path / "a" / ".." / "theirs.npz"
+    before = source.read_bytes()
+    features = ("features", "--modality", "x={split}_points", "--labels_key={split}_labels")
+    for command in (("points",), features):
+        code, _, errors = prepare(*command, f"--source={source}", f"--output={output}")
+        assert code == 2 and f"the output {output} is the source" in errors
+        assert len(errors.splitlines()) == 1
+    assert source.read_bytes() == before
+
+
+def test_a_file_that_is_not_ours_is_never_written_over(prepare, tmp_path):
+    two_splits(tmp_path / "theirs.npz")
+    for name in ("mine.npz", "mine.png"):
+        (tmp_path / name).write_bytes(b"a year of work")
+    convert = ("points", f"--source={tmp_path / 'theirs.npz'}")
+    digits = ("digits", "--train_size=100", "--test_size=20", "--modalities=image")
+    for arguments in (
+        (*convert, f"--output={tmp_path / 'mine.npz'}"),
+        (*digits, f"--picture={tmp_path / 'mine.png'}"),
+    ):
+        code, output, errors = prepare(*arguments)
+        assert code == 2 and "exists, and is no file that this command has written" in errors
+        assert not output  # before anything is prepared
+    assert (tmp_path / "mine.npz").read_bytes() == (tmp_path / "mine.png").read_bytes()
+    # What this command has written it may write anew.
+    for _ in range(2):
+        assert prepare(*convert, f"--output={tmp_path / 'ours.npz'}")[0] == 0
+        assert prepare(*digits, f"--picture={tmp_path / 'ours.png'}")[0] == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "cache", "mine.npz", "mine.png", "ours.npz", "ours.png", "theirs.npz"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "the following arguments are required: COMMAND"),
+        (("modelnet11",), "invalid choice: 'modelnet11'"),
+        (("digits", "--views=many"), "argument --views: invalid int value: 'many'"),
+        (("digits", "--view=3"), "--view is no flag of this command; did you mean '--views'?"),
+        (("digits", "more"), "'more' is no flag; flags begin with two dashes"),
+        (("digits", "--views=0"), "--views is 0, but it must be"),
+        (("digits", "--channels=2"), "--channels is 2, but it must be"),
+        (("digits", "--workers=-1"), "--workers is -1, but it must be 0 or more"),
+        (("digits", "--modalities=image,"), "--modalities is 'image,', but it must be names"),
+        (("digits", "--modalities=sound"), "no modality 'sound'"),
+        (("digits", "--picture=a.jpg"), "the output a.jpg must end in .png"),
+        (("digits", "--path=a.csv"), "--path is no flag of this command"),
+        (("own",), "the following arguments are required: --path"),
+        (("own", "--path="), "your data are not named; add --path=FILE"),
+        (("points", "--source=a.npz"), "the following arguments are required: --output"),
+        (("points", "--source=a.npz", "--output=b.npz", "--low=nan"), "low is nan and high 1"),
+        (("points", "--source=a.npz", "--output=b.npz", "--low=1"), "low is 1.0 and high 1"),
+    ],
+)
+def test_a_mistaken_flag_is_one_sentence(prepare, monkeypatch, tmp_path, arguments, words):
+    monkeypatch.chdir(tmp_path)
+    code, _, errors = prepare(*arguments)
+    assert code == 2 and words in errors
+    assert errors.startswith("error: ") and len(errors.splitlines()) == 1
+
+
+def test_log_lines_are_for_people(prepare, tmp_path, monkeypatch):
+    said = []
+    handler = absl_logging.get_absl_handler()
+    monkeypatch.setattr(handler.python_handler, "emit", lambda r: said.append(handler.format(r)))
+    (tmp_path / "a").mkdir()
+    for name, array in {
+        "x": np.ones((4, 2)),
+        "y": np.eye(4, 3),
+        "labels": np.arange(4) % 2,
+    }.items():
+        np.save(tmp_path / "a" / f"{name}.npy", array)
+    (tmp_path / "a" / "note.txt").write_text("")
+    assert prepare("own", f"--path={tmp_path / 'a'}")[0] == 0
+    lines = [line for line in said if "1 file is not used: note.txt" in line]
+    assert len(lines) == 1 and re.match(r"\d\d:\d\d:\d\d  /", lines[0])
+
+
+def test_own_photographs_are_shown_in_the_colours_they_are_trained_in(prepare, tmp_path):
+    for k in range(10):
+        Image.new("RGB", (8, 8), (200, 20, 20)).save(tmp_path / f"{k}.png")
+    rows = [f"{'ab'[k % 2]},{k}.png,word{k % 2}" for k in range(10)]
+    (tmp_path / "items.csv").write_text("\n".join(["label,image,text", *rows]) + "\n")
+    code, output, _ = prepare(
+        "own", f"--path={tmp_path / 'items.csv'}", f"--picture={tmp_path / 'sheet.png'}"
+    )
+    assert code == 0 and "image [64, 64, 3] uint8" in output
+    sheet = np.asarray(Image.open(tmp_path / "sheet.png").convert("RGB")).astype(int)
+    assert (sheet[..., 0] - sheet[..., 1] > 150).sum() >= 6 * 96 * 96
