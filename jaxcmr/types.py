@@ -107,6 +107,8 @@ class Batch:
         index: `[B]` int32, the row in the training set.
         mask: `[B]` bool, False for rows that only fill the batch up.
         present: modality name -> `[B]` bool, for every modality.
+        group: `[B]` int32, the first row of the training set that this row is linked to, perhaps
+            itself (`Dataset.links`); None where no rows are linked.
     """
 
     inputs: Mapping[str, Items]
@@ -114,3 +116,4 @@ class Batch:
     index: jax.Array
     mask: jax.Array
     present: Mapping[str, jax.Array]
+    group: jax.Array | None = None

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import arraynames, cache, missing, names, native, pointfiles
-from jaxcmr.data.heldout import GROUP, held_out, warn_of_shared
+from jaxcmr.data.heldout import GROUP, held_out, tell, warn_of_shared
 from jaxcmr.data.labelbase import unify
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
@@ -83,6 +83,7 @@ def to_splits(
             class_names=classes,
             provenance={**provenance, "split": split, "count": rows, "labels": done},
             present={m: part[flags[m]] for m in modalities if flags[m] in part},
+            links={GROUP: _groups(part["groups"])} if "groups" in part else {},
         )
     return Splits(result["train"], result["test"], result.get("validation"))
 
@@ -98,8 +99,10 @@ def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) ->
             warn_of_shared(links, named, name)
         return {split: read[split] for split in SPLITS if split in read}
     whole, named = read[""], splits_of(arrays, parts[""], name, seed)
-    if "groups" in whole and "split" in whole:
-        warn_of_shared({GROUP: _groups(whole["groups"])}, named, name)
+    if "split" in whole:
+        warn_of_shared(links_of(arrays, parts[""]), named, name)
+    else:
+        tell(whole["labels"], named, name)
     whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
     return {
         s: {key: lazy.select(array, named == s) for key, array in whole.items()}
@@ -143,8 +146,7 @@ def splits_of(arrays, keys: Mapping[str, str], name: str, seed: int) -> np.ndarr
     keys = {role: key for role, key in keys.items() if role in ("labels", "groups", "split")}
     part = _part(arrays, keys, name)
     if "split" not in part:
-        groups = {GROUP: _groups(part["groups"])} if "groups" in part else {}
-        return held_out(part["labels"], seed, groups)
+        return held_out(part["labels"], seed, links_of(arrays, keys))
     found, place = np.unique(part["split"], return_inverse=True)
     meant = [names.split(text) for text in found.tolist()]
     if None in meant:
@@ -155,6 +157,16 @@ def splits_of(arrays, keys: Mapping[str, str], name: str, seed: int) -> np.ndarr
         if split not in named:
             raise UsageError(f"{name} has no row whose split is {split!r}")
     return named
+
+
+def links_of(arrays, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
+    """Returns what rows have in common: their `groups`, if there is such an array.
+
+    Args:
+        arrays: by name.
+        keys: role or modality -> the array's name.
+    """
+    return {GROUP: _groups(_column(arrays[keys["groups"]]))} if "groups" in keys else {}
 
 
 def _groups(array: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from jaxcmr.errors import UsageError
 
 HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given
 GROUP = "group"  # the link that a person gives: it is never cut
+LARGEST_FOLD = 0.1  # share of the rows that may lie in one fold for being linked
 NAMED = 5  # classes that a message names
 
 # What rows have in common: its name -> `[N]` whole numbers; rows with the same number >= 0 share
@@ -123,6 +124,22 @@ def draw(
         if 2 * total >= wanted:
             return chosen
     return chosen
+
+
+def folded(links: Links, rows: int) -> np.ndarray | None:
+    """Returns for each row the first row that it is linked to, `[N]` int32, or None without links.
+
+    Links are given up from the last on, as in `held_out`, until no group holds more than a tenth
+    of the rows.
+    """
+    for level in cut(links, rows):
+        if level is not None:
+            _, first, number, sizes = np.unique(
+                level, return_index=True, return_inverse=True, return_counts=True
+            )
+            if sizes.max(initial=0) <= LARGEST_FOLD * rows:
+                return first[number].astype(np.int32)
+    return None
 
 
 def groups(links: Links, rows: int) -> np.ndarray:

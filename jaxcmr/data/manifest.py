@@ -69,11 +69,15 @@ def read_manifest(path: Path) -> list[tuple[int, Row]]:
     return read_table(path, columns.KNOWN).rows
 
 
-def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool]:
-    """Returns the modalities (name -> kind), the training rows, and whether some rows validate."""
+def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool, heldout.Links]:
+    """Returns the modalities (name -> kind), the training rows, whether some rows validate, and
+    what training rows have in common.
+    """
     table = read_table(path, columns.KNOWN)
-    named, _ = split_rows(table, seed)
-    return columns.kinds(table), int((named == "train").sum()), bool((named == "validation").any())
+    named, links = split_rows(table, seed)
+    train, validates = named == "train", bool((named == "validation").any())
+    own = {name: column[train] for name, column in links.items()}
+    return columns.kinds(table), int(train.sum()), validates, own
 
 
 def split_rows(table: Table, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:

@@ -3,9 +3,11 @@
 A manifest (`.csv`, `.tsv`, `.jsonl`) names files; everything else is arrays.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr.data import arraynames, arrays, manifest, tables
@@ -24,11 +26,13 @@ class Outline(NamedTuple):
         kinds: modality -> "image", "views", "cloud" or "vector", in the order of the results.
         rows: of the training set, those for validation included.
         validates: whether they have a validation set of their own.
+        links: what rows of the training set have in common, as `Dataset.links`.
     """
 
     kinds: dict[str, str]
     rows: int
     validates: bool
+    links: Mapping[str, np.ndarray] = {}
 
 
 def load_own(config: ConfigDict, workers: int) -> Splits:
@@ -56,9 +60,13 @@ def outline(config: ConfigDict) -> Outline:
         kinds[name] = kind(shape[1:], dtype, f"{path}: {name}")
     if "train" in names.parts:
         rows = max((heads[key][0][0] for key in items.values() if heads[key][0]), default=0)
-        return Outline(kinds, rows, "validation" in names.parts)
-    named = arrays.splits_of(arrays.read(path), items, str(path), config.seed)
-    return Outline(kinds, int((named == "train").sum()), bool((named == "validation").any()))
+        links = arrays.links_of(arrays.read(path), items) if "groups" in items else {}
+        return Outline(kinds, rows, "validation" in names.parts, links)
+    found = arrays.read(path)
+    named = arrays.splits_of(found, items, str(path), config.seed)
+    train, validates = named == "train", bool((named == "validation").any())
+    links = {link: column[train] for link, column in arrays.links_of(found, items).items()}
+    return Outline(kinds, int(train.sum()), validates, links)
 
 
 def _path(config: ConfigDict) -> Path:

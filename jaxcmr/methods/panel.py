@@ -63,9 +63,9 @@ def build_vote(config: ConfigDict, rule: Rule) -> Rule:
     def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
         names = tuple(outputs.logits)
         present = present_rows(batch, names)
-        voters = electorate(
-            kind, key, batch.index, present, members, hp["judges"], hp["held_out_share"]
-        )
+        # Rows of one picture are hidden from the same members: one would betray another's label.
+        drawn = batch.index if batch.group is None else batch.group
+        voters = electorate(kind, key, drawn, present, members, hp["judges"], hp["held_out_share"])
         logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
         heard = Hearing(
             batch.labels[names[0]],

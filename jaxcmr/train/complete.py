@@ -7,6 +7,7 @@ from jaxcmr import ranges
 from jaxcmr.config import encoder
 from jaxcmr.data import own
 from jaxcmr.errors import UsageError
+from jaxcmr.train import noisy
 
 BATCH = 128
 VALIDATION = 0.1  # of the training rows, but at least
@@ -37,10 +38,11 @@ def complete(config: ConfigDict) -> ConfigDict:
     if not found.validates:
         if config.data.validation < 0:
             config.data.validation = max(VALIDATION, FEWEST / max(rows, 1))
-        rows -= round(config.data.validation * rows)
+        share, seed = config.data.validation, config.data.seed
+        rows = len(noisy.split_validation(rows, found.links, share, seed)[0])
         if rows < 2:
             raise UsageError(
-                f"config.data.validation is {config.data.validation}, which leaves {rows} of "
+                f"config.data.validation is {share}, which leaves {rows} of "
                 f"{found.rows} rows to train on; lower it"
             )
     config.data.validation = max(config.data.validation, 0.0)

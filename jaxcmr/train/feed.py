@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcmr.data.heldout import folded
 from jaxcmr.train.sharding import put
 from jaxcmr.types import Batch, Dataset
 
@@ -29,6 +30,7 @@ def on_host(dataset: Dataset) -> Batch:
         index=np.arange(rows, dtype=np.int32),
         mask=complete,
         present={name: dataset.present.get(name, complete) for name in dataset.modalities},
+        group=folded(dataset.links, rows),
     )
 
 

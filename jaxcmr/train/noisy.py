@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxcmr.data import heldout
 from jaxcmr.errors import UsageError
 from jaxcmr.labels import noise
 from jaxcmr.types import Dataset, Splits
@@ -47,23 +48,44 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
     )
 
 
-def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws which rows train and which validate: `round(share N)` rows, uniformly.
+def split_validation(
+    rows: int, links: heldout.Links, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws which rows train and which validate: about `round(share N)` rows, uniformly.
 
     The rows are drawn after the noise and without regard to labels, so that the validation set
-    carries the same noise. A share of 0 leaves all rows to training, and nothing to choose by.
+    carries the same noise. Rows that are linked stay together (`heldout.draw`); without links the
+    number is exact. A share of 0 leaves all rows to training, and nothing to choose by.
+
+    Args:
+        rows: N.
+        links: what rows have in common, `Dataset.links`.
+        share: of the rows.
+        seed: of the draw.
 
     Returns:
         The rows that train and the rows that validate, both ascending.
     """
-    order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(len(train))
-    held_out = round(share * len(train))
-    if share > 0 and not 2 <= held_out < len(train):
+    order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(rows)
+    wanted = round(share * rows)
+    if wanted >= rows > 0:
         raise UsageError(
-            f"config.data.validation is {share}, which leaves {held_out} of {len(train)} rows to "
+            f"config.data.validation is {share}, which leaves 0 of {rows} rows to train on; "
+            "lower it"
+        )
+    if share > 0 and wanted < 2:
+        raise UsageError(
+            f"config.data.validation is {share}, which leaves {wanted} of {rows} rows to "
             "choose the best epoch by; raise it"
         )
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    validation = heldout.draw(order, wanted, heldout.cut(links, rows), np.arange(0))
+    if share > 0 and len(validation) < 2:
+        raise UsageError(
+            "the training rows belong together in groups too large to keep one for validation; "
+            "split the groups, name validation rows in a column or an array 'split', or set "
+            "config.data.validation to 0"
+        )
+    return np.setdiff1d(np.arange(rows), validation), np.sort(validation)
 
 
 def prepare(
@@ -93,7 +115,9 @@ def prepare(
     if splits.validation is not None:
         rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
         return record, noisy, _official(splits.validation, config.noise), rows
-    train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
+    train_rows, validation_rows = split_validation(
+        len(source), source.links, config.data.validation, config.data.seed
+    )
     rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
     validation = noisy.rows(validation_rows) if len(validation_rows) else None
     return record, noisy.rows(train_rows), validation, rows

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.heldout import cut, draw, groups, held_out, tell, warn_of_shared
+from jaxcmr.data.heldout import cut, draw, folded, groups, held_out, tell, warn_of_shared
 from jaxcmr.errors import UsageError
 
 
@@ -102,3 +102,10 @@ def test_a_draw_over_the_wanted_number_takes_the_smallest_group():
     levels = cut({"group": np.array([0, 0, 0, 0, 1, 1, 1, 2, 2, 2, 2])}, 11)
     taken = draw(np.arange(11), 1, levels, np.arange(0))
     assert taken.tolist() == [4, 5, 6]
+
+
+def test_folds_are_drawn_by_the_first_row_of_a_group():
+    links = {"image": np.array([7, -1, 7, 3, 3] + [-1] * 15), "text": np.zeros(20, int)}
+    # The text would put all rows into one fold.
+    assert folded(links, 20).tolist() == [0, 1, 0, 3, 3, *range(5, 20)]
+    assert folded({}, 20) is None and folded({"text": np.zeros(20, int)}, 20) is None

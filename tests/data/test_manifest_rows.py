@@ -254,8 +254,9 @@ def test_the_outline_counts_the_rows_that_loading_trains_on(load, pictures, conf
         {"label": "ab"[k // 3 % 2], "image": f"{k // 3}.png", "text": f"t{k} x"} for k in range(30)
     ]
     splits = load(rows, ("image",))
-    found = manifest.outline(tmp_path / "items.csv", config.seed)
-    assert found == ({"image": "image", "text": "vector"}, len(splits.train), False)
+    *found, links = manifest.outline(tmp_path / "items.csv", config.seed)
+    assert found == [{"image": "image", "text": "vector"}, len(splits.train), False]
+    np.testing.assert_array_equal(links["image"], splits.train.links["image"])
 
 
 SEEN = st.characters(codec="utf-8", exclude_categories=["C", "Z"])

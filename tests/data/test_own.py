@@ -25,10 +25,12 @@ def test_a_manifest_says_columns_and_training_rows(mine):
     rows = "\n".join(f"{'ab'[k % 2]},{k}.png,,some words" for k in range(20))
     write(mine, f"label,image,mesh,text\n{rows}\n")
     # The column mesh is empty; a fifth of each class is held out.
-    assert own.outline(mine) == own.Outline({"image": "image", "text": "vector"}, 16, False)
+    assert own.outline(mine)[:3] == ({"image": "image", "text": "vector"}, 16, False)
     rows = "\n".join(f"a,{k}.ply,words,{s}" for k, s in enumerate(["train"] * 3 + ["validation"]))
     write(mine, f"label,points,text,split\n{rows}\n")
-    assert own.outline(mine) == own.Outline({"points": "cloud", "text": "vector"}, 3, True)
+    found = own.outline(mine)
+    assert found[:3] == ({"points": "cloud", "text": "vector"}, 3, True)
+    assert found.links["text"].tolist() == [0, 0, 0]  # of the training rows
 
 
 def test_arrays_with_and_without_splits(mine, tmp_path):

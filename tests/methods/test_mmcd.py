@@ -131,6 +131,17 @@ def test_each_label_is_hidden_from_one_member_and_judged_by_it_alone():
         np.testing.assert_array_equal(targets["labels"][:, row], expected)
 
 
+def test_labels_of_linked_rows_are_hidden_from_the_same_member():
+    method, hp = _method(voters="untaught"), _hp(voters="untaught")
+    for first in range(3):
+        batch = paired_batch.batch(LABELS).replace(group=jnp.full(4, first))
+        _, targets = method.vote(
+            _outputs(PANEL), method.beliefs(8), batch, paired_batch.progress(0), hp
+        )
+        hidden = np.asarray(targets["labels"] < 0)  # [E, B]
+        assert (hidden == hidden[:, :1]).all() and hidden[:, 0].sum() == 1
+
+
 def test_a_judge_may_be_taught_what_it_proposes_but_never_the_given_label():
     _, targets = _untaught([[1, 2, 3, 0]] * MEMBERS, gate=0.0)
     np.testing.assert_array_equal(targets["labels"], [[1, 2, 3, 0]] * MEMBERS)

@@ -72,7 +72,10 @@ def test_asymmetric_noise_takes_ronos_map_on_modelnets_classes_alone():
 def test_too_few_rows_to_validate_are_a_sentence():
     config = _config()
     config.data.validation = 0.001
-    with pytest.raises(UsageError, match=r"leaves 0 of 200 rows"):
+    with pytest.raises(UsageError, match=r"leaves 0 of 200 rows to choose .* by; raise it"):
+        noisy.prepare(_splits(), config)
+    config.data.validation = 0.999
+    with pytest.raises(UsageError, match=r"leaves 0 of 200 rows to train on; lower it"):
         noisy.prepare(_splits(), config)
 
 
@@ -137,3 +140,28 @@ def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
     found = diagnosis.believed_labels(beliefs, train)
     clean = (train.labels == train.true_labels).mean()
     assert found["precision"] == pytest.approx(clean) and found["recall"] == 1
+
+
+def test_linked_rows_train_or_validate_together():
+    pictures = np.arange(200) // 5
+    train, validation = noisy.split_validation(200, {"image": pictures}, 0.1, 0)
+    assert len(validation) == 20 and not set(pictures[train]) & set(pictures[validation])
+    np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(200))
+    clean = dataclasses.replace(paired.dataset(rows=200, noise=0.0), links={"image": pictures})
+    splits = Splits(clean, paired.dataset(rows=40, seed=2, noise=0.0))
+    _, part, held, _ = noisy.prepare(splits, _config())
+    assert not set(part.links["image"]) & set(held.links["image"])
+
+
+def test_without_links_the_validation_rows_are_the_first_of_the_draw():
+    order = np.random.default_rng([3, noisy.SPLIT_STREAM]).permutation(50)
+    train, validation = noisy.split_validation(50, {}, 0.1, 3)
+    assert validation.tolist() == sorted(order[:5]) and train.tolist() == sorted(order[5:])
+    assert noisy.split_validation(50, {}, 0.0, 3)[1].tolist() == []
+
+
+def test_one_group_that_holds_all_rows_leaves_none_to_validate():
+    with pytest.raises(UsageError, match="groups too large to keep one for validation"):
+        noisy.split_validation(50, {"group": np.zeros(50, int)}, 0.1, 0)
+    train, validation = noisy.split_validation(50, {"text": np.zeros(50, int)}, 0.1, 0)
+    assert (len(train), len(validation)) == (45, 5)

@@ -155,6 +155,14 @@ def test_fillers_are_masked():
         np.testing.assert_array_equal(labels[::2], data.labels[name][jnp.array([3, 5])])
 
 
+def test_batches_know_the_first_row_that_a_row_is_linked_to():
+    dataset = paired.dataset(rows=40)
+    assert feed.on_host(dataset).group is None
+    linked = dataclasses.replace(dataset, links={"image": np.arange(40) // 2})
+    batch = feed.take(feed.resident(linked), jnp.array([3, 7]))
+    assert batch.group.tolist() == [2, 6] and batch.group.dtype == jnp.int32
+
+
 def test_cross_entropy_trains_on_the_same_loop():
     config = paired.config()
     config.method = ConfigDict({"name": "ce"})
