@@ -7,6 +7,7 @@ from absl import logging
 
 from jaxcmr.data import pictures
 from jaxcmr.data.geometry import normalize, normalize_mesh, sample_surface
+from jaxcmr.data.gltf import buffer_files
 from jaxcmr.data.pcd import parse_pcd
 from jaxcmr.data.ply import parse_ply_points
 from jaxcmr.data.shapefiles import MESHES, load_mesh, read_bytes
@@ -88,6 +89,13 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     _check_suffix(path, MESHES)
     mesh = normalize_mesh(load_mesh(path), str(path))
     return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
+
+
+def stamps(path: Path) -> list[tuple[int, int]]:
+    """Returns the size and the time of the last change of a file and of the buffers it names."""
+    beside = buffer_files(path) if path.suffix.lower() == ".gltf" else []
+    stats = [file.stat() for file in (path, *beside) if file.is_file()]
+    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:

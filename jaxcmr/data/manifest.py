@@ -164,11 +164,10 @@ def _find_all(table: Table, cells: list[str]) -> list[str]:
 
 
 def _state(file: str) -> list:
-    """What tells one version of a file from another."""
+    """What tells one version of a file, and of those that it names, from another."""
     if not file:
         return [file]
-    stat = Path(file).stat()
-    return [file, stat.st_size, stat.st_mtime_ns]
+    return [file, *itemfiles.stamps(Path(file))]
 
 
 def read_item(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:

@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
+import trimesh
 
-from jaxcmr.data.itemfiles import read_array, read_cloud
+from jaxcmr.data.itemfiles import read_array, read_cloud, read_surface, stamps
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(40, 3))
@@ -88,3 +89,29 @@ def test_a_coordinate_that_is_not_finite_is_refused(saved, value):
     cloud[7, 1] = value
     with pytest.raises(UsageError, match=r"x.npy has coordinates that are not finite"):
         read_cloud(saved(cloud), 16, 0)
+
+
+SOLID = trimesh.creation.box((1, 2, 3))
+
+
+@pytest.mark.parametrize("suffix", [".off", ".obj", ".ply", ".stl", ".glb"])
+def test_every_format_gives_one_shape_in_any_case_of_its_ending(tmp_path, suffix):
+    shape = trimesh.creation.box((1, 3, 2)) if suffix == ".glb" else SOLID  # y up
+    shape.export(tmp_path / f"x{suffix}")
+    (tmp_path / f"x{suffix}").rename(tmp_path / f"x{suffix.upper()}")
+    points = read_surface(tmp_path / f"x{suffix.upper()}", 512, 0)
+    # Half edges 1/2, 1, 3/2 by the half diagonal sqrt(14)/2; every point lies on a side.
+    np.testing.assert_allclose((np.abs(points) * np.sqrt(14) / [1, 2, 3]).max(1), 1, atol=1e-5)
+
+
+def test_a_buffer_that_changes_is_another_version_of_its_file(tmp_path):
+    (tmp_path / "x.gltf").write_text(
+        '{"asset": {"version": "2.0"}, "buffers": [{"uri": "a.bin"}, {"uri": "none.bin"}]}'
+    )
+    (tmp_path / "a.bin").write_bytes(b"1")
+    before = stamps(tmp_path / "x.gltf")
+    assert len(before) == 2
+    (tmp_path / "a.bin").write_bytes(b"22")
+    assert stamps(tmp_path / "x.gltf")[0] == before[0] != stamps(tmp_path / "x.gltf")[1]
+    assert stamps(tmp_path / "x.gltf") != before
+    assert len(stamps(tmp_path / "a.bin")) == 1
