@@ -4,7 +4,7 @@ import math
 import os
 import zipfile
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,13 @@ from jaxcmr.errors import UsageError
 MAPPED = 1 << 28  # bytes of a `.npy` file from which on it is not read at once
 KINDS = "biufcUS"  # of dtypes: truth values, numbers, text
 DEFLATED = 1032  # the most that a byte of an archive can become; zlib's limit
-Head = tuple[tuple[int, ...], np.dtype]
+
+
+class Head(NamedTuple):
+    """What an array is, without its entries."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
 
 
 def read_npy(path: Path) -> np.ndarray:
@@ -99,7 +105,7 @@ def head(stream: IO[bytes]) -> Head:
     if version not in readers:
         raise ValueError(f"version {version} of the format is not known")
     shape, _, dtype = readers[version](stream)
-    return shape, dtype
+    return Head(shape, dtype)
 
 
 def check_room(size: int) -> None:

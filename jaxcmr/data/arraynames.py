@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from difflib import get_close_matches
 from typing import NamedTuple
 
 from jaxcmr.data import names
@@ -17,6 +18,11 @@ ROLES = {
     "split": "split",
     "group": "groups",
 }
+
+_SCHEMA = (
+    "; arrays are called train_labels, train_image, test_labels, ...; launch/prepare.py features "
+    "renames those of a file"
+)
 
 
 class Names(NamedTuple):
@@ -53,21 +59,23 @@ def sort(keys: Iterable[str], file: str) -> Names:
             the training set; flags are those of no modality.
     """
     keys = list(keys)
-    splits = {key: _split(key) for key in keys}
+    top = _common_group(keys)
+    splits = {key: _split(key.removeprefix(top)) for key in keys}
+    roles = {key: _role(key.removeprefix(top)) for key in keys}
     whole = [key for key in keys if not splits[key][0]]
     labelled = any(split and role == "labels" for split, role in splits.values())
-    if labelled or (len(whole) < len(keys) and "labels" not in map(_role, whole)):
+    if labelled or (len(whole) < len(keys) and "labels" not in [roles[key] for key in whole]):
         found = _by_split({key: pair for key, pair in splits.items() if pair[0]}, keys, file)
-        unused = [key for key in whole if _role(key) != CLASSES]
+        unused = [key for key in whole if roles[key] != CLASSES]
     else:
-        found = {"": _distinct([(_role(key), key) for key in keys if _role(key) != CLASSES], file)}
-        unused = []
+        pairs = [(role, key) for key, role in roles.items() if role != CLASSES]
+        found, unused = {"": _distinct(pairs, file)}, []
         if "labels" not in found[""]:
             raise UsageError(
                 f"{file} has no array 'labels', only {', '.join(keys) or 'none'}"
-                f"{_alike('labels', keys)}"
+                f"{_alike('labels', keys) or _SCHEMA}"
             )
-    classes = _distinct([(CLASSES, key) for key in whole if _role(key) == CLASSES], file)
+    classes = _distinct([(CLASSES, key) for key in whole if roles[key] == CLASSES], file)
     train = _modalities(found.get("train", found.get("", {})))
     if not train:
         raise UsageError(
@@ -78,9 +86,19 @@ def sort(keys: Iterable[str], file: str) -> Names:
     return Names(found, classes.get(CLASSES, ""), tuple(unused))
 
 
+def _common_group(keys: list[str]) -> str:
+    """Returns the HDF5 groups ("data/") in which all arrays are, but for those that are a split."""
+    top = ""
+    while len(firsts := {key.removeprefix(top).partition("/")[0] for key in keys}) == 1:
+        if not all("/" in key.removeprefix(top) for key in keys) or names.split(*firsts):
+            break
+        top += f"{firsts.pop()}/"
+    return top
+
+
 def _split(key: str) -> tuple[str, str]:
-    """Returns split and role of `train_image` or `train/image`; ("", role) without a split."""
-    match = re.fullmatch(r"([^_/]+)[_/](.+)", names.tidy(key))
+    """Returns split and role of `train_image`, `train/image`, ...; ("", role) without a split."""
+    match = re.fullmatch(r"([^-_/.]+)[-_/.](.+)", names.tidy(key))
     split = names.split(match[1]) if match else None
     return (split, _role(match[2])) if split else ("", _role(key))
 
@@ -141,7 +159,8 @@ def _check_part(split: str, part: dict[str, str], train: tuple[str, ...], file: 
     others = [name for name in _modalities(part) if name not in train]
     for name in train:
         if name not in part:
-            alike = _alike(name, others)
+            close = get_close_matches(name.lower(), others, 1, 0.6)
+            alike = f"; is it {part[close[0]]}? give it one name in all splits" if close else ""
             raise UsageError(f"{file} has no {split} items of the modality {name!r}{alike}")
     owners = {name.lower(): name for name in (*train, *others)}
     for role in [role for role in part if role.startswith(FLAGS)]:

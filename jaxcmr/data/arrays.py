@@ -11,7 +11,7 @@ from ml_collections import ConfigDict
 from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import arraynames, cache, missing, names, native, pointfiles
 from jaxcmr.data.heldout import GROUP, held_out, tell, warn_of_shared
-from jaxcmr.data.labelbase import unify
+from jaxcmr.data.labelbase import clean, unify
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
@@ -30,6 +30,21 @@ def read(path: Path) -> dict[str, np.ndarray]:
     if not files:
         raise UsageError(f"{path} holds no .npy file")
     return {file.stem: numpyfiles.read_npy(file) for file in files}
+
+
+def without_rows(arrays: Mapping[str, Any], parts: dict[str, dict[str, str]]) -> list[str]:
+    """Takes single numbers, such as a version, out of the modalities of a file without splits.
+
+    Args:
+        arrays: by name; only their shapes matter.
+        parts: of `arraynames.Names`, changed.
+
+    Returns:
+        The names of these arrays.
+    """
+    part = parts.get("", {})
+    gone = [m for m in part if not arraynames.is_role(m) and arrays[part[m]].shape == ()]
+    return [part.pop(name) for name in gone]
 
 
 def warn_of_unused(found: list[str], what: str, name: str) -> None:
@@ -54,7 +69,7 @@ def to_splits(
         UsageError: arrays are missing, their lengths differ, or they cannot be used.
     """
     found = arraynames.sort(arrays, name)
-    warn_of_unused(list(found.unused), "array", name)
+    warn_of_unused([*found.unused, *without_rows(arrays, found.parts)], "array", name)
     modalities = found.modalities()
     for m in modalities:
         keys = [part[m] for part in found.parts.values()]
@@ -130,6 +145,11 @@ def _part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) 
             "have a row each, [N]"
         )
     for role, array in part.items():
+        if array.ndim and len(array) == part["labels"].shape[-1] != len(part["labels"]):
+            raise UsageError(
+                f"{name}: {keys['labels']} has the shape {list(part['labels'].shape)} for "
+                f"{len(array)} rows of {keys[role]}; labels have a row each: save their transpose"
+            )
         _check_rows(array, len(part["labels"]), f"{name}: {keys[role]}")
     return part
 
@@ -143,7 +163,6 @@ def splits_of(arrays, keys: Mapping[str, str], name: str, seed: int) -> np.ndarr
         name: of the file, for messages.
         seed: of the draw where no split is given.
     """
-    keys = {role: key for role, key in keys.items() if role in ("labels", "groups", "split")}
     part = _part(arrays, keys, name)
     if "split" not in part:
         return held_out(part["labels"], seed, links_of(arrays, keys))
@@ -211,7 +230,7 @@ def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
     array = numpyfiles.as_text(np.asarray(array))
     if array.dtype.kind not in "fiubU":
         raise UsageError(f"{name}: class_names holds {array.dtype}; save text [K]")
-    return tuple(str(text) for text in array.ravel())
+    return tuple(str(text) for text in clean(array.ravel()))
 
 
 def _warn_of_squares(items: list, name: str) -> None:

@@ -115,7 +115,7 @@ def _check_once(wanted: Mapping[str, str]) -> None:
 
 
 def _read(source: Path) -> dict[str, np.ndarray]:
-    if source.suffix != ".mat":
+    if source.suffix.lower() != ".mat":
         return pointfiles.read_arrays(source)
     return {name: _joined(array) for name, array in read_mat(source).items()}
 

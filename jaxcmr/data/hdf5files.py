@@ -39,7 +39,9 @@ def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
     """
     try:
         with h5py.File(path) as file:
-            return {name: (item.shape or (), item.dtype) for name, item in datasets(file)}
+            return {
+                name: numpyfiles.Head(item.shape or (), item.dtype) for name, item in datasets(file)
+            }
     except Exception as error:
         raise _damaged(path, error) from None
 

@@ -7,6 +7,13 @@ import numpy as np
 from jaxcmr.errors import UsageError
 
 CHANNELS = (1, 3)
+_REMEDIES = {
+    "U": "save numbers; texts are read from a manifest's column 'text'",
+    "c": "save the real and the imaginary parts as features of their own",
+    "V": "save its fields as arrays of their own",
+    "M": "save numbers, such as days since a date",
+    "m": "save numbers, such as seconds",
+}
 _PICTURES = re.compile(r"(?i)(image|img|picture|photo|pixel)")
 
 
@@ -23,8 +30,12 @@ def kind(shape: tuple[int, ...], dtype: np.dtype, name: str) -> str:
         "vector", "cloud", "image" or "views".
 
     Raises:
-        UsageError: the shape is none of these, or could be two; says what to do.
+        UsageError: the type is no number, or the shape is none of these or could be two; says what
+            to do.
     """
+    if dtype.kind not in "fiub":
+        remedy = _REMEDIES.get(dtype.kind, "save numbers")
+        raise UsageError(f"{name} is of type {dtype}; numbers are needed: {remedy}")
     if 0 in shape:
         raise UsageError(f"{name} has items of the shape {list(shape)}, which hold nothing")
     if len(shape) == 1:
@@ -56,8 +67,8 @@ def _advice(shape: tuple[int, ...], dtype: np.dtype) -> str:
         return "a number an item is a vector x[:, None]" + (flags if dtype.kind == "b" else "")
     if len(shape) > 2 and shape[-3] in (1, 3):
         return "channels that come first are moved by numpy.moveaxis(x, -3, -1)"
-    if len(shape) > 2 and shape[-1] == 4:
-        return "take the transparency away, x[..., :3]"
+    if len(shape) > 2 and shape[-1] in (2, 4):
+        return f"take the transparency away, x[..., :{shape[-1] - 1}]"
     if len(shape) == 3:
         return "views without an axis of channels get one by x[..., None]"
     if shape == (3, 3):

@@ -50,7 +50,8 @@ def _read_hdf5(path: Path) -> dict[str, Value | None]:
     with h5py.File(path) as file:
         names = [key for key in file if not key.startswith("#")]  # what cells refer to is there
         items = {key: hdf5files.member(file, key, key) for key in names}
-        return {key: _value(file, item, key, path.suffix == ".mat") for key, item in items.items()}
+        turned = path.suffix.lower() == ".mat"
+        return {key: _value(file, item, key, turned) for key, item in items.items()}
 
 
 def _value(file: h5py.File, item, name: str, turned: bool) -> Value | None:

@@ -13,12 +13,6 @@ from jaxcmr.data import kinds, pixels
 from jaxcmr.errors import UsageError
 
 Items = np.ndarray | lazy.LazyRows
-_REMEDIES = {
-    "c": "save the real and the imaginary parts as features of their own",
-    "V": "save its fields as arrays of their own",
-    "M": "save numbers, such as days since a date",
-    "m": "save numbers, such as seconds",
-}
 
 
 def items(
@@ -39,10 +33,6 @@ def items(
             things, or a number that float32 cannot hold.
     """
     parts = {split: _stored(array) for split, array in parts.items()}
-    for array in parts.values():
-        if array.dtype.kind not in "fiub":
-            remedy = _REMEDIES.get(array.dtype.kind, "save numbers")
-            raise UsageError(f"{name} is of type {array.dtype}; numbers are needed: {remedy}")
     flags = {split: present.get(split, np.ones(len(a), bool)) for split, a in parts.items()}
     found = {split: kinds.kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
     scales = {}

@@ -18,6 +18,11 @@ from jaxcmr.numpyfiles import Head, head, npz_heads, reason
 from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
 
+_ADVICE = {
+    ".mat": "; launch/prepare.py features makes an .npz of a .mat file",
+    ".npy": "; name the folder in which the .npy files are",
+}
+
 
 class Outline(NamedTuple):
     """What the data hold, read without their items.
@@ -53,6 +58,7 @@ def outline(config: ConfigDict) -> Outline:
         return Outline(*manifest.outline(path, config.seed))
     heads = shapes(path)
     names = arraynames.sort(heads, str(path))
+    arrays.without_rows(heads, names.parts)
     items = names.parts.get("train", names.parts.get("", {}))
     kinds = {}
     for name in sorted(names.modalities()):
@@ -84,16 +90,20 @@ def _path(config: ConfigDict) -> Path:
 
 def shapes(path: Path) -> dict[str, Head]:
     """Reads the shapes and types of all arrays of a file or folder, not the arrays."""
-    if path.suffix in (".h5", ".hdf5") and path.is_file():
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if suffix in (".h5", ".hdf5"):
         found = hdf5_heads(path)
-    elif path.is_dir() or path.suffix == ".npz":
+    elif suffix == ".npz" or path.is_dir():
         try:
             found = _npy_heads(path) if path.is_dir() else npz_heads(path)
         except Exception as error:  # numpy's reader evaluates the header: anything may come of it
             advice = "get or write it again"
             raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
     else:
-        raise UsageError(f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder")
+        raise UsageError(
+            f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"
+            f"{_ADVICE.get(suffix, '')}"
+        )
     if not found:
         raise UsageError(f"{path} holds no array")
     return found

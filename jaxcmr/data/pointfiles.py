@@ -32,9 +32,9 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UsageError: the file cannot be read, by name.
     """
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
-    if path.suffix == ".npz":
+    if path.suffix.lower() == ".npz":
         return numpyfiles.read_npz(path)
     return hdf5files.read_hdf5(path)
 

@@ -72,7 +72,7 @@ def test_other_files_of_a_folder_are_named(config, tmp_path, caplog):
         ({"val_image": np.zeros((1, 3))}, "a.npz has no array validation_labels, only"),
         (
             {"test_image": None, "test_images": np.ones((2, 3))},
-            "has no test items of the modality 'image'; did you mean 'images'?",
+            r"has no test items of the modality 'image'; is it test_images\? give it one name",
         ),
         (
             {"train_labels": None, "train_lables": np.zeros(4)},
@@ -93,6 +93,22 @@ def test_names_that_cannot_be_meant_so(change, message):
     arrays = {k: v for k, v in (table() | change).items() if v is not None}
     with pytest.raises(UsageError, match=message):
         to_splits(arrays, "a.npz", {}, 0)
+
+
+def test_groups_around_all_arrays_say_nothing():
+    keys = ["data/v1/train/x", "data/v1/train/labels", "data/v1/test-x", "data/v1/test.labels"]
+    assert sort(keys, "a.h5").parts == {
+        "train": {"x": "data/v1/train/x", "labels": "data/v1/train/labels"},
+        "test": {"x": "data/v1/test-x", "labels": "data/v1/test.labels"},
+    }  # fmt: skip
+    assert sort(["data/x", "data/labels"], "a.h5").parts[""]["x"] == "data/x"
+
+
+def test_names_of_another_schema_are_told_ours():
+    with pytest.raises(
+        UsageError, match="no array 'labels', only X_train, y_train; arrays are cal"
+    ):
+        sort(["X_train", "y_train"], "a.npz")
 
 
 def test_a_misspelt_array_of_labels_is_suggested():

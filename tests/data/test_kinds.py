@@ -36,6 +36,8 @@ def test_shapes_of_one_meaning(shape, dtype, name, expected):
         ((1, 28, 28), "f4", "numpy.moveaxis(x, -3, -1)"),
         ((3, 32, 3), "u1", "numpy.moveaxis(x, -3, -1)"),
         ((6, 3, 32, 32), "u1", "numpy.moveaxis(x, -3, -1)"),
+        ((), "U3", "is of type <U3; numbers are needed: save numbers; texts are read from a mani"),
+        ((9, 9, 2), "u1", "take the transparency away, x[..., :1]"),
         ((32, 32, 4), "u1", "take the transparency away, x[..., :3]"),
         ((6, 32, 32), "u1", "views without an axis of channels get one by x[..., None]"),
         ((3, 512), "f4", "turn clouds [3, P] by numpy.swapaxes(x, 1, 2)"),
@@ -49,4 +51,4 @@ def test_shapes_of_one_meaning(shape, dtype, name, expected):
 def test_shapes_of_no_or_two_meanings(shape, dtype, advice):
     with pytest.raises(UsageError) as error:
         kind(shape, np.dtype(dtype), "a.npz: x")
-    assert advice in str(error.value) and str(error.value).startswith("a.npz: x has items")
+    assert advice in str(error.value) and str(error.value).startswith("a.npz: x ")

@@ -203,6 +203,21 @@ def test_mistakes_of_rows_and_names(change, words):
         own(**change)
 
 
+def test_labels_that_lie_on_their_side():
+    labels = np.eye(2)[[0, 1, 0, 1]].T
+    with pytest.raises(
+        UsageError, match=r"labels has the shape \[2, 4\] for 4 rows of text; .* tra"
+    ):
+        own(labels=labels)
+
+
+def test_single_numbers_beside_the_arrays_are_no_modality(caplog):
+    splits = own(version=np.array(3), class_names=np.array([1.0, 2.0]))
+    assert splits.train.modalities == ("text", "image")
+    assert splits.train.class_names == ("1", "2")
+    assert "a.npz: 1 array is not used: version" in caplog.text
+
+
 def test_columns_and_rows_of_matlab_are_vectors():
     column = {"labels": np.array([[0, 1, 0, 1]]), "ids": np.array([["a"], ["b"], ["c"], ["d"]])}
     splits = own(**column, split=np.array([["Train", " training ", "val", "TEST"]]))

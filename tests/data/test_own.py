@@ -59,6 +59,28 @@ def test_the_source_takes_either_form(mine, tmp_path):
     assert len(data.load(mine).train) == 8
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("a.mat", "launch/prepare.py features makes an .npz of a .mat file"),
+        ("a.npy", "name the folder in which the .npy files are"),
+        ("a.xlsx", "must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
+    ],
+)
+def test_other_files_are_told_what_becomes_of_them(mine, tmp_path, name, words):
+    mine.path = str(tmp_path / name)
+    (tmp_path / name).write_bytes(b"")
+    with pytest.raises(UsageError, match=words):
+        own.outline(mine)
+
+
+def test_a_single_number_is_no_item(mine, tmp_path):
+    mine.path = str(tmp_path / "OWN.NPZ")
+    with open(mine.path, "wb") as file:
+        np.savez(file, version=1, text=np.eye(10, 3), labels=np.arange(10) % 2)
+    assert own.outline(mine).kinds == {"text": "vector"}
+
+
 def good() -> bytes:
     file = io.BytesIO()
     np.savez(file, train_x=np.zeros((3, 2)), train_labels=np.zeros(3), test_labels=np.zeros(1))
