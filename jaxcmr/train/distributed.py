@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import TypeVar
 
 import jax
+import numpy as np
 from absl import logging
 from jax.experimental import multihost_utils
 
 from jaxcmr.errors import UsageError
 
 T = TypeVar("T")
+
+SENTENCE = 4096  # bytes of an error that process 0 tells the others
 
 _CALLS = itertools.count(1)  # how often processes have asked each other whether to stop
 
@@ -104,11 +107,6 @@ def first() -> bool:
     return jax.process_index() == 0
 
 
-def written(path: Path) -> Path:
-    """Returns the path in process 0; the others write into nothing."""
-    return path if first() else Path(os.devnull)
-
-
 def wait_for_all(place: str) -> None:
     """Waits until every process has come to this place."""
     if several():
@@ -123,6 +121,22 @@ def in_turn(work: Callable[[], T]) -> T:
         return found
     wait_for_all("the first is done")
     return work()
+
+
+def by_the_first(work: Callable[[], None]) -> None:
+    """Lets process 0 alone do `work`; a `UsageError` of it is raised in every process."""
+    sentence = ""
+    if first():
+        try:
+            work()
+        except UsageError as error:
+            sentence = str(error)
+    if several():
+        text = np.frombuffer(sentence.encode()[:SENTENCE].ljust(SENTENCE), np.uint8)
+        text = multihost_utils.broadcast_one_to_all(text).tobytes()
+        sentence = text.decode(errors="ignore").rstrip()
+    if sentence:
+        raise UsageError(sentence)
 
 
 @contextmanager

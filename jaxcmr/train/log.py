@@ -7,6 +7,7 @@ from typing import Any
 
 from absl import logging
 
+from jaxcmr import files
 from jaxcmr.display import shown_direction
 
 
@@ -14,22 +15,32 @@ class MetricsLog:
     """Appends one JSON object a line to `metrics.jsonl`.
 
     Args:
-        path: the file.
+        path: the file; None: nothing is written.
         epochs: lines of this many epochs are kept; later ones, written by a run that was stopped
             before its checkpoint was complete, are dropped, because they are about to come again.
+
+    Raises:
+        UsageError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, epochs: int):
+    def __init__(self, path: Path | None, epochs: int):
+        self._path = path
+        if path is None:
+            return
         kept = []
         if path.exists() and epochs > 0:
-            kept = [line for line in path.read_text().splitlines() if _epoch(line) <= epochs]
-        path.write_text("".join(line + "\n" for line in kept))
-        self._path = path
+            with files.writing(path):
+                text = path.read_text(encoding="utf-8", errors="replace")
+            kept = [line for line in text.split("\n") if 1 <= _epoch(line) <= epochs]
+        if len(kept) < epochs:
+            logging.warning("%s has lost the lines of %d epochs", path, epochs - len(kept))
+        files.write_text(path, "".join(line + "\n" for line in kept))
 
     def write(self, record: Mapping[str, Any]) -> None:
         """Appends a record."""
-        with self._path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        if self._path is not None:
+            with files.writing(self._path), self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(record) + "\n")
 
 
 def read(path: Path) -> list[dict[str, Any]]:
@@ -67,8 +78,8 @@ def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
 
 
 def _epoch(line: str) -> float:
-    """Returns the epoch of a line; infinity for a line cut short by a crash."""
+    """Returns the epoch of a line; infinity for one that was cut short or damaged."""
     try:
-        return json.loads(line)["epoch"]
-    except (json.JSONDecodeError, KeyError, TypeError):
+        return float(json.loads(line)["epoch"])
+    except (ValueError, KeyError, TypeError, RecursionError):
         return float("inf")

@@ -14,7 +14,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.errors import StoppedError
+from jaxcmr.errors import StoppedError, UsageError
 from jaxcmr.methods.base import Method
 from jaxcmr.train import distributed, log, sharding
 from jaxcmr.train.checkpoint import Checkpoints
@@ -102,7 +102,7 @@ def _run(
     epochs, first = config.train.epochs, record["epoch"]
     if first or record.get("terms"):
         logging.info("going on after epoch %d of %d, step %d", first, epochs, int(state.step))
-    metrics = log.MetricsLog(distributed.written(workdir / "metrics.jsonl"), first)
+    metrics = log.MetricsLog(workdir / "metrics.jsonl" if distributed.first() else None, first)
     began = time.monotonic()
     for epoch in range(first, epochs):
         epoch_began, stopped = time.monotonic(), []
@@ -131,7 +131,13 @@ def _run(
         log.say_progress(line, epochs, left)
     if machinery.score is None:
         return Fit(state, state, epochs, record["seconds"])
-    best, of_best = checkpoints.restore_best(state)
+    found = checkpoints.restore_best(state)
+    if found is None:
+        raise UsageError(
+            f"{workdir / 'checkpoints' / 'best'} has lost the checkpoint of the best epoch; put "
+            "back a copy, or choose another --workdir"
+        )
+    best, of_best = found
     return Fit(state, best, of_best["best_epoch"], record["seconds"])
 
 

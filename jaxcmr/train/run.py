@@ -1,8 +1,8 @@
 """The callable behind the main command: from a config to results in a folder."""
 
-import json
 import resource
 import sys
+from collections.abc import Callable
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -13,12 +13,22 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
-from jaxcmr import data, methods
-from jaxcmr.train import distributed, evaluate, introduce, noisy, series, stages, survivors
+from jaxcmr import data, files, methods
+from jaxcmr.train import (
+    distributed,
+    evaluate,
+    folder,
+    introduce,
+    logfile,
+    noisy,
+    stages,
+    survivors,
+    trained_on,
+)
 from jaxcmr.train import embeddings as saved
 from jaxcmr.train.complete import complete
 from jaxcmr.train.state import TrainState, members_of
-from jaxcmr.types import Dataset, UsageError
+from jaxcmr.types import Dataset
 
 
 class Outcome(NamedTuple):
@@ -38,25 +48,38 @@ class Outcome(NamedTuple):
 def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     """Trains and evaluates a config; the same call again goes on where it was stopped.
 
-    Writes `config.json`, `noise.npz`, `split.npz`, `metrics.jsonl`, `checkpoints/`, `embeddings/`
-    and `result.json` into `workdir`.
+    Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `log.txt`, `metrics.jsonl`,
+    `checkpoints/`, `embeddings/` and `result.json` into `workdir`. With more epochs in the config a
+    finished run goes on.
 
     Raises:
-        UsageError: for everything that the user can mend.
+        UsageError: for everything that the user can mend: also for a `workdir` in use, or with a
+            run of another config or on other data.
     """
-    configuration.check(config)
-    config = complete(config)
-    stages.check(config)
+    with logfile.kept() as keep:
+        configuration.check(config)
+        config = complete(config)
+        stages.check(config)
+        with folder.held(workdir):
+            folder.check_config(workdir, config)
+            return _train_and_evaluate(config, workdir, keep)
+
+
+def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path], None]) -> Outcome:
+    """Does so in a folder that is ours; `keep` is told where the log goes."""
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = noisy.prepare(splits, config)
     stages.check_data(config, train)
-    _claim(workdir, config)  # not before: a mistake must not take the folder
-    series.try_out(workdir)
+    content: dict[str, Any] = {}
+    describe = lambda: content.update(trained_on.describe(config, splits, record, rows))
+    distributed.by_the_first(describe)
+    folder.claim(
+        workdir, config, content, splits, record, rows
+    )  # not before: mistakes must not take it
+    if distributed.first():
+        keep(workdir)
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
     introduce.introduce(config, train, validation, splits.test, record, known)
-    if distributed.first():
-        record.save(workdir / "noise.npz")
-        np.savez_compressed(workdir / "split.npz", **rows)
 
     prepared = stages.run(config, train, workdir)
     own = survivors.with_members(config, len(prepared.members))
@@ -76,6 +99,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     result = {
         "method": config.method.name,
         "data": dict(splits.train.provenance),
+        "trained_on": content,
         "sizes": {
             "train": len(train),
             "validation": 0 if validation is None else len(validation),
@@ -109,7 +133,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
     }
     if distributed.first():
         saved.save(workdir / "embeddings", splits.test, embeddings)
-        _write_json(workdir / "result.json", result)
+        files.write_json(workdir / "result.json", result)
     return Outcome(result, splits.test, embeddings)
 
 
@@ -125,53 +149,6 @@ def _scorer(config: ConfigDict, num_classes: int, test: Dataset):
         return built[members](state)
 
     return score
-
-
-def _claim(workdir: Path, config: ConfigDict) -> None:
-    """Writes `config.json`, or checks that the folder belongs to the same config.
-
-    The mesh may be another one: a run goes on on any devices.
-    """
-    path = workdir / "config.json"
-    ours = json.loads(json.dumps(config.to_dict()))
-    try:
-        workdir.mkdir(parents=True, exist_ok=True)
-        found = json.loads(path.read_text()) if path.exists() else ours
-    except (OSError, json.JSONDecodeError) as error:
-        raise UsageError(f"the folder {workdir} cannot be used: {error}") from error
-    was, now = (_flat({**fields, "mesh": {}}) for fields in (found, ours))
-    for field in sorted(was.keys() | now.keys()):
-        if was.get(field, "absent") != now.get(field, "absent"):
-            raise UsageError(
-                f"{workdir} holds a run of another config: config.{field} was "
-                f"{was.get(field, 'absent')!r} and is {now.get(field, 'absent')!r}; "
-                "choose another --workdir or remove the folder"
-            )
-    if distributed.first():
-        _write_json(path, ours)
-    distributed.wait_for_all("config.json")
-    if not path.exists():
-        raise UsageError(
-            f"process {jax.process_index()} does not see {path}, which process 0 has written; "
-            "--workdir must be on a file system that all hosts share"
-        )
-
-
-def _flat(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    leaves = {}
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            leaves |= _flat(value, f"{prefix}{name}.")
-        else:
-            leaves[prefix + name] = value
-    return leaves
-
-
-def _write_json(path: Path, content: Any) -> None:
-    """Writes a file that appears whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(content, indent=2) + "\n")
-    partial.replace(path)
 
 
 def _peak_memory() -> int:

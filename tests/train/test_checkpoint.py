@@ -151,3 +151,23 @@ def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp
         state, record = checkpoints.restore_last(whole[1].last)
     assert record["epoch"] in (1, 2) and int(state.step) == 4 * record["epoch"]
     _assert_equal(_fit(tmp_path).last, whole[1].last)
+
+
+@pytest.mark.slow
+def test_a_finished_run_that_is_given_more_epochs_equals_one_that_had_them_from_the_start(tmp_path):
+    def fit(folder, epochs):
+        config = paired.config()
+        config.train.epochs, config.optimizer.schedule = epochs, "constant"
+        method = methods.build(config, paired.CLASSES)
+        return loop.fit(config, method, paired.dataset(), None, folder)
+
+    fit(tmp_path / "longer", 2)
+    _assert_equal(fit(tmp_path / "longer", 3).last, fit(tmp_path / "at once", 3).last)
+    assert [line["epoch"] for line in log.read(tmp_path / "longer" / "metrics.jsonl")] == [1, 2, 3]
+
+
+def test_a_run_that_has_lost_its_best_checkpoint_says_so(run):
+    folder, _ = run
+    shutil.rmtree(folder / "checkpoints" / "best")
+    with pytest.raises(UsageError, match=r"best has lost the checkpoint of the best epoch; put"):
+        _fit(folder)

@@ -1,0 +1,100 @@
+"""The log of a run, kept in its folder beside what people see on the screen."""
+
+import logging as std_logging
+import os
+import shlex
+import sys
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version
+from logging.handlers import MemoryHandler
+from pathlib import Path
+
+from absl import logging
+
+from jaxcmr.errors import StoppedError, UsageError
+
+NAMES = ("log.txt", "jaxcmr-log.txt")  # the second where a person has a file of the first name
+MARK = "# jaxcmr "  # what a log of ours begins with
+PACKAGE = str(Path(__file__).resolve().parents[1])
+
+
+@contextmanager
+def kept() -> Iterator[Callable[[Path], None]]:
+    """Gives a function that puts the log into a folder: what was said before, and all that follows.
+
+    Until it is called nothing is written, for the folder may turn out to be somebody else's. What
+    ends the run is kept, too. A later run appends.
+    """
+    logger = logging.get_absl_logger()
+    memory = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, flushOnClose=False)
+    memory.addFilter(_is_ours)
+    logger.addHandler(memory)
+    opened: list[_File] = []
+
+    def keep(folder: Path) -> None:
+        file = _open(folder)
+        if file is not None:
+            opened.append(file)
+            memory.setTarget(file)
+            memory.flush()
+            logger.addHandler(file)
+            logger.removeHandler(memory)
+
+    try:
+        yield keep
+    except BaseException as error:
+        for file in opened:
+            file.handle(_record(error))
+        raise
+    finally:
+        logger.removeHandler(memory)
+        for file in opened:
+            logger.removeHandler(file)
+            file.close()
+
+
+class _File(std_logging.FileHandler):
+    """Appends to a file; a full disk ends the log, not the run."""
+
+    def handleError(self, record: std_logging.LogRecord) -> None:  # noqa: N802
+        del record
+
+
+def _open(folder: Path) -> _File | None:
+    """Opens the first file of `NAMES` that is ours or not there; None: no log can be kept."""
+    try:
+        path = next(path for name in NAMES if _may_be_ours(path := folder / name))
+        file = _File(path, encoding="utf-8", errors="backslashreplace")
+        file.stream.write(f"{MARK}{version('jaxcmr')}: {shlex.join(sys.argv)}\n")
+        file.flush()
+    except (OSError, StopIteration) as error:
+        logging.warning("no log is kept in %s (%s)", folder, error or "all its names are taken")
+        return None
+    file.addFilter(_is_ours)
+    file.setFormatter(std_logging.Formatter("%(asctime)s  %(levelname)s  %(message)s"))
+    return file
+
+
+def _may_be_ours(path: Path) -> bool:
+    """Tells a log that a run has begun, or a name that is free, from a person's file."""
+    if not path.is_file():
+        return not os.path.lexists(path)
+    with open(path, "rb") as file:
+        return file.read(len(MARK)) == MARK.encode()
+
+
+def _is_ours(record: std_logging.LogRecord) -> bool:
+    """Leaves out what libraries say of their own progress."""
+    return record.pathname.startswith(PACKAGE)
+
+
+def _record(error: BaseException) -> std_logging.LogRecord:
+    """Makes a line of what ends a run; a traceback where it is a fault of ours."""
+    told = isinstance(error, UsageError | StoppedError | KeyboardInterrupt | SystemExit)
+    text = str(error) or type(error).__name__
+    if not told:
+        text = "".join(traceback.format_exception(error))
+    level = std_logging.INFO if isinstance(error, StoppedError) else std_logging.ERROR
+    return std_logging.LogRecord("absl", level, PACKAGE, 0, text, None, None)
