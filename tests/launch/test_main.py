@@ -58,7 +58,7 @@ def test_the_result_says_what_was_run_on_what(finished):
     assert result["noise"]["rows_changed"] == 48
     assert 0 < result["scores"]["chance"] < 1
     assert 0 < result["scores"]["best"]["image->points"]["mAP"] <= 1
-    assert set(result["scores"]) == {"best", "last", "untrained", "chance", "stages"}
+    assert {"best", "last", "untrained", "chance", "stages"} <= set(result["scores"])
     assert len(result["scores"]["best"]["points->image"]["per_class"]) == 10
     assert result["members"] == 1 and result["seed"] == 0 and result["classes"] == 10
 
