@@ -4,6 +4,7 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.data import names
+from jaxcmr.data.labelbase import clean
 from jaxcmr.data.missing import flags, is_missing, strip
 from jaxcmr.data.tables import Table
 from jaxcmr.errors import UsageError
@@ -25,10 +26,7 @@ def kinds(table: Table) -> dict[str, str]:
 def required(table: Table, name: str) -> np.ndarray:
     """Returns the cells `[N]` of a column that every row must fill."""
     if name not in table.columns:
-        raise UsageError(
-            f"{table.path} has no column {name!r}, only {', '.join(table.columns)}"
-            f"{names.suggestion(name, tuple(table.columns))}"
-        )
+        raise UsageError(_no_column(table, name))
     for line, row in table.rows:
         cell = strip(row.get(name, ""))
         if not cell:
@@ -98,10 +96,7 @@ def items(table: Table, modality: str) -> list[str]:
     An item is missing where its cell is, or where the column `present_<modality>` says so.
     """
     if modality not in table.columns:
-        raise UsageError(
-            f"{table.path} has no column {modality!r}, only {', '.join(table.columns)}"
-            f"{names.suggestion(modality, tuple(table.columns))}"
-        )
+        raise UsageError(_no_column(table, modality))
     if modality not in KINDS:
         raise UsageError(
             f"{table.path}: no file type is known for the modality {modality!r}; use "
@@ -126,13 +121,40 @@ def tell_unused(table: Table, used: list[str]) -> None:
         absent = tuple(name for name in KNOWN if name not in table.columns)
         shown = [name + names.suggestion(name, absent).replace("; ", " - ") for name in others]
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        told.append(f"{len(others)} columns ({', '.join(shown[:NAMED])}{more})")
+        told.append(f"{_counted(others, 'column')} ({', '.join(shown[:NAMED])}{more})")
     if table.empty:
-        told.append(
-            f"{len(table.empty)} rows without a filled cell (first in line {table.empty[0]})"
-        )
+        told.append(f"{_counted(table.empty, 'row')} without a filled cell (line {table.empty[0]})")
     if told:
-        logging.warning("%s: not used are %s", table.path, " and ".join(told))
+        logging.warning("%s: not used: %s", table.path, ", ".join(told))
+
+
+def true_labels(table: Table, labels: np.ndarray) -> np.ndarray | None:
+    """Returns the column `true_label`, or None if it is empty; each must be somebody's label."""
+    found = optional(table, "true_label")
+    if found is None:
+        return None
+    given = {*clean(np.concatenate([labels, found]))[: len(labels)].tolist()}
+    for text, (line, _) in zip(clean(np.concatenate([found, labels])).tolist(), table.rows):
+        if text not in given:
+            raise UsageError(
+                f"{table.path}, line {line}: the true label {text!r} is no row's label; correct "
+                "it, or leave out the row"
+            )
+    return found
+
+
+def _counted(found: list, what: str) -> str:
+    return f"{len(found)} {what}" + ("s" if len(found) > 1 else "")
+
+
+def _no_column(table: Table, name: str) -> str:
+    """Says that a column is missing, and what it may be called, or that there is no header."""
+    advice = names.suggestion(name, tuple(table.columns))
+    if not advice and not set(table.columns) & set(KNOWN):
+        advice = "; the first line must name the columns"
+    shown = ", ".join(table.columns[:NAMED])
+    more = f" and {len(table.columns) - NAMED} more" if len(table.columns) > NAMED else ""
+    return f"{table.path} has no column {name!r}, only {shown}{more}{advice}"
 
 
 def tell_missing(table: Table, modality: str) -> None:

@@ -195,7 +195,7 @@ def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> n
 def _nothing_to_hold_out(classes: np.ndarray) -> str:
     why = "every class has one row"
     if len(np.unique(classes)) < len(classes):
-        why = "all rows of a class belong together"
+        why = f"all rows of a class have the same {GROUP!r}"
     return (
         f"{why}, so none can be held out for the test set; give more rows, or name the split of "
         "every row (train, test) in a column or an array 'split'"

@@ -18,9 +18,9 @@ def skeleton(name: str) -> str:
     """Reduces a name to what it looks like: small, compatible forms (NFKC), no blanks or zeros."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    text = _BLANK.sub("", text).translate(_LATIN)
-    number = re.fullmatch(r"0*([0-9]+)(\.0+)?", text)
-    return number[1] if number else text
+    if number := re.fullmatch(r"\s*(-?)0*([0-9]+)(\.0+)?\s*", text):
+        return number[1] + number[2]
+    return _BLANK.sub("", text).translate(_LATIN)
 
 
 def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
@@ -43,7 +43,7 @@ def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
             "%s: %d groups of class names look alike, but count as different classes: %s; correct "
             "the labels if they are the same", name, len(found), "; ".join(found[:NAMED]),
         )  # fmt: skip
-    nothing = {word.casefold() for word in WORDS}
+    nothing = {word.casefold() for word in WORDS} | {"inf", "-inf", "infinity", "-infinity"}
     doubtful = [label for label in counts if label.casefold() in nothing and label not in WORDS]
     if doubtful:
         logging.warning(

@@ -37,10 +37,10 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     table = read_table(path, columns.KNOWN)
     cells = {name: columns.items(table, name) for name in config.modalities}
     labels = columns.required(table, "label")
-    truth = columns.optional(table, "true_label")
+    truth = columns.true_labels(table, labels)
     found = {"labels": labels, "ids": columns.ids(table)}
     found |= {} if truth is None else {"true_labels": truth}
-    named, links = split_rows(table, config.seed)
+    named, links = rowlinks.split_rows(table, config.seed)
     used = ["label", "true_label", "id", "split", "group", *cells, *(f"present_{m}" for m in cells)]
     columns.tell_unused(table, used)
     for name in cells:
@@ -52,7 +52,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     present = {name: np.array([bool(cell) for cell in column]) for name, column in cells.items()}
     if "text" in cells:
         texts = [_text(table, place, cell) for place, cell in enumerate(cells["text"])]
-        made["text"] = tfidf(texts, named == "train")
+        made["text"] = _features(texts, named == "train", str(path))
         present["text"] = _with_features(made["text"], present["text"], str(path))
     _tell_empty(present, str(path))
     found["split"] = named
@@ -74,24 +74,10 @@ def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool, heldout.L
     what training rows have in common.
     """
     table = read_table(path, columns.KNOWN)
-    named, links = split_rows(table, seed)
+    named, links = rowlinks.split_rows(table, seed)
     train, validates = named == "train", bool((named == "validation").any())
     own = {name: column[train] for name, column in links.items()}
     return columns.kinds(table), int(train.sum()), validates, own
-
-
-def split_rows(table: Table, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-    """Names the split of every row, and says which rows have what in common.
-
-    Returns:
-        "train", "validation" or "test" `[N]`, of the column `split` or drawn with `seed`; and the
-        links (`heldout.Links`) that tie rows together.
-    """
-    links = rowlinks.links(table)
-    named = columns.splits(table)
-    if named is None:
-        named = heldout.held_out(columns.required(table, "label"), seed, links)
-    return named, links
 
 
 def _text(table: Table, place: int, cell: str) -> str:
@@ -99,6 +85,13 @@ def _text(table: Table, place: int, cell: str) -> str:
         return rowlinks.text_of(table.path.parent, cell)
     except UsageError as error:
         raise UsageError(f"{table.path}, line {table.rows[place][0]}: {error}") from None
+
+
+def _features(texts: list[str], fit: np.ndarray, name: str) -> np.ndarray:
+    try:
+        return tfidf(texts, fit)
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
 
 
 def _with_features(rows: np.ndarray, present: np.ndarray, name: str) -> np.ndarray:

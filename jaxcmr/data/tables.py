@@ -75,9 +75,17 @@ def read_table(path: Path, known: Collection[str]) -> Table:
     return Table(path, rows, places, columns, empty)
 
 
+class _Form(NamedTuple):
+    """How a CSV file is written, and how many of its lines say that alone."""
+
+    delimiter: str
+    quote: str
+    skipped: int = 0
+
+
 def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, Row]]:
-    text, delimiter, skipped = _delimiter(text, known, delimiters)
-    records = _records(text, path, delimiter, skipped)
+    text, form = _form(text, known, delimiters)
+    records = _records(text, path, form)
     first = next(records, None)
     if first is None:
         return []
@@ -88,7 +96,7 @@ def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, 
         if len(cells) != len(keys):
             raise UsageError(
                 f"{path}, line {line}: not as many cells as the header, {len(cells)} for "
-                f"{len(keys)} columns; put quotes around a cell that holds {delimiter!r}"
+                f"{len(keys)} columns; put quotes around a cell that holds {form.delimiter!r}"
             )
         rows.append((line, dict(zip(keys, cells))))
     unnamed = [key for key, name in zip(keys, header) if not name]
@@ -98,9 +106,9 @@ def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, 
     return rows
 
 
-def _records(text: str, path: Path, delimiter: str, skipped: int):
+def _records(text: str, path: Path, form: _Form):
     """Yields (line where it begins, cells) of every record that is no blank line."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    reader = _reader(text, form, strict=True)
     before = csv.field_size_limit(sys.maxsize >> 1)  # the default of 131,072 letters is one for us
     try:
         while True:
@@ -109,33 +117,37 @@ def _records(text: str, path: Path, delimiter: str, skipped: int):
             if cells is None:
                 return
             if cells:
-                yield line + skipped, cells
+                yield line + form.skipped, cells
     except csv.Error as error:
         what = f"{error}; put quotes around the whole cell, and double those inside"
         if "unexpected end" in str(error):
             what = "a quote that opens in this row is never closed"
-        raise UsageError(f"{path}, line {line + skipped}: {what}") from None
+        raise UsageError(f"{path}, line {line + form.skipped}: {what}") from None
     finally:
         csv.field_size_limit(before)
 
 
-def _delimiter(text: str, known, delimiters: str) -> tuple[str, str, int]:
-    """Returns the text, what parts its cells, and the lines before the header that say so."""
+def _reader(text: str, form: _Form, strict: bool):
+    lines = io.StringIO(text, newline="")
+    return csv.reader(lines, delimiter=form.delimiter, quotechar=form.quote, strict=strict)
+
+
+def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
+    """Returns the text and its form: that which gives the most known columns, or the usual one."""
     head, _, rest = text.partition("\n")
     head = head.rstrip("\r")
     if len(head) == 5 and head.lower().startswith("sep="):  # written for spreadsheets
-        return rest, head[4], 1
+        return rest, _Form(head[4], '"', 1)
 
-    def columns(delimiter: str) -> int:
+    def columns(form: _Form) -> int:
         try:
-            cells = next(
-                filter(None, csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-            )
+            cells = next(filter(None, _reader(text, form, strict=False)))
         except (csv.Error, StopIteration):
             return 0
         return sum(_is_known(cell, known) for cell in cells)
 
-    return text, max(delimiters, key=columns), 0
+    forms = [_Form(delimiter, quote) for quote in "\"'" for delimiter in delimiters]
+    return text, max(forms, key=columns)
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:

@@ -38,6 +38,13 @@ def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
     return model.transform(texts).toarray().astype(np.float32)
 
 
+def strange(texts: list[str], fit: np.ndarray) -> np.ndarray:
+    """Tells which texts have tokens, but none of those of the rows `fit`: booleans `[N]`."""
+    cut = {text: set(tokens(text)) for text in set(texts)}
+    known = set().union(*(cut[text] for text, use in zip(texts, fit) if use))
+    return np.array([bool(cut[text]) and cut[text].isdisjoint(known) for text in texts], bool)
+
+
 def tokens(text: str) -> list[str]:
     """Cuts a text into what is counted, in small letters and compatible forms (NFKC).
 

@@ -48,7 +48,7 @@ def test_a_given_group_is_never_cut(caplog):
     assert (named[:6] == "train").all() and len(set(named[6:9])) == len(set(named[9:])) == 1
     tell(labels, named, "items.csv")
     assert "1 of 2 classes have no test row" in caplog.messages[-1]
-    with pytest.raises(UsageError, match="all rows of a class belong together, so none can be"):
+    with pytest.raises(UsageError, match="all rows of a class have the same 'group', so none"):
         held_out(labels, 0, {"group": labels})
 
 

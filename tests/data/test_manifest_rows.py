@@ -70,8 +70,8 @@ def test_what_is_not_used_is_named_and_counted_in_one_line(load, caplog):
     splits = load(rows)
     lines = [line for line in caplog.messages if "not used" in line]
     assert len(lines) == 1
-    assert "2 columns (price, Txet)" in lines[0]
-    assert "1 rows without a filled cell (first in line 5)" in lines[0]
+    assert "not used: 2 columns (price, Txet), " in lines[0]
+    assert "1 row without a filled cell (line 5)" in lines[0]
     # Rows keep the numbers that they have in the file.
     ids = sorted([*splits.train.ids, *splits.test.ids])
     assert len(ids) == 10 and ids[2:4] == ["000002", "000004"]
@@ -85,7 +85,7 @@ def test_a_misspelt_column_is_named_with_the_right_one(load):
 
 def test_a_misspelt_optional_column_is_named_with_the_right_one(load, caplog):
     load(rows_of(10, true_lable=["a"] * 10))
-    assert "1 columns (true_lable - did you mean 'true_label'?)" in caplog.text
+    assert "1 column (true_lable - did you mean 'true_label'?)" in caplog.text
 
 
 @pytest.mark.parametrize("name", ["true_label", "true_labels", "True_Labels"])
@@ -260,6 +260,28 @@ def test_the_outline_counts_the_rows_that_loading_trains_on(load, pictures, conf
 
 
 SEEN = st.characters(codec="utf-8", exclude_categories=["C", "Z"])
+
+
+def test_words_that_rows_share_are_not_kept_together_for_their_features(load):
+    letters = [{"label": "ab"[k % 2], "text": "cdefghij"[k % 8]} for k in range(64)]
+    splits = load(letters)
+    assert len(splits.test) == 12 and splits.test.present.get("text", np.ones(1)).all()
+    texts = [{"label": "ab"[k % 2], "text": f"one of the pots nr{k % 32}"} for k in range(64)]
+    splits = load(texts)
+    assert not set(splits.test.links["text"]) & set(splits.train.links["text"])
+
+
+def test_a_true_label_that_no_row_has_is_named(load):
+    truth = ["a"] * 10
+    truth[3] = "sofa"
+    with pytest.raises(UsageError, match="line 5: the true label 'sofa' is no row's label"):
+        load(rows_of(10, true_label=truth))
+
+
+def test_a_manifest_without_a_header_is_told_so(load, tmp_path):
+    rows = [dict(zip("xyz", row.values())) for row in rows_of(10)]
+    with pytest.raises(UsageError, match="no column 'label', only x, y, z; the first line must"):
+        load(rows, ())
 
 
 @settings(derandomize=True, max_examples=60, deadline=None)

@@ -53,6 +53,11 @@ def test_a_comma_is_kept_where_semicolons_stand_in_cells(table):
     assert table("label,text\na,b;c;d\n").rows == [(2, {"label": "a", "text": "b;c;d"})]
 
 
+def test_single_quotes_are_quotes_where_the_header_has_them(table):
+    found = table("'Label','text'\n'a','b, it''s \"c\"'\n")
+    assert found.rows == [(2, {"label": "a", "text": 'b, it\'s "c"'})]
+
+
 @pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "utf-32"])
 def test_marked_encodings_are_read(table, encoding):
     found = table("Label,text\ncaf\u00e9,\u6905\u5b50\n".encode(encoding))
