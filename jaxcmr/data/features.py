@@ -7,8 +7,8 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr.data import arraynames, cache
 from jaxcmr.data import arrays as named_arrays
-from jaxcmr.data import cache
 from jaxcmr.data.matlab import read_mat
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
@@ -118,6 +118,7 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
         if path.is_file():
             files = [path, *(root / other for other in layout.others)]
             found = {name: array for file in files for name, array in read_mat(file).items()}
+            named_arrays.warn_of_unused(_unused(found, layout), "array", str(path))
             found = _rename(found, layout, path)
             break
     else:
@@ -125,7 +126,10 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
             names = ", ".join([layout.file for layout in layouts] + [ready.name])
             raise UsageError(f"no features of {config.name} under {root}: none of {names}")
         path, layout, files, found = ready, layouts[0], [ready], named_arrays.read(ready)
-    if layout.validation and "validation_labels" not in found:
+    parts = arraynames.sort(found, str(path)).parts
+    if layout.validation and "validation" not in parts:
+        own = {key: f"test_{role}" for role, key in parts.get("test", {}).items()}
+        found = {own.get(key, key): array for key, array in found.items()}
         found = _cut_validation(found, layout.validation)
     provenance = {"source": "files", "name": config.name, "path": str(path)}
     digests = {file.name: cache.sha256(file) for file in files}
@@ -138,6 +142,11 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
         )
     logging.info("%s: labels were %s", path, splits.train.provenance["labels"])
     return splits
+
+
+def _unused(found: dict, layout: Layout) -> list[str]:
+    """Returns the names of the arrays that a layout does not know."""
+    return sorted(set(found) - {theirs for theirs, _ in layout.keys.values()})
 
 
 def _rename(found: dict, layout: Layout, path: Path) -> dict[str, np.ndarray]:

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.data import cache, objects, pointfiles
+from jaxcmr.data import cache, native, objects, pointfiles
 from jaxcmr.data.digitclouds import digit_cloud
 from jaxcmr.data.download import UnreachableError, fetch
 from jaxcmr.data.idx import read_idx
@@ -197,5 +197,6 @@ def _features(path: Path, digits: Digits) -> list[np.ndarray]:
         if features is None or features.ndim != 2 or len(features) != len(labels):
             found = "missing" if features is None else f"{list(features.shape)}"
             raise UsageError(f"{path}: {split}_features must be [{len(labels)}, D], it is {found}")
-        result.append(features.astype(np.float32))
+        found = native.items({split: features}, {}, f"{path}: {split}_features")
+        result.append(found[split])
     return result

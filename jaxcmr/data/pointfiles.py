@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from absl import logging
 
 from jaxcmr import numpyfiles
 from jaxcmr.data import hdf5files
@@ -49,7 +50,10 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
     Raises:
         UsageError: an array is missing, or its shape or values are impossible.
     """
-    arrays = read_arrays(path)
+    return _checked(read_arrays(path), path, keys)
+
+
+def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[str, np.ndarray]:
     classes = _array(arrays, keys.classes, path).ravel().astype(str)
     result = {"class_names": classes}
     for pattern in (keys.points, keys.labels):
@@ -65,6 +69,7 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
             raise UsageError(
                 f"{path}: {keys.points.replace('{split}', split)} must be numbers [N, P, 3], "
                 f"not {points.dtype} {list(points.shape)}"
+                + ("; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" if 3 in points.shape[1:2] else "")
             )
         labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
         names = arrays.get(keys.names.replace("{split}", split))
@@ -126,7 +131,13 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
     check_output(output, ".npz", (source,))
     if not (np.isfinite([low, high]).all() and low < high):
         raise UsageError(f"low is {low} and high {high}, but high must be larger, and both finite")
-    arrays = read_point_file(source, keys)
+    given = read_arrays(source)
+    arrays = _checked(given, source, keys)
+    patterns = (keys.points, keys.labels, keys.names)
+    used = {pattern.replace("{split}", split) for pattern in patterns for split in SPLITS}
+    unused = sorted(set(given) - used - {keys.classes})
+    if unused:
+        logging.warning("%s: not used (%d): %s", source, len(unused), ", ".join(unused))
     for split in SPLITS:
         points = dequantize(arrays[f"{split}_points"], low, high)
         if not np.isfinite(points).all():

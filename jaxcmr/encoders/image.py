@@ -22,13 +22,16 @@ def as_images(images: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
     """Returns `images` as `[B, H, W, C]` of `dtype`: uint8 divided by 255, grey `[B, H, W]` too.
 
     Raises:
-        ValueError: if the array has neither three nor four axes.
+        ValueError: if the array has neither three nor four axes, or other integers than uint8,
+            whose scale nobody knows.
     """
     if images.ndim == 3:
         images = images[..., None]
     if images.ndim != 4:
         raise ValueError(f"images must be [B, H, W, C] or [B, H, W], not of shape {images.shape}")
     if jnp.issubdtype(images.dtype, jnp.integer):
+        if images.dtype != jnp.uint8:
+            raise ValueError(f"images must be uint8 or float in [0, 1], not {images.dtype}")
         images = images.astype(jnp.float32) / 255
     return images.astype(dtype)
 

@@ -166,6 +166,20 @@ def test_a_ready_feature_file_whose_test_labels_are_a_single_number(tmp_path):
         features.load_features(config, 1)
 
 
+def test_a_ready_feature_file_of_other_spellings_is_cut_for_validation_all_the_same(tmp_path):
+    table = {"Test_label": np.arange(240) % 2, "train_label": np.arange(6) % 2}
+    table |= {"testing_image": np.arange(480.0).reshape(240, 2), "train_image": np.ones((6, 2))}
+    np.savez(tmp_path / "wikipedia.npz", **table)
+    config = ConfigDict({"name": "wikipedia", "root": str(tmp_path), "seed": 0})
+    splits = features.load_features(config, 1)
+    assert (len(splits.validation), len(splits.test)) == (231, 9)
+    assert splits.test.inputs["image"][0, 0] == 462
+    table |= {f"val_{name}": table[f"train_{name}"] for name in ("image", "label")}
+    np.savez(tmp_path / "wikipedia.npz", **table)
+    splits = features.load_features(config, 1)
+    assert (len(splits.validation), len(splits.test)) == (6, 240)
+
+
 @pytest.mark.parametrize("line", ["t i 99999999999999999999", "t i 1e3", "t i one"])
 def test_a_category_that_is_no_number(tmp_path, line):
     (tmp_path / "a.list").write_text(f"t i 1\n{line}\n")

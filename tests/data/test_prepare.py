@@ -126,6 +126,20 @@ def test_quantized_clouds_of_other_names_are_converted(prepare, tmp_path, config
     assert list(data.load(config).train.ids[:2]) == ["train_00000", "train_00001"]
 
 
+def test_clouds_that_are_turned_or_of_one_name_for_both_splits(tmp_path, caplog):
+    two_splits(tmp_path / "a.npz", normals=np.ones(3))
+    pointfiles.convert(tmp_path / "a.npz", tmp_path / "b.npz", pointfiles.Keys())
+    assert "a.npz: not used (1): normals" in caplog.text
+    with pytest.raises(UsageError, match=r"'train_points' is the same for both splits; write {spl"):
+        keys = pointfiles.Keys(points="train_points")
+        pointfiles.convert(tmp_path / "a.npz", tmp_path / "b.npz", keys)
+    with np.load(tmp_path / "a.npz") as file:
+        turned = {name: np.swapaxes(a, 1, 2) if a.ndim == 3 else a for name, a in file.items()}
+    np.savez(tmp_path / "c.npz", **turned)
+    with pytest.raises(UsageError, match=r"\[4, 3, 9\]; turn \[N, 3, P\] by numpy.swapaxes"):
+        pointfiles.read_point_file(tmp_path / "c.npz")
+
+
 def test_signed_integers_and_floats():
     signed = np.array([[[-32768, 0, 32767]]], np.int16)
     np.testing.assert_allclose(

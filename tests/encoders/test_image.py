@@ -108,6 +108,9 @@ def test_as_images_scales_bytes_and_adds_the_channel():
     np.testing.assert_array_equal(as_images(same), same)
     with pytest.raises(ValueError, match=r"\(4, 4\)"):
         as_images(np.zeros((4, 4)))
+    with pytest.raises(ValueError, match=r"images must be uint8 or float in .*, not uint16"):
+        as_images(np.full((1, 2, 2, 1), 65535, np.uint16))
+    np.testing.assert_array_equal(as_images(np.ones((1, 1, 1, 1), bool)), [[[[1.0]]]])
 
 
 def test_standardize_by_hand():
