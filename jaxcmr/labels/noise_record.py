@@ -123,20 +123,22 @@ class NoiseRecord:
                 f"{path} is no noise record: it lacks {', '.join(sorted(missing))}; "
                 "read a file of labels with from_file instead"
             )
+        num_classes = int(_scalar(arrays, "num_classes", "iu", path))
+        names = np.atleast_1d(arrays.get("modalities", np.array([], np.str_)))
+        truth = check_labels(arrays["true_labels"], num_classes, f"true labels in {path}")
+        rows = np.atleast_2d(arrays["labels"])
+        labels = [check_labels(row, num_classes, f"labels in {path}") for row in rows]
         record = cls(
-            labels=arrays["labels"],
-            true_labels=arrays["true_labels"],
-            num_classes=int(arrays["num_classes"]),
-            kind=str(arrays["kind"]),
-            rate=float(arrays["rate"]),
-            seed=int(arrays["seed"]) if "seed" in arrays else None,
-            class_map=arrays.get("class_map"),
-            transition=arrays.get("transition"),
-            modalities=tuple(str(name) for name in arrays.get("modalities", ())),
+            labels=np.reshape(labels, arrays["labels"].shape).astype(np.int32),
+            true_labels=truth,
+            num_classes=num_classes,
+            kind=str(_scalar(arrays, "kind", "U", path)),
+            rate=float(_scalar(arrays, "rate", "iuf", path)),
+            seed=int(_scalar(arrays, "seed", "iu", path)) if "seed" in arrays else None,
+            class_map=_finite(arrays, "class_map", (num_classes,), path),
+            transition=_finite(arrays, "transition", (num_classes, num_classes), path),
+            modalities=tuple(names.ravel().tolist()) if names.dtype.kind == "U" else (),
         )
-        check_labels(record.true_labels, record.num_classes, f"true labels in {path}")
-        for labels in np.atleast_2d(record.labels):
-            check_labels(labels, record.num_classes, f"labels in {path}")
         shape = record.true_labels.shape
         if record.modalities:
             shape = (len(record.modalities), *shape)
@@ -151,6 +153,33 @@ class NoiseRecord:
                 f"{record.rows.size}; write it again with save"
             )
         return record
+
+
+def _scalar(arrays: Mapping[str, np.ndarray], name: str, kinds: str, path: Any) -> Any:
+    """Returns a number or text of a record's file, of one of the `kinds` of dtypes."""
+    array = arrays[name]
+    fits = array.ndim == 0 and array.dtype.kind in kinds
+    if not fits or (array.dtype.kind == "f" and not np.isfinite(array)):
+        what = {"U": "text", "iu": "a whole number"}.get(kinds, "a number")
+        raise UsageError(
+            f"{path} is no noise record: its {name!r} is not {what}; write it again with save"
+        )
+    return array[()]
+
+
+def _finite(
+    arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: Any
+) -> np.ndarray | None:
+    """Returns an array of a record's file that may be absent."""
+    array = arrays.get(name)
+    if array is not None and (
+        array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all()
+    ):
+        raise UsageError(
+            f"{path} is no noise record: its {name!r} has shape {array.shape} ({array.dtype}) "
+            f"where numbers of shape {shape} belong; write it again with save"
+        )
+    return array
 
 
 def read_arrays(path: str | os.PathLike) -> Mapping[str, np.ndarray]:

@@ -145,3 +145,26 @@ def test_published_noisy_labels_of_3d_mnist(shared):
     for percent, rate in ((20, 0.206), (40, 0.376), (60, 0.567), (80, 0.783)):
         record = noise.from_file(data / "rono_noisy_labels.npz", true, 10, key=f"train_{percent}")
         assert record.actual_rate == pytest.approx(rate, abs=5e-4)
+
+
+@pytest.mark.parametrize(
+    "name, value, words",
+    [
+        ("num_classes", [3], "'num_classes' is not a whole number"),
+        ("num_classes", "x", "'num_classes' is not a whole number"),
+        ("rate", np.nan, "'rate' is not a number"),
+        ("rate", 1 + 2j, "'rate' is not a number"),
+        ("seed", [], "'seed' is not a whole number"),
+        ("kind", 3.0, "'kind' is not text"),
+        ("class_map", np.zeros(2), r"'class_map' has shape \(2,\)"),
+        ("transition", np.full((3, 3), np.nan), r"'transition' has shape \(3, 3\) \(float64\)"),
+        ("labels", 1, "holds labels of shape"),
+        ("modalities", "a", "holds labels of shape"),
+    ],
+)
+def test_a_record_whose_parts_are_no_record_is_refused(tmp_path, name, value, words):
+    path = tmp_path / "noise.npz"
+    noise.inject(np.arange(6) % 3, 3, rate=0.5, seed=0).save(path)
+    np.savez(path, **(dict(np.load(path)) | {name: np.array(value)}))
+    with pytest.raises(UsageError, match=words):
+        NoiseRecord.load(path)
