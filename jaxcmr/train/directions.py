@@ -54,8 +54,8 @@ class Direction(NamedTuple):
     ) -> metrics.RetrievalScores:
         """Ranks the gallery for each query; `embeddings` are `[N, d]`, modality by modality."""
         found = metrics.retrieval_scores(
-            _existing(embeddings[self.source], self.queries),
-            _existing(embeddings[self.target], self.gallery),
+            embeddings[self.source],
+            embeddings[self.target],
             self.query_labels,
             self.gallery_labels,
             at=at,
@@ -73,11 +73,6 @@ class Direction(NamedTuple):
         return metrics.chance_level(
             self.query_labels[self.queries], self.gallery_labels[self.gallery]
         )
-
-
-def _existing(rows: np.ndarray, exists: np.ndarray) -> np.ndarray:
-    """Returns `rows [N, d]` with zeros for items that do not exist, whatever was made of them."""
-    return rows if exists.all() else np.where(exists[:, None], rows, 0).astype(rows.dtype)
 
 
 def directions(

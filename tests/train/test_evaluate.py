@@ -139,7 +139,8 @@ def test_an_embedding_that_is_not_finite_is_told_with_its_item_unless_it_is_miss
     with pytest.raises(NotFiniteError, match=r"'image' of the test item 'row0'.*\(1 of 2 items\)"):
         _test(images, np.eye(2), [0, 1], {})
     present = {"image": np.array([False, True])}
-    (scores, _), _ = _test(images, np.eye(2), [0, 1], present)
+    (scores, embeddings), _ = _test(images, np.eye(2), [0, 1], present)
+    assert embeddings["image"].tolist() == [[0, 0], [1, 0]]  # alike to nothing
     assert scores["text->image"]["queries"] == 2 and scores["text->image"]["gallery"] == 1
 
 
