@@ -100,7 +100,8 @@ def _split(key: str) -> tuple[str, str]:
     """Returns split and role of `train_image`, `train/image`, ...; ("", role) without a split."""
     match = re.fullmatch(r"([^-_/.]+)[-_/.](.+)", names.tidy(key))
     split = names.split(match[1]) if match else None
-    return (split, _role(match[2])) if split else ("", _role(key))
+    role = _role(match[2]) if split else CLASSES
+    return ("", _role(key)) if role == CLASSES else (split, role)
 
 
 def _role(text: str) -> str:

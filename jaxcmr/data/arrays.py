@@ -10,6 +10,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import lazy, numpyfiles
 from jaxcmr.data import arraynames, cache, missing, names, native, pointfiles
+from jaxcmr.data.copies import warn_of_copies
 from jaxcmr.data.heldout import GROUP, held_out, tell, warn_of_shared
 from jaxcmr.data.labelbase import clean, unify
 from jaxcmr.errors import UsageError
@@ -251,4 +252,6 @@ def load_arrays(config: ConfigDict, workers: int) -> Splits:
     else:
         others = sorted(file.name for file in path.iterdir() if file.suffix != ".npy")
         warn_of_unused(others, "file", str(path))
-    return to_splits(read(path), str(path), provenance, config.seed)
+    splits = to_splits(read(path), str(path), provenance, config.seed)
+    warn_of_copies(splits, str(path))
+    return splits
