@@ -38,6 +38,8 @@ def draw_curves(history: History, best_epoch: int, path: Path) -> None:
     votes = {name: history[-1].get(f"labels votes {name}") for name in ("clean", "wrong")}
     votes = {name: counts for name, counts in votes.items() if counts}
     score_title = "validation mAP, by the labels as given" if scores else "labels found"
+    if scores and shares:
+        score_title += "; dashed: labels found"
     lines = [
         ("training loss and its terms", "", 1, terms),
         (score_title, "%", 100, scores + shares),
@@ -66,7 +68,6 @@ def _is_number(value: Any) -> bool:
 def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: float) -> None:
     """Draws one line a name; a score that an epoch does not have is a gap."""
     epochs = [record["epoch"] for record in history]
-    marker = "o" if len(history) == 1 else None
     handles, shown = [], []
     for name in names:
         values = [record.get(name) for record in history]
@@ -76,7 +77,7 @@ def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: floa
         handles += axes.plot(
             [epochs[place] for place in known],
             [factor * values[place] for place in known],
-            marker=marker,
+            marker="o" if len(known) == 1 else None,
             **style,
         )
         short = name.removeprefix("labels ").removeprefix("val_mAP ")

@@ -50,7 +50,10 @@ def labels_line(result: dict[str, Any]) -> str:
         return "labels as given"
     counts = [wrong[name] for name in ("train", "validation") if wrong[name] is not None]
     share = sum(c["wrong"] for c in counts) / max(sum(c["labels"] for c in counts), 1)
-    return f"{100 * share:.0f} % wrong labels ({noise['kind'] if made else 'as given'})"
+    source = noise["kind"] if made else "as given"
+    if made and abs(share - noise["actual_rate"]) > 0.01 and wrong["truth"] == "true labels":
+        source = f"as given, and {source} noise"
+    return f"{100 * share:.0f} % wrong labels ({source})"
 
 
 def _percent(value: float | None, width: int) -> str:

@@ -94,6 +94,9 @@ def introduce(
     )
     for sentence in _of_labels(config, record, known):
         logging.info("%s", sentence)
+    drawn = record.kind != "file" and record.rate > 0
+    if drawn and config.data.name in OWN and config.labels != "absent":
+        logging.warning("to train on your labels as they are, set config.noise.rate to 0")
     for line in by_reason(evaluate.levels(config, test)["not_measured"]):
         logging.warning("test %s", line)
     logging.info(
@@ -116,10 +119,10 @@ def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -
         if own and found["truth"] != "true labels":
             lines.append("found classes are compared with the given labels, which may be wrong")
     elif made(record):
-        lines = [
-            f"{record.kind} noise of rate {record.rate:.2f} is put in: "
-            f"{np.count_nonzero(record.changed)} of {record.labels.size} labels are changed"
-        ]
+        what = f"{record.kind} noise of rate {record.rate:.2f} is put in"
+        what = f"labels of {config.noise.file}" if record.kind == "file" else what
+        changed = f"{np.count_nonzero(record.changed)} of {record.labels.size} labels are changed"
+        lines = [f"{what}: {changed}"]
     truth, purposes = found.pop("truth"), {"train": "to train on", "validation": "to validate"}
     counts = [
         f"{count['wrong']} of {count['labels']} {purposes.get(name, 'to test')}"

@@ -89,7 +89,9 @@ def test_a_table_without_any_number_is_a_table():
          "labels as given"),
         ({"noise": {"kind": "symmetric", "rate": 0.0}, "wrong_labels": _wrong("true labels")},
          "40 % wrong labels (as given)"),
-        ({"noise": {"kind": "file", "rate": 0.0}}, "40 % wrong labels (file)"),
+        ({"noise": {"kind": "file", "rate": 0.2, "actual_rate": 0.2},
+          "wrong_labels": _wrong("true labels")}, "40 % wrong labels (as given, and file noise)"),
+        ({"noise": {"kind": "file", "rate": 0.4, "actual_rate": 0.4}}, "40 % wrong labels (file)"),
     ],
 )  # fmt: skip
 def test_no_more_is_said_of_the_labels_than_is_known(changes, words):

@@ -21,6 +21,7 @@ def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="
     record, train, validation, _ = noisy.prepare(Splits(source, test), config)
     known = introduce.what_is_known(config, record, source, train, validation, test)
     logging.set_verbosity(logging.INFO)
+    caplog.clear()
     with caplog.at_level("INFO", logger="absl"):
         introduce.introduce(config, train, validation, test, record, known)
     return [entry.getMessage() for entry in caplog.records], known
@@ -53,6 +54,8 @@ def test_noise_that_is_put_in_is_told_apart_from_what_the_labels_had(caplog):
     said, known = _said(caplog, rate=0.5)
     assert "symmetric noise of rate 0.50 is put in: 20 of 40 labels are changed" in said
     assert "labels as given" not in said
+    advice = "to train on your labels as they are, set config.noise.rate to 0"
+    assert advice in said and advice not in _said(caplog, name="mnist3d", rate=0.5)[0]
     both = known["wrong_labels"]["train"]["wrong"] + known["wrong_labels"]["validation"]["wrong"]
     assert 10 <= both <= 30 and both != 20  # by the truth, not by the labels before the noise
     before = _said(caplog, rate=0.5, truth=False)[1]["wrong_labels"]
@@ -80,3 +83,17 @@ def test_labels_of_each_modality_are_counted_each():
     both = np.array([[0, 0], [1, 2], [2, 3], [3, 3]], np.int32)
     counted = introduce.wrong_labels(paired.dataset(rows=4).with_labels(both))  # truth: 0 1 2 3
     assert counted == {"labels": 8, "wrong": 2, "rate": 0.25}
+
+
+def test_labels_of_a_file_are_told_as_such(tmp_path, caplog):
+    source, config = paired.dataset(rows=40), paired.config()
+    np.save(tmp_path / "noisy.npy", source.labels)
+    source = dataclasses.replace(source, labels=source.true_labels, true_labels=None)
+    config.data.name, config.noise.kind = "own", "file"
+    config.noise.file = str(tmp_path / "noisy.npy")
+    record, train, validation, _ = noisy.prepare(Splits(source, source), config)
+    known = introduce.what_is_known(config, record, source, train, validation, source)
+    with caplog.at_level("INFO", logger="absl"):
+        introduce.introduce(config, train, validation, source, record, known)
+    assert f"labels of {config.noise.file}: 10 of 40 labels are changed" in caplog.text
+    assert "config.noise.rate" not in caplog.text
