@@ -4,7 +4,7 @@ import functools
 import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def find(folder: Path, cell: str) -> Path:
     raise UsageError(_not_found(folder, cell))
 
 
-def _spellings(cell: str) -> list[str]:
-    names = [cell, cell.strip()]
-    names += [f"./{name}" for name in names if name.startswith("~")]  # it may be a name, too
-    names += [name.replace("\\", "/") for name in names if "\\" in name]
+def _spellings(cell: str) -> Iterator[str]:
+    """Yields the names that a cell may mean, the likeliest first; "./~a" is no home folder."""
+    yield f"./{cell}" if cell.startswith("~") else cell
+    names = [cell.strip(), cell.strip().replace("\\", "/")]
     forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names]
-    return list(dict.fromkeys([*names, *forms]))
+    yield from dict.fromkeys([*names, *forms])
 
 
 def _not_found(folder: Path, cell: str) -> str:

@@ -58,7 +58,8 @@ def links(table: Table, words: list[str]) -> dict[str, np.ndarray]:
             found[name] = columns.numbered([_plain(text) for text in words])
         else:
             cells = columns.items(table, name)
-            found[name] = cellfiles.same([_file_or_path(table, cell) for cell in cells])
+            files = {cell: _file_or_path(table, cell) for cell in set(cells)}
+            found[name] = cellfiles.same([files[cell] for cell in cells])
     return {name: column for name, column in found.items() if _ties(column)}
 
 
