@@ -72,9 +72,6 @@ def to_splits(
     found = arraynames.sort(arrays, name)
     warn_of_unused([*found.unused, *without_rows(arrays, found.parts)], "array", name)
     modalities = found.modalities()
-    for m in modalities:
-        keys = [part[m] for part in found.parts.values()]
-        _warn_of_squares([arrays[key] for key in keys], f"{name}: {m}")
     parts = _by_split(arrays, found.parts, name, seed)
     classes = _class_names(arrays.get(found.classes), name)
     # Given and true labels together: they count from the same number and have the same names.
@@ -234,10 +231,13 @@ def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
     return tuple(str(text) for text in clean(array.ravel()))
 
 
-def _warn_of_squares(items: list, name: str) -> None:
-    """Says how an array was read that could as well lie on its side: `[N, N]`, in every split."""
-    if all(array.ndim == 2 and array.shape[0] == array.shape[1] for array in items):
-        logging.warning("%s: as many numbers as items; row i was taken for item i", name)
+def warn_of_squares(arrays: Mapping[str, np.ndarray], name: str) -> None:
+    """Says how arrays were read that could as well lie on their side: `[N, N]`, in every split."""
+    found = arraynames.sort(arrays, name)
+    for m in found.modalities():
+        items = [arrays[part[m]] for part in found.parts.values()]
+        if all(array.ndim == 2 and array.shape[0] == array.shape[1] for array in items):
+            logging.warning("%s: %s: as many numbers as items; row i was taken for item i", name, m)
 
 
 def load_arrays(config: ConfigDict, workers: int) -> Splits:
@@ -252,6 +252,8 @@ def load_arrays(config: ConfigDict, workers: int) -> Splits:
     else:
         others = sorted(file.name for file in path.iterdir() if file.suffix != ".npy")
         warn_of_unused(others, "file", str(path))
-    splits = to_splits(read(path), str(path), provenance, config.seed)
+    arrays = read(path)
+    splits = to_splits(arrays, str(path), provenance, config.seed)
+    warn_of_squares(arrays, str(path))
     warn_of_copies(splits, str(path))
     return splits

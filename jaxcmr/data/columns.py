@@ -1,5 +1,7 @@
 """What the columns of a manifest say, row by row; every refusal names the line."""
 
+import re
+
 import numpy as np
 from absl import logging
 
@@ -40,6 +42,19 @@ def required(table: Table, name: str) -> np.ndarray:
                 "value; fill it in, leave out the row, or, if this is a name, write it otherwise"
             )
     return np.array([strip(row[name]) for _, row in table.rows])
+
+
+def labels(table: Table) -> np.ndarray:
+    """Returns the column `label`; where all are numbers, -1 stands for none, as in arrays."""
+    found = required(table, "label")
+    if all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found.tolist())):
+        for text, (line, _) in zip(found.tolist(), table.rows):
+            if text.startswith("-"):
+                raise UsageError(
+                    f"{table.path}, line {line}: the label {text} is negative, which stands for no "
+                    "label; leave out such rows, or number the classes from 0 or 1"
+                )
+    return found
 
 
 def optional(table: Table, name: str) -> np.ndarray | None:

@@ -36,7 +36,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     path = expanded(config.get("path", "") or config.root)
     table = read_table(path, columns.KNOWN)
     cells = {name: columns.items(table, name) for name in config.modalities}
-    labels = columns.required(table, "label")
+    labels = columns.labels(table)
     truth = columns.true_labels(table, labels)
     found = {"labels": labels, "ids": columns.ids(table)}
     found |= {} if truth is None else {"true_labels": truth}

@@ -30,7 +30,7 @@ def split_rows(table: Table, seed: int) -> tuple[np.ndarray, dict[str, np.ndarra
     named = columns.splits(table)
     if named is not None:
         return named, tied
-    labels = columns.required(table, "label")
+    labels = columns.labels(table)
     named = heldout.held_out(labels, seed, tied)
     if "text" in tied and (lost := _lost(words, named)) > LOST:
         loose = {name: column for name, column in tied.items() if name != "text"}

@@ -271,6 +271,12 @@ def test_words_that_rows_share_are_not_kept_together_for_their_features(load):
     assert not set(splits.test.links["text"]) & set(splits.train.links["text"])
 
 
+def test_a_number_below_zero_is_no_label_where_all_are_numbers(load):
+    rows = [{**row, "label": str(k % 3 - 1)} for k, row in enumerate(rows_of(12))]
+    with pytest.raises(UsageError, match="line 2: the label -1 is negative, which stands for no"):
+        load(rows)
+
+
 def test_a_true_label_that_no_row_has_is_named(load):
     truth = ["a"] * 10
     truth[3] = "sofa"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxcmr import lazy
 from jaxcmr.data import native
-from jaxcmr.data.arrays import to_splits
+from jaxcmr.data.arrays import to_splits, warn_of_squares
 from jaxcmr.errors import UsageError
 
 TYPES = [
@@ -237,5 +237,5 @@ def test_rows_of_a_group_stay_together_and_shared_groups_are_counted(caplog):
 
 def test_a_square_says_how_it_was_read(caplog):
     arrays = {"text": np.eye(4), "labels": np.array([0, 1, 0, 1])}
-    to_splits(arrays, "a.npz", {}, 0)
+    warn_of_squares(arrays, "a.npz")
     assert "a.npz: text: as many numbers as items; row i was taken for item i" in caplog.text
