@@ -46,13 +46,29 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     Raises:
         UsageError: as `read_npy`; names the array.
     """
+    found = read_any_npz(path)
+    for name, array in found.items():
+        if array.dtype.kind not in KINDS:
+            said = f"{name} holds {array.dtype}; save numbers or text"
+            raise _damaged(path, ValueError(said))
+    return found
+
+
+def read_any_npz(path: Path) -> dict[str, np.ndarray]:
+    """Reads all arrays of an `.npz` file, also those of times, fields and objects.
+
+    Pickled objects are not opened: in their place stands None.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
     try:
         heads = npz_heads(path)
-        check_room(sum(_bytes(*found) for found in heads.values()))
+        check_room(sum(_bytes(*found) for found in heads.values() if found.dtype.kind in KINDS))
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz file")
-            return {name: _member(file, name) for name in file.files}
+            return {name: _member(file, name, heads[name]) for name in file.files}
     except Exception as error:  # and zipfile raises what a damaged archive leads it to
         raise _damaged(path, error) from None
 
@@ -76,8 +92,7 @@ def npz_heads(path: Path) -> dict[str, Head]:
                 raise ValueError(f"{name} cannot be as large as it says")
             with file.open(member) as stream:
                 found[name] = _head_of(stream, name)
-            if found[name][1].kind in KINDS:  # others have no size of their own, or are refused
-                _check_size(*found[name], member.file_size, name)
+            _check_size(*found[name], member.file_size, name)
     return found
 
 
@@ -124,13 +139,16 @@ def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype, size: int, name: str = "it") -> None:
     """Raises before anything of the announced size is made room for."""
-    if dtype.kind != "O" and _bytes(shape, dtype) > size:
+    if not dtype.hasobject and _bytes(shape, dtype) > size:
         raise ValueError(f"{name} announces {list(shape)} {dtype}, more than its {size} bytes")
 
 
-def _member(file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
+def _member(file: np.lib.npyio.NpzFile, name: str, announced: Head) -> np.ndarray:
+    if announced.dtype.hasobject:
+        return np.broadcast_to(np.array(None, object), announced.shape)
     try:
-        return _checked(file[name])
+        array = file[name]
+        return _checked(array) if announced.dtype.kind in KINDS else array
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

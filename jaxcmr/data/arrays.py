@@ -1,5 +1,6 @@
 """Your own data as arrays: one `.npz`, or a folder of `.npy` files (schema in README.md)."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,10 +28,17 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_dir():
         return pointfiles.read_arrays(path)
-    files = sorted(path.glob("*.npy"))
-    if not files:
-        raise UsageError(f"{path} holds no .npy file")
-    return {file.stem: numpyfiles.read_npy(file) for file in files}
+    return {file.stem: numpyfiles.read_npy(file) for file in npy_files(path)}
+
+
+def npy_files(folder: Path) -> list[Path]:
+    """Returns the `.npy` files of a folder, sorted; there must be one."""
+    names = sorted(os.listdir(folder))
+    found = [folder / name for name in names if name.endswith(".npy")]
+    if not found:
+        held = f", only {', '.join(names[:5])}" if names else ""
+        raise UsageError(f"{folder} holds no .npy file{held}; name the file that holds your data")
+    return found
 
 
 def without_rows(arrays: Mapping[str, Any], parts: dict[str, dict[str, str]]) -> list[str]:

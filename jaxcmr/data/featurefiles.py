@@ -167,7 +167,9 @@ def _check_lengths(found: Mapping[str, np.ndarray], source: Path) -> None:
         count = array.size if name.endswith("_labels") and 1 in array.shape else len(array)
         first, expected = rows.setdefault(split, (name, count))
         if count != expected:
-            raise UsageError(f"{source}: {count} rows of {name}, but {expected} of {first}")
+            turned = array.ndim == 2 and array.shape[1] == expected
+            advice = "; an item is a row: save its transpose" if turned else ""
+            raise UsageError(f"{source}: {count} rows of {name}, but {expected} of {first}{advice}")
 
 
 def _cut(found: dict[str, np.ndarray], rows: int, source: Path) -> dict[str, np.ndarray]:

@@ -111,7 +111,7 @@ def shapes(path: Path) -> dict[str, Head]:
 
 def _npy_heads(folder: Path) -> dict[str, Head]:
     found = {}
-    for path in sorted(folder.glob("*.npy")):
+    for path in arrays.npy_files(folder):
         with open(path, "rb") as file:
             found[path.stem] = head(file)
     return found

@@ -30,13 +30,15 @@ class Keys:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an `.npz` or HDF5 file; text becomes numpy unicode, no pickle is opened.
 
+    Arrays that are neither numbers nor text are handed out, for nobody may ask for them.
+
     Raises:
         UsageError: the file cannot be read, by name.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
     if path.suffix.lower() == ".npz":
-        return numpyfiles.read_npz(path)
+        return numpyfiles.read_any_npz(path)
     return hdf5files.read_hdf5(path)
 
 
@@ -72,8 +74,10 @@ def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[s
                 + ("; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" if 3 in points.shape[1:2] else "")
             )
         labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
-        names = arrays.get(keys.names.replace("{split}", split))
-        if names is None:
+        name = keys.names.replace("{split}", split)
+        if name in arrays:
+            names = _array(arrays, name, path)
+        else:
             names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
         names = names.ravel() if names.ndim == 2 and 1 in names.shape else names
         if names.shape != (len(points),):
@@ -90,6 +94,8 @@ def _array(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray
             f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}; rename, or "
             "convert the file with launch/prepare.py points"
         )
+    if arrays[key].dtype.kind not in numpyfiles.KINDS:
+        raise UsageError(f"{path}: {key} holds {arrays[key].dtype}; save numbers or text")
     return arrays[key]
 
 

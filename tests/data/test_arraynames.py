@@ -52,6 +52,22 @@ def test_what_is_not_used_is_named_and_counted(caplog):
     assert splits.train.modalities == ("image", "text")
 
 
+def test_a_dictionary_beside_the_arrays_is_no_hindrance(config, tmp_path, caplog):
+    np.savez(tmp_path / "a.npz", **table(), meta=np.array({"made": "today"}, object))
+    config.name, config.path, config.modalities = "own", str(tmp_path / "a.npz"), ("image", "text")
+    assert len(data.load(config).train) == 4
+    assert "a.npz: 1 array is not used: meta" in caplog.text
+
+
+def test_a_folder_without_arrays_names_what_it_holds(config, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "items.npz").write_bytes(b"")
+    config.name, config.path = "own", str(tmp_path / "own")
+    for load in (data.load, data.outline):
+        with pytest.raises(UsageError, match=r"own holds no \.npy file, only items\.npz; name"):
+            load(config)
+
+
 def test_other_files_of_a_folder_are_named(config, tmp_path, caplog):
     for name, array in table().items():
         np.save(tmp_path / f"{name}.npy", array)

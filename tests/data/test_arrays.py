@@ -81,7 +81,7 @@ def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
         ({"image": np.full((20, 4), np.nan)}, "not finite in row 0"),
         ({"ids": np.array(["a"] * 20)}, "the id 'a' is used twice"),
         ({"class_names": np.array(["cat"])}, "the label 'dog' is none of the class names"),
-        ({"labels": np.array([object()] * 20)}, "own.npz cannot be read"),
+        ({"labels": np.array([object()] * 20)}, "labels are of type object; save numbers or text"),
         ({"image": np.array([["x"]] * 20)}, "is of type <U1; numbers are needed"),
     ],
 )

@@ -83,7 +83,12 @@ def test_mat_files_and_features_without_labels(tmp_path):
         ({}, {"splits": {"train": "tr", "held": "te"}}, "the split 'held' is none of train, val"),
         ({}, {"splits": {"test": "tr", "testing": "te"}}, "the split 'test' is given twice"),
         ({}, {"scales": {"images": "scale"}}, "the scale of 'images' belongs to none of image, te"),
-        ({"names": np.zeros(2, "M8[D]")}, {}, "theirs.npz cannot be read .names: it holds datet"),
+        (
+            {"names": np.zeros(2, "M8[D]")},
+            {},
+            "theirs.npz: names holds datetime64.*, not numb",
+        ),
+        ({"txt_te": np.ones((3, 4))}, {}, "3 rows of test_text, but 4 of test_image; an item is"),
         ({"txt_te": np.full((4, 3), 1e39)}, {}, "txt_te holds 1e.39, more than the 3.4e38"),
         ({}, {"labels": "z_{split}"}, "has no array 'z_tr', only .*; did you mean 'y_tr'"),
         ({}, {"validation_rows": 4}, "has 4 test rows; 4 cannot validate"),

@@ -251,7 +251,7 @@ class Broken:
         Broken({"train_points": np.full((20, 30, 3), np.nan)}, "train0 has coordinates that are"),
         Broken({"train_names": np.array(["a"] * 20)}, "the id 'a' is used twice"),
         Broken({"train_names": np.array(["a"] * 3)}, "3 train names for 20 clouds"),
-        Broken({"train_names": np.array([object()] * 20)}, "cannot be read"),
+        Broken({"train_names": np.array([object()] * 20)}, "train_names holds object; save"),
     ],
 )  # fmt: skip
 def test_bad_point_files_are_one_sentence(config, tmp_path, case):
