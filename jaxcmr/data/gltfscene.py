@@ -32,7 +32,8 @@ def load_gltf(path: Path, data: bytes) -> Mesh:
     """
     asset = Asset(path, data)
     try:
-        vertices, faces = _scene(asset)
+        with np.errstate(invalid="ignore", over="ignore"):  # refused when the mesh is used
+            vertices, faces = _scene(asset)
     except UsageError:
         raise
     except (KeyError, TypeError, ValueError, IndexError, AttributeError, OverflowError) as error:

@@ -71,7 +71,8 @@ def read_array(path: Path) -> np.ndarray:
             logging.INFO, "%s has %d columns: the first three are taken as x, y and z (said once)",
             1, path, shape[1],
         )  # fmt: skip
-    return array[:, :3].astype(np.float64)
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return array[:, :3].astype(np.float64)
 
 
 def _table(array: np.ndarray, path: Path) -> np.ndarray:
@@ -81,7 +82,8 @@ def _table(array: np.ndarray, path: Path) -> np.ndarray:
         raise UsageError(f"{path} needs numbers in the fields x, y and z, but has {names}")
     if not array.size:
         raise UsageError(f"{path} holds no point")
-    return np.stack([array[name].reshape(-1).astype(np.float64) for name in "xyz"], 1)
+    with np.errstate(invalid="ignore"):
+        return np.stack([array[name].reshape(-1).astype(np.float64) for name in "xyz"], 1)
 
 
 def read_surface(path: Path, count: int, seed: int) -> np.ndarray:

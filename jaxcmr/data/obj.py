@@ -1,5 +1,7 @@
 """Reads the faces of Wavefront files (`.obj`)."""
 
+import array
+
 import numpy as np
 
 from jaxcmr.data.geometry import Mesh
@@ -22,8 +24,7 @@ def parse_obj(data: bytes, name: str) -> Mesh:
     """
     data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")  # a line goes on in the next one
     places: list[bytes] = []
-    corners: list[int] = []
-    counts: list[int] = []
+    corners, counts = array.array("q"), array.array("q")
     for number, line in enumerate(data.splitlines(), 1):
         line = line.partition(b"#")[0]
         words = line.split()
@@ -36,7 +37,7 @@ def parse_obj(data: bytes, name: str) -> Mesh:
                 face = [_corner(word, len(places)) for word in words[1:]]
             except ValueError:
                 raise UsageError(f"{name}, line {number}: no face: {_shown(line)}") from None
-            corners += face
+            corners.extend(face)
             counts.append(len(face))
     if not counts:
         raise UsageError(f"{name} holds no face; a mesh is needed")

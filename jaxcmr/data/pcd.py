@@ -95,8 +95,8 @@ def _fields(header: dict[str, list[str]], name: str) -> list[Field]:
         letter, allowed = _KINDS.get(kind, ("", ()))
         if size not in map(str, allowed) or not count.isdecimal() or not 0 < int(count) < 1 << 24:
             raise UsageError(
-                f"{name} is damaged: the field {field[:20]!r} has the type {kind[:9]}, the size "
-                f"{size[:9]} and the count {count[:9]}; save the .pcd file again"
+                f"{name} is damaged: the field {field[:20]!r} has the type {kind[:9]!r}, the size "
+                f"{size[:9]!r} and the count {count[:9]!r}; save the .pcd file again"
             )
         fields.append(Field(field, np.dtype(f"<{letter}{size}"), int(count)))
     return fields
@@ -115,8 +115,10 @@ def _point_count(header: dict[str, list[str]], name: str) -> int:
 def _column(fields: list[Field], axis: str, name: str) -> int:
     places = [place for place, field in enumerate(fields) if field.name == axis]
     if len(places) != 1 or fields[places[0]].count != 1:
-        known = ", ".join(field.name for field in fields)
-        raise UsageError(f"{name} needs one field {axis!r} of COUNT 1; its fields are {known[:80]}")
+        known = " ".join(field.name for field in fields)
+        raise UsageError(
+            f"{name} needs one field {axis!r} of COUNT 1; its fields are {known[:80]!r}"
+        )
     return places[0]
 
 

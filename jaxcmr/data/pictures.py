@@ -1,6 +1,8 @@
 """Reads pictures: a file of a manifest, a photograph, the rendered views of an object."""
 
+import contextlib
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from jaxcmr.numpyfiles import reason
 
 VERSION = 2  # part of cache keys; raise it when the same file gives another array
 SUFFIXES = (".png", ".jpg", ".jpeg")
+FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 100_000_000
 # Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
@@ -36,7 +39,7 @@ def open_picture(path: Path) -> Image.Image:
         UsageError: there is no such file, or it is damaged, too large or no picture.
     """
     try:
-        with Image.open(path, formats=("PNG", "JPEG")) as image:
+        with _opened(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
             return _upright(image, _in_bytes(image))
@@ -48,6 +51,13 @@ def open_picture(path: Path) -> Image.Image:
         raise UsageError(f"{path} is no PNG or JPEG") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+        yield image
 
 
 def _in_bytes(image: Image.Image) -> Image.Image:
@@ -73,8 +83,7 @@ def _in_bytes(image: Image.Image) -> Image.Image:
 def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
     """Turns the `pixels` of an `image` as its EXIF data say; damaged data say nothing."""
     try:
-        with warnings.catch_warnings(action="ignore"):
-            turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # Pillow raises what damaged tags lead it to; the pixels are sound
         turn = None
     return pixels if turn is None else pixels.transpose(turn)

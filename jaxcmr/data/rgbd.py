@@ -16,7 +16,7 @@ from PIL import Image
 from jaxcmr.data import cache, objects
 from jaxcmr.data.geometry import normalize
 from jaxcmr.data.objects import Item
-from jaxcmr.data.pictures import open_picture, read_image
+from jaxcmr.data.pictures import read_image
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 from jaxcmr.types import Dataset, Splits
@@ -153,7 +153,7 @@ def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     depth = _read_depth(beside("_depthcrop.png"))
     corner = _read_corner(beside("_loc.txt"))
     if beside("_maskcrop.png").is_file():
-        mask = np.asarray(open_picture(beside("_maskcrop.png")).convert("L")) > 0
+        mask = _read_values(beside("_maskcrop.png"))[0] > 0
         if mask.shape != depth.shape:
             raise UsageError(f"{beside('_maskcrop.png')} and the depth differ in size")
         depth = np.where(mask, depth, 0)
@@ -188,11 +188,21 @@ def back_project(depth: np.ndarray, corner: tuple[float, float]) -> np.ndarray:
 
 
 def _read_depth(path: Path) -> np.ndarray:
+    depth, mode = _read_values(path)
+    if mode not in ("I;16", "I"):
+        raise UsageError(f"{path} has no 16 bit depth, but the mode {mode}")
+    return depth.astype(np.float64)
+
+
+def _read_values(path: Path) -> tuple[np.ndarray, str]:
+    """Returns the values of a grey PNG as they are stored (colors as grey), and Pillow's mode."""
     try:
         with Image.open(path, formats=("PNG",)) as image:
-            if image.mode not in ("I;16", "I"):
-                raise UsageError(f"{path} has no 16 bit depth, but the mode {image.mode}")
-            return np.asarray(image).astype(np.float64)
+            if image.width > WIDTH or image.height > HEIGHT:
+                size = f"{image.width} x {image.height}"
+                raise UsageError(f"{path} is no crop of {WIDTH} x {HEIGHT} pixels, but has {size}")
+            grey = image.mode in ("1", "L", "I;16", "I")
+            return np.asarray(image if grey else image.convert("L")), image.mode
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     except UsageError:

@@ -272,7 +272,7 @@ def test_no_bytes_make_it_fail_otherwise(tmp_path, triangle, junk, start, more):
     try:
         mesh = load_gltf(tmp_path / "x.glb", good[:start] + junk + good[max(start + more, 0) :])
     except UsageError as error:
-        assert "\n" not in str(error)
+        assert str(error).isprintable()
         return
     assert mesh.vertices.shape[1:] == (3,) and mesh.faces.shape[1:] == (3,)
 

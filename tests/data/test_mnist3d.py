@@ -149,8 +149,10 @@ def test_the_stand_in_is_allowed_or_not(config, caplog):
         (b"\0\0\x08\x03\0\0", "damaged header (3 axes)"),
         (b"\0\0\x08\x01\0\0\0\x05abc", "announces [5] items, which take 13 bytes, but it has 11"),
         (b"\0\0\x08\x03" + b"\xff" * 12, "announces [4294967295, 4294967295, 4294967295]"),
+        (b"\0\0\x08\x03" + b"\0\xff\xff\xff" * 3, "more than 1024 MB"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x02" + bytes(9999)), "10 bytes, but it has more"),
         (b"\x1f\x8b\x08\0", "cannot be read"),
-        (gzip.compress(bytes(500), mtime=0)[:-9], "cannot be read"),
+        (gzip.compress(b"\0\0\x08\x01\0\0\0\x05abcde", mtime=0)[:-9], "cannot be read"),
     ],
 )
 def test_malformed_idx_files(tmp_path, content, message):

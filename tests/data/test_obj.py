@@ -82,6 +82,6 @@ def test_no_bytes_make_it_fail_otherwise(junk, start, stop):
     try:
         mesh = parse_obj(good[: min(start, stop)] + junk + good[max(start, stop) :], "x.obj")
     except UsageError as error:
-        assert "\n" not in str(error)
+        assert str(error).isprintable()
         return
     assert mesh.vertices.shape[1:] == (3,) and mesh.faces.shape[1:] == (3,)

@@ -95,13 +95,16 @@ def test_lzf_repeats_what_it_has_unpacked():
         (b"FIELDS x y z\n" * 9000, "has no line DATA"),
         (head("binary")[:60], "has no line DATA"),
         (head("zip"), "DATA 'zip' is none of ascii"),
-        (head("binary", fields="x y w"), "needs one field 'z' of COUNT 1; its fields are x, y, w"),
+        (head("binary", fields="x y w"), "needs one field 'z' of COUNT 1; its fields are 'x y w'"),
         (head("binary", fields="x y y"), "needs one field 'y'"),
         (head("binary", count="1 1 2"), "needs one field 'z' of COUNT 1"),
         (head("binary", count="1 1"), "name 3, 3, 3 and 2 fields"),
-        (head("binary", count="1 1 0"), "the field 'z' has the type F, the size 4 and the count 0"),
-        (head("binary", size="4 4 3"), "the field 'z' has the type F, the size 3"),
-        (head("binary", type="F F C"), "the field 'z' has the type C"),
+        (
+            head("binary", count="1 1 0"),
+            "the field 'z' has the type 'F', the size '4' and the count '0'",
+        ),
+        (head("binary", size="4 4 3"), "the field 'z' has the type 'F', the size '3'"),
+        (head("binary", type="F F C"), "the field 'z' has the type 'C'"),
         (head("binary", points=0), "holds no point"),
         (head("binary", points=10**12), "announces 12000000000000 bytes, but 0 follow"),
         (head("ascii", points=10**12), "1000000000000 lines of 3 numbers are needed"),
@@ -125,6 +128,7 @@ def test_no_bytes_make_it_fail_otherwise(junk, start, stop, kind):
     good = sample(kind)
     try:
         points = parse_pcd(good[: min(start, stop)] + junk + good[max(start, stop) :], "x.pcd")
-    except UsageError:
+    except UsageError as error:
+        assert str(error).isprintable()
         return
     assert points.ndim == 2 and points.shape[1] == 3

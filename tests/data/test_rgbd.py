@@ -148,6 +148,32 @@ def test_depth_of_8_bits_and_masks_of_another_size(own, tmp_path):
         data.load(own, workers=1)
 
 
+@pytest.mark.parametrize("mode", ["1", "L", "I;16", "RGB", "P"])
+def test_a_mask_may_have_any_depth_of_bits(own, tmp_path, mode):
+    root = tmp_path / "rgbd-dataset"
+    small(root)
+    covered = np.zeros((4, 6), bool)
+    covered[:, 3:] = True
+    if mode == "I;16":
+        mask = Image.fromarray(covered.astype(np.uint16))  # 0 and 1 of 65535
+    else:
+        mask = Image.fromarray(covered).convert(mode)
+    for path in root.glob("*/*/*_maskcrop.png"):
+        mask.save(path)
+    points = data.load(own, workers=1).train.inputs["points"]
+    assert {len(np.unique(cloud, axis=0)) for cloud in points} == {12}
+
+
+def test_a_crop_larger_than_the_camera_is_refused(own, tmp_path):
+    root = tmp_path / "rgbd-dataset"
+    small(root)
+    Image.fromarray(np.ones((2, 641), np.uint16)).save(
+        root / "apple" / "apple_1" / "apple_1_1_1_depthcrop.png"
+    )
+    with pytest.raises(UsageError, match="no crop of 640 x 480 pixels, but has 641 x 2"):
+        data.load(own, workers=1)
+
+
 def test_no_folder_and_wrong_trials(own, tmp_path):
     with pytest.raises(UsageError, match="no rgbd-dataset_eval or rgbd-dataset under"):
         data.load(own, workers=1)
