@@ -13,7 +13,10 @@ from jaxcmr.errors import UsageError
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 # Extensions that leave the places of vertices alone, or that are read here.
-_HARMLESS = ("KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_")
+_HARMLESS = (
+    "KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "EXT_lights_", "KHR_xmp",
+    "KHR_animation_",
+)  # fmt: skip
 _READ = ("KHR_mesh_quantization",)
 MAX_SPARSE = 1 << 20  # items of an array that is stored as its differences from zero
 MAX_BYTES = 1 << 30  # of a file of numbers beside

@@ -26,7 +26,10 @@ def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
 
 
 def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
-    """Reads a cloud (`.npy`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere."""
+    """Reads a cloud (`.npy`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere.
+
+    The file's axes are kept: z must be up.
+    """
     _check_suffix(path, CLOUDS)
     suffix = path.suffix.lower()
     if suffix == ".npy":
@@ -87,7 +90,10 @@ def _table(array: np.ndarray, path: Path) -> np.ndarray:
 
 
 def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
-    """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere."""
+    """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere.
+
+    z is up: glTF is turned, the axes of the other formats are kept.
+    """
     _check_suffix(path, MESHES)
     mesh = normalize_mesh(load_mesh(path), str(path))
     return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
