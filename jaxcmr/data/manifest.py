@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
 
+STEM = 40  # letters of the manifest's name in that of its prepared arrays
 VERSION = 1  # part of the cache key; raise it when the same file gives another array
 
 
@@ -131,14 +133,16 @@ def _read_files(table: Table, cells: Mapping[str, list[str]], config, workers: i
         return {}
     recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
     files = {name: _find_all(table, column) for name, column in cells.items()}
+    shown = os.fsencode(table.path).decode("utf-8", "replace")  # any bytes may be a path
     items, states = [], []
     for place, (line, _) in enumerate(table.rows):
         own = {name: column[place] for name, column in files.items()}
-        items.append(Item(f"{table.path}, line {line}", 0, own))
+        items.append(Item(f"{shown}, line {line}", 0, own))
         states.append([_state(file) for file in own.values()])
     versions = [VERSION, itemfiles.VERSION]
     key = cache.fingerprint(version=versions, recipe=recipe, files=states, asked=list(cells))
-    folder = cache.prepared_folder(cache.user_cache()) / f"{table.path.stem}-{len(items)}-{key}"
+    name = f"{table.path.stem[:STEM]}-{len(items)}-{key}"
+    folder = cache.prepared_folder(cache.user_cache()) / name
     make = functools.partial(read_item, recipe=recipe)
     return objects.prepare(items, make, folder, {"path": str(table.path)}, workers=workers)
 

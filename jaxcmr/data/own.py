@@ -96,6 +96,8 @@ def shapes(path: Path) -> dict[str, Head]:
     elif suffix == ".npz" or path.is_dir():
         try:
             found = _npy_heads(path) if path.is_dir() else npz_heads(path)
+        except UsageError:
+            raise
         except Exception as error:  # numpy's reader evaluates the header: anything may come of it
             advice = "get or write it again"
             raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None

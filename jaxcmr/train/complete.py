@@ -39,7 +39,7 @@ def complete(config: ConfigDict) -> ConfigDict:
         if config.data.validation < 0:
             config.data.validation = max(VALIDATION, FEWEST / max(rows, 1))
         share, seed = config.data.validation, config.data.seed
-        rows = len(noisy.split_validation(rows, found.links, share, seed)[0])
+        rows = len(noisy.draw_validation(rows, found.links, share, seed)[0])
         if rows < 2:
             raise UsageError(
                 f"config.data.validation is {share}, which leaves {rows} of "

@@ -48,7 +48,12 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
     )
 
 
-def split_validation(
+def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Draws which rows train and which validate, by `draw_validation`."""
+    return draw_validation(len(train), train.links, share, seed)
+
+
+def draw_validation(
     rows: int, links: heldout.Links, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draws which rows train and which validate: about `round(share N)` rows, uniformly.
@@ -115,9 +120,7 @@ def prepare(
     if splits.validation is not None:
         rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
         return record, noisy, _official(splits.validation, config.noise), rows
-    train_rows, validation_rows = split_validation(
-        len(source), source.links, config.data.validation, config.data.seed
-    )
+    train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
     rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
     validation = noisy.rows(validation_rows) if len(validation_rows) else None
     return record, noisy.rows(train_rows), validation, rows

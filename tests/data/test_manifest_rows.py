@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -318,3 +319,16 @@ def test_any_class_name_is_the_name_of_its_rows(tmp_path_factory, classes, delim
     for part in (splits.train, splits.test):
         given = clean(np.array([*classes, *(names[i] for i in part.ids)]))[len(classes) :]
         assert [splits.train.class_names[k] for k in part.labels] == given.tolist()
+
+
+@pytest.mark.parametrize(
+    "name", [b"a" * 251, "\u6728".encode() * 83, b"[a]* {b}", b"not \xff UTF-8"]
+)
+def test_a_manifest_of_any_name_is_read(load, pictures, config, tmp_path, name):
+    pictures("0.png", 0)
+    pictures("1.png", 9)
+    load(rows_of(10, image=[f"{k % 2}.png" for k in range(10)]), ("image",))
+    config.path = os.fsdecode(os.fsencode(tmp_path) + b"/" + name + b".csv")
+    os.rename(tmp_path / "items.csv", config.path)
+    splits = data.load(config, workers=1)
+    assert splits.train.inputs["image"][:, 0, 0, 0].tolist() == [0, 9, 0, 9, 0, 9][:6]

@@ -156,7 +156,7 @@ def test_what_a_manifest_lacks_is_said(custom, tmp_path, content, modalities, wo
         ("items.txt", "must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
         ("cut.npz", "cut.npz cannot be read"),
         ("cut.h5", "cut.h5 cannot be read"),
-        ("empty", "empty holds no array"),
+        ("empty", r"/empty holds no .npy file; name the file that holds"),
     ],
 )
 def test_what_is_no_data_is_said(custom, tmp_path, name, words):

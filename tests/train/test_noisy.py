@@ -144,7 +144,7 @@ def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
 
 def test_linked_rows_train_or_validate_together():
     pictures = np.arange(200) // 5
-    train, validation = noisy.split_validation(200, {"image": pictures}, 0.1, 0)
+    train, validation = noisy.draw_validation(200, {"image": pictures}, 0.1, 0)
     assert len(validation) == 20 and not set(pictures[train]) & set(pictures[validation])
     np.testing.assert_array_equal(np.sort(np.concatenate([train, validation])), np.arange(200))
     clean = dataclasses.replace(paired.dataset(rows=200, noise=0.0), links={"image": pictures})
@@ -155,13 +155,13 @@ def test_linked_rows_train_or_validate_together():
 
 def test_without_links_the_validation_rows_are_the_first_of_the_draw():
     order = np.random.default_rng([3, noisy.SPLIT_STREAM]).permutation(50)
-    train, validation = noisy.split_validation(50, {}, 0.1, 3)
+    train, validation = noisy.draw_validation(50, {}, 0.1, 3)
     assert validation.tolist() == sorted(order[:5]) and train.tolist() == sorted(order[5:])
-    assert noisy.split_validation(50, {}, 0.0, 3)[1].tolist() == []
+    assert noisy.draw_validation(50, {}, 0.0, 3)[1].tolist() == []
 
 
 def test_one_group_that_holds_all_rows_leaves_none_to_validate():
     with pytest.raises(UsageError, match="groups too large to keep one for validation"):
-        noisy.split_validation(50, {"group": np.zeros(50, int)}, 0.1, 0)
-    train, validation = noisy.split_validation(50, {"text": np.zeros(50, int)}, 0.1, 0)
+        noisy.draw_validation(50, {"group": np.zeros(50, int)}, 0.1, 0)
+    train, validation = noisy.draw_validation(50, {"text": np.zeros(50, int)}, 0.1, 0)
     assert (len(train), len(validation)) == (45, 5)
