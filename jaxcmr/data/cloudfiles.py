@@ -83,11 +83,14 @@ def _files(folder: Path, split: str) -> list[Path]:
 def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     arrays = pointfiles.read_arrays(path)
     data, labels = arrays.get("data"), arrays.get("label")
-    if data is None or labels is None or data.ndim != 3 or data.shape[2] != 3:
+    known = data is not None and labels is not None
+    if not known or data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind not in "fiu":
         raise UsageError(
-            f"{path} must have the arrays 'data' [n, P, 3] and 'label', not {_of(arrays)}"
+            f"{path} must have numbers 'data' [n, P, 3] and 'label' [n], not {_of(arrays)}"
         )
     labels = labels.reshape(-1)
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        labels = labels.astype(np.int64)
     if len(labels) != len(data) or labels.dtype.kind not in "iu":
         raise UsageError(f"{path} has {len(data)} clouds and {len(labels)} labels {labels.dtype}")
     if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
@@ -126,7 +129,7 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
 def read_cloud(item: Item) -> np.ndarray:
     """Reads the cloud `[P, 3]` of an item of `list_clouds`, turned from y up to z up."""
     path, digest, row = item.source
-    x, y, z = _opened(path, digest)[row].T
+    x, y, z = _opened(path, digest)[row].astype(np.float64).T  # unsigned numbers have no -z
     return np.stack([x, -z, y], 1)
 
 

@@ -100,7 +100,7 @@ def find(release: Release, config: ConfigDict) -> Found:
 
 def _find_files(release: Release, root: Path) -> Found | None:
     """Looks for meshes (folder, zip), point files, HDF5 clouds; `root` may be one itself."""
-    here = [root] if root.is_file() else [root / release.folder, root / f"{release.folder}.zip"]
+    here = [root] if root.is_file() else [root / release.folder, _zip(root, release)]
     if root.name in (release.folder, *release.clouds):
         here.insert(0, root)
     if not root.is_file():
@@ -114,6 +114,14 @@ def _find_files(release: Release, root: Path) -> Found | None:
         if path.exists():
             return _found_meshes(release, path, "files", "")
     return None
+
+
+def _zip(root: Path, release: Release) -> Path:
+    """Returns the archive in a folder, whatever the case of its name."""
+    exact = root / f"{release.folder}.zip"
+    name = exact.name.casefold()
+    alike = sorted(path for path in root.glob("*.[zZ][iI][pP]") if path.name.casefold() == name)
+    return alike[0] if alike and not exact.exists() else exact
 
 
 def _found_meshes(release: Release, path: Path, source: str, url: str) -> Found:

@@ -10,6 +10,7 @@ from jaxcmr.data.polygons import polygon_mesh
 from jaxcmr.errors import UsageError
 
 MAX_INDEX = 1 << 40
+BOM = b"\xef\xbb\xbf"  # some editors put it before the first line
 
 
 def parse_obj(data: bytes, name: str) -> Mesh:
@@ -22,6 +23,7 @@ def parse_obj(data: bytes, name: str) -> Mesh:
     Raises:
         UsageError: a line is malformed, or there is no face; names the file and the line.
     """
+    data = data.removeprefix(BOM)
     data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")  # a line goes on in the next one
     places: list[bytes] = []
     corners, counts = array.array("q"), array.array("q")

@@ -11,7 +11,9 @@ from jaxcmr.errors import UsageError
 HEAD = 84  # bytes of a binary file before its triangles: a free text, and their number
 _TRIANGLE = np.dtype([("normal", "<f4", 3), ("corners", "<f4", (3, 3)), ("attribute", "<u2")])
 _VERTEX = re.compile(rb"\bvertex\s+(\S+\s+\S+\s+\S+)", re.IGNORECASE)
-_TEXT = re.compile(rb"\s*solid\b.{0,4096}?(facet|endsolid)", re.IGNORECASE | re.DOTALL)
+_TEXT = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*solid\b.{0,4096}?(facet|endsolid)", re.IGNORECASE | re.DOTALL
+)
 _LOOP = re.compile(rb"outer\s+loop", re.IGNORECASE)
 
 

@@ -59,6 +59,28 @@ def test_clouds_are_turned_from_y_up_to_z_up(tmp_path):
     np.testing.assert_array_equal(cloudfiles.read_cloud(item), expected)
 
 
+@pytest.mark.parametrize("type", [">f4", "f8", ">i2", "u1", ">u2"])
+def test_clouds_and_labels_may_have_any_type_of_number(tmp_path, type):
+    write_release(tmp_path / "clouds", {"train": (3,), "test": (2,)}, classes=2)
+    with h5py.File(tmp_path / "clouds" / "ply_data_train0.h5", "a") as file:
+        data, labels = np.full((3, 4, 3), [1, 2, 3], type), file["label"][:].astype(">f4")
+        del file["data"], file["label"]
+        file["data"], file["label"] = data, labels
+    items = cloudfiles.list_clouds(tmp_path / "clouds").train
+    assert [item.label for item in items] == [0, 1, 0]
+    np.testing.assert_array_equal(cloudfiles.read_cloud(items[1]), [[1, -3, 2]] * 4)
+
+
+def test_lists_written_on_windows(tmp_path):
+    write_release(tmp_path / "clouds", {"train": (3,), "test": (2,)}, classes=2)
+    for path in (*tmp_path.glob("clouds/*.txt"), *tmp_path.glob("clouds/*.json")):
+        text = path.read_text().replace("/", "\\\\" if path.suffix == ".json" else "\\")
+        path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    found = cloudfiles.list_clouds(tmp_path / "clouds")
+    assert found.class_names == ("class00", "class01")
+    assert found.test[1].id == "class01_00004"
+
+
 def small_modelnet40(root):
     write_release(
         root / "modelnet40_ply_hdf5_2048", {"train": (4, 2), "test": (3,)}, points=50, classes=3
@@ -157,5 +179,5 @@ def test_files_without_the_arrays(tmp_path):
     write_release(tmp_path / "clouds", {"train": (3,), "test": (2,)}, classes=2)
     with h5py.File(tmp_path / "clouds" / "ply_data_train0.h5", "w") as file:
         file["points"] = np.zeros((3, 4, 3))
-    with pytest.raises(UsageError, match=r"must have the arrays 'data' .* not points \[3, 4, 3\]"):
+    with pytest.raises(UsageError, match=r"must have numbers 'data' .* not points \[3, 4, 3\]"):
         cloudfiles.list_clouds(tmp_path / "clouds")

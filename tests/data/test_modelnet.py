@@ -85,6 +85,12 @@ def test_hidden_files_in_a_zip_are_passed_over_and_missing_counts_said(config, z
     assert "has 20 training and 10 test meshes, the official release 3991 and 908" in caplog.text
 
 
+def test_the_archive_may_be_named_in_any_case(config, zipped):
+    (zipped / "ModelNet10.zip").rename(zipped / "modelnet10.ZIP")
+    config.root = str(zipped)
+    assert len(data.load(config).train) == 20
+
+
 def test_the_root_may_be_the_data_itself(config, folder):
     config.root = str(folder / "ModelNet10")
     assert len(data.load(config).train) == 20

@@ -55,6 +55,11 @@ def test_all_groups_count_and_all_else_is_passed_over():
     np.testing.assert_array_equal(parse(text.replace("\n", "\r")).faces, mesh.faces)
 
 
+def test_a_mark_of_utf_8_hides_no_vertex():
+    mesh = parse("\xef\xbb\xbf" + L + "f 1 2 3\n")
+    np.testing.assert_array_equal(mesh.triangles, [[[0, 0, 0], [3, 0, 0], [3, 1, 0]]])
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

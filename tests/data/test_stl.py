@@ -34,6 +34,7 @@ def binary(head=b"", triangles=TRIANGLES) -> bytes:
         binary(b"solid") + b"behind",
         text().encode(),
         text().upper().encode(),
+        ("\ufeff" + text()).encode(),
         text().replace("\n", "\r\n").encode(),
         text().replace("\n", "\r").encode(),
         " ".join(text().split()).encode(),
