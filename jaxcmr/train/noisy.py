@@ -3,6 +3,7 @@
 import dataclasses
 
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import heldout
@@ -123,7 +124,26 @@ def prepare(
     train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
     rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
     validation = noisy.rows(validation_rows) if len(validation_rows) else None
-    return record, noisy.rows(train_rows), validation, rows
+    train = noisy.rows(train_rows)
+    if validation is not None:
+        _tell_lost_classes(noisy, train, validation)
+    return record, train, validation, rows
+
+
+def _tell_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
+    """Says what the draw of the validation rows, which does not look at labels, took away."""
+    if len(np.unique(validation.labels)) < 2:
+        logging.warning(
+            "all %d validation rows have the same label, so that they tell no epoch from another; "
+            "raise config.data.validation", len(validation),
+        )  # fmt: skip
+    lost = np.setdiff1d(source.labels, train.labels)
+    if len(lost):
+        logging.warning(
+            "all rows of %d of %d classes validate, and none is left to train on (such as %r); "
+            "lower config.data.validation, or name the split of every row",
+            len(lost), len(source.class_names), source.class_names[lost[0]],
+        )  # fmt: skip
 
 
 def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:

@@ -165,3 +165,29 @@ def test_one_group_that_holds_all_rows_leaves_none_to_validate():
         noisy.draw_validation(50, {"group": np.zeros(50, int)}, 0.1, 0)
     train, validation = noisy.draw_validation(50, {"text": np.zeros(50, int)}, 0.1, 0)
     assert (len(train), len(validation)) == (45, 5)
+
+
+def test_validation_rows_of_one_label_are_said(caplog):
+    splits = _splits()
+    train = dataclasses.replace(splits.train, links={"image": np.asarray(splits.train.labels)})
+    config = _config(rate=0.0)
+    config.data.validation = 0.25
+    noisy.prepare(dataclasses.replace(splits, train=train), config)
+    assert "validation rows have the same label" in caplog.text
+    caplog.clear()
+    noisy.prepare(splits, config)
+    assert "same label" not in caplog.text
+
+
+def test_a_class_whose_rows_all_validate_is_said(caplog):
+    splits = _splits()
+    labels = np.asarray(splits.train.labels)
+    groups = np.where(labels == 0, 0, np.arange(200) + 1)
+    train = dataclasses.replace(splits.train, links={"group": groups})
+    config = _config(rate=0.0)
+    config.data.validation = (labels == 0).mean()
+    for config.data.seed in range(20):
+        noisy.prepare(dataclasses.replace(splits, train=train), config)
+    lines = [line for line in caplog.messages if "none is left to train on" in line]
+    assert lines and all("all rows of 1 of 4 classes" in line for line in lines)
+    assert repr(train.class_names[0]) in lines[0]
