@@ -16,7 +16,7 @@ import numpy as np
 from jaxcmr.errors import UsageError
 
 _SHORT = (jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
-_SLACK = 2e-3  # what probabilities in half precision may be off
+SLACK = 2e-3  # what probabilities in half precision may be off
 
 
 def is_concrete(*arguments: Any) -> bool:
@@ -35,15 +35,28 @@ def on_host(array: Any) -> np.ndarray:
 
 
 def check_shape(name: str, array: Any, *axes: int | str) -> None:
-    """Raises a `UsageError` unless `array` has these axes; a letter stands for any length."""
+    """Raises a `UsageError` unless `array` has these axes.
+
+    A letter stands for any length; "..." in the first place for any number of axes.
+    """
     shape = np.shape(array)
-    fits = len(shape) == len(axes) and all(
-        isinstance(wanted, str) or size == wanted for size, wanted in zip(shape, axes)
-    )
-    if not fits:
-        column = f", as {name}[..., 0]" if shape == (*axes, 1) else ""
-        wanted = f"[{', '.join(map(str, axes))}]{column}"
+    if not _fits(shape, axes):
+        column = shape[-1:] == (1,) and _fits(shape[:-1], axes)
+        wanted = f"[{', '.join(map(str, axes))}]" + f", as {name}[..., 0]" * column
         raise UsageError(f"{_with(name, 'has')} shape {shape}: give {wanted}")
+
+
+def _fits(shape: tuple[int, ...], axes: tuple[int | str, ...]) -> bool:
+    if axes[:1] == ("...",):
+        axes = axes[1:]
+        shape = shape[max(len(shape) - len(axes), 0) :]
+    same = (isinstance(axis, str) or axis == size for axis, size in zip(axes, shape))
+    return len(shape) == len(axes) and all(same)
+
+
+def one_a_row(values: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape that values of rows `[..., B]` must have: `[B]`, or all of it."""
+    return shape[-1:] if np.ndim(values) == 1 else shape
 
 
 def check_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
@@ -75,7 +88,8 @@ def check_range(
     if wrong.any():
         finite = "a finite number" if np.isinf([low, high]).all() else f"{low:g} to {high:g}"
         limits = finite if math.isfinite(high) or math.isinf(low) else f"at least {low:g}"
-        raise UsageError(f"{name} is {numbers[wrong].flat[0]:g}: give {limits}")
+        told = _with(name, "holds") if numbers.ndim else f"{name} is"
+        raise UsageError(f"{told} {numbers[wrong].flat[0]:g}: give {limits}")
 
 
 def check_positive(name: str, value: Any) -> None:
@@ -91,19 +105,14 @@ def check_distributions(name: str, rows: Any, mask: Any = None) -> None:
         return
     rows = on_host(rows).astype(np.float64)
     rows = rows if mask is None else rows[on_host(mask)]
-    check_range(name, rows, 0.0, 1.0, slack=_SLACK)
+    check_range(name, rows, 0.0, 1.0, slack=SLACK)
     sums = rows.sum(-1)
-    wrong = np.abs(sums - 1) > _SLACK * max(rows.shape[-1], 10)
+    wrong = np.abs(sums - 1) > SLACK * max(rows.shape[-1], 10)
     if wrong.any():
         raise UsageError(
             f"{_with(name, 'holds')} a row that sums to {sums[wrong].flat[0]:g}: give "
             "probabilities, which sum to 1"
         )
-
-
-def check_probabilities(name: str, values: Any) -> None:
-    """Raises a `UsageError` if one of the values is not in [0, 1], up to rounding."""
-    check_range(name, values, 0.0, 1.0, slack=_SLACK)
 
 
 def class_labels(
@@ -135,6 +144,17 @@ def class_labels(
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise UsageError(f"{name} are {labels.dtype}: give whole numbers, -1 for no label")
     return jnp.where((labels >= 0) & (labels < limit), labels, -1).astype(jnp.int32)
+
+
+def whole_numbers(numbers: Any, *, name: str) -> np.ndarray:
+    """Returns whole numbers of any shape on the host as int64.
+
+    Raises:
+        UsageError: they are something else, or too large.
+    """
+    host = on_host(numbers)
+    _check_labels(name, host, 2**63 - 1)
+    return host.astype(np.int64)
 
 
 def given_labels(labels: Any, classes: int, name: str = "labels") -> np.ndarray:
@@ -253,6 +273,7 @@ def check_rows(name: str, rows: Any, mask: Any = None) -> None:
     Traced rows only have their shape checked: leave the others out by `finite_rows`.
     """
     check_shape(name, rows, "N", "d")
+    mask = row_mask(mask, np.shape(rows)[:1])
     if not is_concrete(rows, mask):
         return
     array = rows if isinstance(rows, jax.Array) else np.asarray(rows)
@@ -261,8 +282,7 @@ def check_rows(name: str, rows: Any, mask: Any = None) -> None:
             f"{_with(name, 'has')} shape {array.shape} and type {array.dtype}: give rows "
             "of real numbers"
         )
-    wrong = ~on_host(finite_rows(array))
-    wrong &= True if mask is None else on_host(mask).astype(bool)
+    wrong = ~on_host(finite_rows(array)) & on_host(mask)
     if wrong.any():
         row = int(wrong.argmax())
         raise UsageError(

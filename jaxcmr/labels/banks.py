@@ -3,13 +3,17 @@
 All functions take one bank `[N, ...]`; `jax.vmap` over the leading axis of the bank and of the
 values gives the banks of several members. They return a new bank: under `jax.jit` with the old one
 donated, only the touched rows are written. Rows are named by `index`, which must lie in `[0, N)`
-where `mask` is true; a masked entry may hold any index and any value, NaN included. A row that
+where `mask` is true (a traced one that does not is ignored); a masked entry may hold any index and
+any value, NaN included. A row that
 occurs several times in a batch takes the mean of its values, as one observation, so that the result
 does not depend on the order of the batch.
 """
 
 import jax
 import jax.numpy as jnp
+
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 
 _TINY = 1e-12  # keeps the direction of a zero row defined (as zero) without a NaN
 
@@ -23,7 +27,13 @@ def one_hot_bank(labels: jax.Array, num_classes: int) -> jax.Array:
 
     Returns:
         `[N, K]` float32: one-hot rows; the uniform distribution where unlabelled.
+
+    Raises:
+        UsageError: labels are no whole numbers below K.
     """
+    num_classes = guards.check_whole("num_classes", num_classes, 1)
+    guards.check_shape("labels", labels, "N")
+    labels = guards.class_labels(labels, num_classes, jnp.shape(labels))
     one_hot = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
     return jnp.where((labels >= 0)[:, None], one_hot, 1.0 / num_classes)
 
@@ -41,6 +51,9 @@ def write_rows(
 
     Returns:
         `[N, ...]`, in the bank's dtype.
+
+    Raises:
+        UsageError: the shapes do not fit, or an index is outside.
     """
     return ema_rows(bank, index, values, 0.0, mask)
 
@@ -69,17 +82,20 @@ def ema_rows(
         `[N, ...]`, in the bank's dtype; the arithmetic is float32.
 
     Raises:
-        ValueError: the shapes do not fit.
+        UsageError: the shapes do not fit, an index is outside, or a decay is not in [0, 1].
     """
-    if index.ndim != 1 or values.shape != index.shape + bank.shape[1:]:
-        raise ValueError(
-            f"bank, index and values must be [N, ...], [B] and [B, ...], got {bank.shape}, "
-            f"{index.shape} and {values.shape}"
+    bank, values = jnp.asarray(bank), jnp.asarray(values, jnp.float32)
+    shapes = bank.shape, jnp.shape(index), values.shape
+    if bank.ndim < 1 or len(shapes[1]) != 1 or values.shape != shapes[1] + bank.shape[1:]:
+        raise UsageError(
+            "bank, index and values must be [N, ...], [B] and [B, ...], got "
+            f"{shapes[0]}, {shapes[1]} and {shapes[2]}"
         )
-    rows = _rows(index, mask, len(bank))
-    values = _mean_of_copies(rows, values.astype(jnp.float32), len(bank))
+    guards.check_range("decay", decay, 0.0, 1.0)
+    rows = guards.row_index(index, len(bank), mask)
+    values = _mean_of_copies(rows, values, len(bank))
     trailing = (1,) * (bank.ndim - 1)
-    decay = jnp.broadcast_to(jnp.asarray(decay, jnp.float32), index.shape).reshape(-1, *trailing)
+    decay = jnp.broadcast_to(jnp.asarray(decay, jnp.float32), rows.shape).reshape(-1, *trailing)
     old = bank.at[rows].get(mode="clip").astype(jnp.float32)
     # In this form a row that already holds the value keeps it to the last bit. At decay 0 nothing
     # of the old row may be left, not even a NaN.
@@ -109,20 +125,19 @@ def ema_unit_rows(
 
     Returns:
         `[N, d]`, in the bank's dtype.
+
+    Raises:
+        UsageError: the shapes do not fit, an index is outside, or a decay is not in [0, 1].
     """
+    guards.check_shape("bank", bank, "N", "d")
     mixed = ema_rows(bank, index, values, decay, mask)
-    rows = _rows(index, mask, len(bank))
+    rows = guards.row_index(index, len(mixed), mask)
     touched = mixed.at[rows].get(mode="clip").astype(jnp.float32)
     # The largest entry is divided out first: squares of large float32 entries overflow.
     touched = touched / jnp.maximum(jnp.abs(touched).max(-1, keepdims=True), _TINY)
     length = jnp.linalg.norm(touched, axis=-1, keepdims=True)
     unit = touched / jnp.maximum(length, _TINY)
-    return mixed.at[rows].set(unit.astype(bank.dtype), mode="drop")
-
-
-def _rows(index: jax.Array, mask: jax.Array | None, size: int) -> jax.Array:
-    """Sends masked entries to the row behind the last, where scatters drop them."""
-    return index if mask is None else jnp.where(mask, index, size)
+    return mixed.at[rows].set(unit.astype(mixed.dtype), mode="drop")
 
 
 def _mean_of_copies(rows: jax.Array, values: jax.Array, size: int) -> jax.Array:
@@ -130,6 +145,6 @@ def _mean_of_copies(rows: jax.Array, values: jax.Array, size: int) -> jax.Array:
     trailing = (1,) * (values.ndim - 1)
     values = jnp.where((rows < size).reshape(-1, *trailing), values, 0)
     group = jnp.searchsorted(jnp.sort(rows), rows)  # one number in [0, B) a distinct row
-    count = jnp.zeros(len(rows)).at[group].add(1.0)
+    count = jnp.zeros(len(rows), jnp.float32).at[group].add(1.0)
     total = jnp.zeros_like(values).at[group].add(values)
     return total[group] / count[group].reshape(-1, *trailing)

@@ -2,7 +2,8 @@
 
 The panel of a batch has E members of V modalities each: E*V voters an item, fewer where a modality
 is missing. Shapes: E members, V modalities, B items, K classes, N training rows. A label below 0
-means that there is none. Beliefs are targets: call these functions on logits without a gradient.
+means that there is none; so does one that is no class, which is refused where it can be looked at.
+Beliefs are targets: call these functions on logits without a gradient.
 
 The parts of MMCD (Wu et al., Multimedia Systems 2026) as reconstructed here: only its abstract is
 public, which names the selection of clean labels by the votes of several models.
@@ -13,6 +14,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcmr import guards
 from jaxcmr.labels import banks
 
 # Scores that are equal on paper may differ by rounding; comparisons with a threshold allow this.
@@ -24,14 +26,21 @@ def ballots(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Args:
         logits: `[..., B, K]`, for instance `[E, V, B, K]`.
-        labels: `[B]` class ids as given; nobody predicts a negative one.
+        labels: `[B]` or `[..., B]` class ids as given; nobody predicts a negative one.
 
     Returns:
-        `[..., B]` float32, 1 or 0. Among equal logits the lowest class is predicted.
+        `[..., B]` float32, 1 or 0. Among equal logits the lowest class is predicted; none where
+        one of them is NaN.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no classes.
     """
-    predicted = logits.argmax(-1)
-    labels = jnp.broadcast_to(labels, predicted.shape)
-    return (predicted == labels).astype(jnp.float32)
+    guards.check_shape("logits", logits, "...", "B", "K")
+    predicted = _predicted(logits)
+    shape = guards.one_a_row(labels, predicted.shape)
+    labels = guards.class_labels(labels, logits.shape[-1], shape)
+    known = jnp.broadcast_to(labels >= 0, predicted.shape)
+    return (known & (predicted == jnp.broadcast_to(labels, predicted.shape))).astype(jnp.float32)
 
 
 def votes(logits: jax.Array) -> jax.Array:
@@ -41,9 +50,17 @@ def votes(logits: jax.Array) -> jax.Array:
         logits: `[..., K]`.
 
     Returns:
-        `[..., K]` float32; among equal logits the lowest class is chosen.
+        `[..., K]` float32; among equal logits the lowest class is chosen, and none (zeros) where
+        one of them is NaN.
     """
-    return jax.nn.one_hot(logits.argmax(-1), logits.shape[-1], dtype=jnp.float32)
+    guards.check_shape("logits", logits, "...", "K")
+    return jax.nn.one_hot(_predicted(logits), logits.shape[-1], dtype=jnp.float32)
+
+
+def _predicted(logits: jax.Array) -> jax.Array:
+    """Returns the class of the largest logit, -1 where one is NaN: argmax would take that one."""
+    logits = jnp.asarray(logits)
+    return jnp.where(jnp.isnan(logits).any(-1), -1, logits.argmax(-1))
 
 
 def panel_mean(values: jax.Array, present: jax.Array | None = None) -> jax.Array:
@@ -60,6 +77,9 @@ def panel_mean(values: jax.Array, present: jax.Array | None = None) -> jax.Array
 
     Returns:
         `[B, ...]` float32; 0 where nobody votes.
+
+    Raises:
+        UsageError: values are not `[E, V, B, ...]`, or `present` is not `[V, B]`.
     """
     total, count = _tally(values, present)
     return total.sum(0) / jnp.maximum(count * len(values), 1)
@@ -78,6 +98,9 @@ def peer_mean(values: jax.Array, present: jax.Array | None = None) -> jax.Array:
 
     Returns:
         `[E, B, ...]` float32; 0 where nobody votes.
+
+    Raises:
+        UsageError: values are not `[E, V, B, ...]`, or `present` is not `[V, B]`.
     """
     total, count = _tally(values, present)
     members = len(values)
@@ -88,9 +111,10 @@ def peer_mean(values: jax.Array, present: jax.Array | None = None) -> jax.Array:
 
 def _tally(values: jax.Array, present: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """Returns each member's sum `[E, B, ...]` and its number of voters `[B, 1...]`."""
-    values = values.astype(jnp.float32)
-    shape = values.shape[1:3] + (1,) * (values.ndim - 3)
-    present = jnp.ones(shape, bool) if present is None else present.reshape(shape)
+    values = jnp.asarray(values, jnp.float32)
+    guards.check_shape("values", values, "E", "V", "B", *values.shape[3:])
+    present = guards.row_mask(present, values.shape[1:3], name="present")
+    present = present.reshape(values.shape[1:3] + (1,) * (values.ndim - 3))
     total = jnp.where(present[None], values, 0).sum(1)  # where: a missing item may hold NaN
     return total, present.sum(0).astype(jnp.float32)
 
@@ -109,6 +133,7 @@ class VoteMemory(NamedTuple):
 
 def start_memory(shape: tuple[int, ...], value: float = 1.0) -> VoteMemory:
     """Starts a memory of `shape` (`(N,)`, or `(E, N)` for peer votes) at a value not observed."""
+    guards.check_range("value", value)
     return VoteMemory(jnp.full(shape, value, jnp.float32), jnp.zeros(shape, jnp.int32))
 
 
@@ -135,17 +160,21 @@ def remember(
 
     Returns:
         The memory with the touched rows renewed and their counts raised by one.
+
+    Raises:
+        UsageError: shapes do not fit, an index is outside, or the decay is not in [0, 1].
     """
+    guards.check_range("decay", decay, 0.0, 1.0)
     if memory.value.ndim > 1:
         # Each memory has row numbers of its own: where memories lie on several devices, the
         # partitioner would take common ones apart between them, and put them together again.
         rows = jnp.broadcast_to(index, (len(values), *index.shape))
         one = lambda memory, rows, values: remember(memory, rows, values, decay, mask)
         return jax.vmap(one)(memory, rows, values)
-    seen = memory.count.at[index].get(mode="clip") + 1
+    rows = guards.row_index(index, len(memory.count), mask)
+    seen = memory.count.at[rows].get(mode="clip") + 1
     keep = _bias_corrected(decay, seen)
     value = banks.ema_rows(memory.value, index, values, keep, mask)
-    rows = index if mask is None else jnp.where(mask, index, len(memory.count))
     return VoteMemory(value, memory.count.at[rows].set(seen, mode="drop"))
 
 
@@ -160,6 +189,7 @@ def _bias_corrected(decay: jax.Array | float, seen: jax.Array) -> jax.Array:
 
 def majority_thresholds(num_classes: int) -> jax.Array:
     """Returns thresholds `[K]` that accept a label which more than half of the votes confirm."""
+    num_classes = guards.check_whole("num_classes", num_classes, 1)
     return jnp.full((num_classes,), 0.5 + 2 * ROUNDING, jnp.float32)
 
 
@@ -179,13 +209,19 @@ def class_mean_thresholds(
 
     Returns:
         `[K]` float32; the mean over all classes for a class without a row; 0 if no row is left.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no classes.
     """
-    keep = labels >= 0 if mask is None else mask & (labels >= 0)
+    guards.check_shape("scores", scores, "N")
+    num_classes = guards.check_whole("num_classes", num_classes, 1)
+    labels = guards.class_labels(labels, num_classes, jnp.shape(scores))
+    keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     weight = keep.astype(jnp.float32)
     slot = jnp.where(keep, labels, 0)
     scores = jnp.where(keep, scores, 0).astype(jnp.float32)
-    total = jnp.zeros(num_classes).at[slot].add(scores)
-    count = jnp.zeros(num_classes).at[slot].add(weight)
+    total = jnp.zeros(num_classes, jnp.float32).at[slot].add(scores)
+    count = jnp.zeros(num_classes, jnp.float32).at[slot].add(weight)
     overall = total.sum() / jnp.maximum(count.sum(), 1)
     return jnp.where(count > 0, total / jnp.maximum(count, 1), overall)
 
@@ -208,8 +244,12 @@ def remember_classes(
         scores: `[..., B]`, s of the batch's rows.
         decay: weight of the old average, in [0, 1] (`remember` has the bias correction).
         mask: `[B]` bool, False for entries to ignore; none if absent.
+
+    Raises:
+        UsageError: shapes do not fit, labels are no classes, or the decay is not in [0, 1].
     """
-    keep = labels >= 0 if mask is None else mask & (labels >= 0)
+    labels = guards.class_labels(labels, memory.value.shape[-1], jnp.shape(scores)[-1:])
+    keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     return remember(memory, labels, scores, decay, keep)
 
 
@@ -225,8 +265,14 @@ def accept(
         mask: `[B]` bool, False for padding, which is never accepted; none if absent.
 
     Returns:
-        `[..., B]` bool.
+        `[..., B]` bool; a score or a threshold that is NaN accepts nothing.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no classes.
     """
-    keep = labels >= 0 if mask is None else mask & (labels >= 0)
+    guards.check_shape("scores", scores, "...", "B")
+    guards.check_shape("thresholds", thresholds, "...", "K")
+    labels = guards.class_labels(labels, jnp.shape(thresholds)[-1], jnp.shape(scores)[-1:])
+    keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     needed = jnp.take(thresholds, jnp.where(keep, labels, 0), axis=-1)
     return (scores >= needed - ROUNDING) & jnp.broadcast_to(keep, scores.shape)

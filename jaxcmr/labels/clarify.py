@@ -16,6 +16,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcmr import guards
 from jaxcmr.labels.belief import ROUNDING
 
 
@@ -38,8 +39,15 @@ def propose(
 
     Returns:
         `[..., B]` int32 class ids, -1 where nothing is proposed. Among classes with equally many
-        votes the one of the highest mean confidence is taken, then the lowest.
+        votes the one of the highest mean confidence is taken, then the lowest; none where a share
+        or a confidence is NaN.
+
+    Raises:
+        UsageError: shapes differ, or a threshold is not a finite number.
     """
+    guards.check_shape("confidence", confidence, *jnp.shape(shares))
+    guards.check_range("min_share", min_share)
+    guards.check_range("min_confidence", min_confidence)
     most = shares.max(-1, keepdims=True)
     tied = shares >= most - ROUNDING
     winner = jnp.where(tied, confidence, -1.0).argmax(-1)
@@ -70,8 +78,15 @@ def clarify(
     Returns:
         `[..., B]` int32 class ids, -1 where unlabelled. Padding must not be accepted; it is -1 if
         its voters are absent.
+
+    Raises:
+        UsageError: shapes do not fit, or labels or proposals are no whole numbers.
     """
-    given = jnp.broadcast_to(labels, accepted.shape).astype(jnp.int32)
+    accepted = guards.row_mask(accepted, jnp.shape(accepted), name="accepted")
+    guards.check_shape("proposals", proposals, "...", *accepted.shape)
+    proposals = guards.class_labels(proposals, None, jnp.shape(proposals), name="proposals")
+    given = guards.class_labels(labels, None, guards.one_a_row(labels, accepted.shape))
+    given = jnp.broadcast_to(given, proposals.shape)
     return jnp.where(accepted, given, jnp.where(trusted & (proposals != given), proposals, -1))
 
 
@@ -87,12 +102,18 @@ def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) ->
 
     Returns:
         `[B]` bool.
+
+    Raises:
+        UsageError: the index is not `[B]` whole numbers, or the share is not in [0, 1].
     """
+    guards.check_range("share", share, 0.0, 1.0)
     return row_draws(key, index) < share
 
 
 def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
     """Draws a number in [0, 1) for each row, `[B]`, that depends on the key and the row alone."""
+    guards.check_shape("index", index, "B")
+    index = guards.class_labels(index, None, jnp.shape(index), name="index")
     draw = lambda row: jax.random.uniform(jax.random.fold_in(key, row))
     return jax.vmap(draw)(index)
 
@@ -114,14 +135,22 @@ def count_agreement(proposals: jax.Array, labels: jax.Array, held_out: jax.Array
 
     Args:
         proposals: `[..., B]` from `propose`; -1 is no proposal and is not counted.
-        labels: `[B]` class ids as given; negative ones are not counted.
+        labels: `[B]` or `[..., B]` class ids as given; negative ones are not counted.
         held_out: `[B]` or `[..., B]` bool, the rows to count. For a check on rows that are likely
             right, pass those held-out rows that voters *other* than the proposers accept.
 
     Returns:
         Sums of shape `[...]`. Over batches: `old * decay + new`, leaf by leaf.
+
+    Raises:
+        UsageError: shapes do not fit, or proposals or labels are no whole numbers.
     """
-    labels, held_out = (jnp.broadcast_to(x, proposals.shape) for x in (labels, held_out))
+    guards.check_shape("proposals", proposals, "...", "B")
+    shape = jnp.shape(proposals)
+    proposals = guards.class_labels(proposals, None, shape, name="proposals")
+    labels = guards.class_labels(labels, None, guards.one_a_row(labels, shape))
+    held_out = guards.row_mask(held_out, guards.one_a_row(held_out, shape), name="held_out")
+    labels, held_out = (jnp.broadcast_to(x, shape) for x in (labels, held_out))
     counted = held_out & (proposals >= 0) & (labels >= 0)
     agreed = counted & (proposals == labels)
     return Agreement(agreed.sum(-1).astype(jnp.float32), counted.sum(-1).astype(jnp.float32))
@@ -155,7 +184,13 @@ def rule_precision(
     Returns:
         The precision with Wilson's interval on a carried through; 0, [0, 1] without a proposal, and
         0, [0, 0] if the labels carry no information (1 - eta <= u).
+
+    Raises:
+        UsageError: K is below 2, or a number is out of range.
     """
+    num_classes = guards.check_whole("num_classes", num_classes, 2)
+    guards.check_range("noise_rate", noise_rate, 0.0, 1.0)
+    guards.check_positive("z", z)
     eta = jnp.asarray(noise_rate, jnp.float32)
     chance = eta / (num_classes - 1)
     informative = 1 - eta - chance
@@ -187,6 +222,9 @@ def relabel_precision(
     Returns:
         The precision; gate by its low end, `clarify(..., trusted=precision.low >= .8)`: few
         held-out proposals, or none, keep the gate shut.
+
+    Raises:
+        UsageError: K is below 2, or a number is out of range.
     """
     eta = jnp.asarray(noise_rate, jnp.float32)
     rates = jnp.stack(_wilson(agreement, z))
@@ -209,10 +247,19 @@ def surest(proposals: jax.Array, confidence: jax.Array, rows: jax.Array, share: 
         share: of the proposals on these rows, at least one if there are any.
 
     Returns:
-        `[..., B]` int32, the proposals kept, -1 elsewhere.
+        `[..., B]` int32, the proposals kept, -1 elsewhere; one whose confidence is NaN is not kept.
+
+    Raises:
+        UsageError: shapes do not fit, proposals are no classes, or the share is not in [0, 1].
     """
+    guards.check_shape("confidence", confidence, "...", "B", "K")
+    guards.check_range("share", share, 0.0, 1.0)
+    classes, shape = confidence.shape[-1], jnp.shape(proposals)
+    guards.check_shape("proposals", proposals, *confidence.shape[:-1])
+    proposals = guards.class_labels(proposals, classes, shape, name="proposals")
+    rows = guards.row_mask(rows, shape, name="rows")
     sure = jnp.take_along_axis(confidence, jnp.maximum(proposals, 0)[..., None], -1)[..., 0]
-    counted = rows & (proposals >= 0)
+    counted = rows & (proposals >= 0) & ~jnp.isnan(sure)
     surer = counted[..., None, :] & (sure[..., None, :] > sure[..., :, None])
     wanted = jnp.ceil(share * counted.sum(-1, keepdims=True) - ROUNDING * 100)
     return jnp.where(counted & (surer.sum(-1) < wanted), proposals, -1)

@@ -8,6 +8,10 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
+from jaxcmr.losses.stable import unit_of
+
 _HIGHEST = lax.Precision.HIGHEST  # bfloat16 products, the default on some devices, misassign rows
 
 
@@ -27,7 +31,6 @@ class Clusters(NamedTuple):
     iterations: jax.Array
 
 
-@partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations", "block"))
 def kmeans(
     key: jax.Array,
     features: jax.Array,
@@ -53,19 +56,27 @@ def kmeans(
         The clusters. See `lloyd` about empty ones.
 
     Raises:
-        ValueError: K is not in 1 .. N.
+        UsageError: K is not in 1 .. N, a row holds NaN or infinity, or another argument is wrong.
     """
+    features, counted = _counted(features, mask)
+    num_clusters = _check_number(features, num_clusters)
+    restarts = guards.check_whole("restarts", restarts, 1)
+    max_iterations = guards.check_whole("max_iterations", max_iterations, 0)
+    block = guards.check_whole("block", block, 1)
+    return _kmeans(key, features, counted, num_clusters, restarts, max_iterations, block)
 
+
+@partial(jax.jit, static_argnames=("num_clusters", "restarts", "max_iterations", "block"))
+def _kmeans(key, features, counted, num_clusters, restarts, max_iterations, block):
     def one(key):
-        start = plus_plus_centers(key, features, num_clusters, mask)
-        return lloyd(features, start, mask, max_iterations=max_iterations, block=block)
+        start = _plus_plus_centers(key, features, counted, num_clusters)
+        return _lloyd(features, start, counted, max_iterations, block)
 
     found = lax.map(one, jax.random.split(key, restarts))
     best = found.inertia.argmin()
     return jax.tree.map(lambda x: x[best], found)
 
 
-@partial(jax.jit, static_argnames=("max_iterations", "block"))
 def lloyd(
     features: jax.Array,
     centers: jax.Array,
@@ -96,14 +107,20 @@ def lloyd(
         cut short.
 
     Raises:
-        ValueError: the widths differ, or K is not in 1 .. N.
+        UsageError: the widths differ, K is not in 1 .. N, a row or a center holds NaN or infinity,
+            or another argument is wrong.
     """
-    _check(features, len(centers))
-    if features.shape[1] != centers.shape[1]:
-        raise ValueError(
-            f"features and centers must have one width, got {features.shape} and {centers.shape}"
-        )
-    features, offset, counted = _centered(features, mask)
+    features, counted = _counted(features, mask)
+    centers = _check_centers(features, centers)
+    _check_number(features, len(centers))
+    max_iterations = guards.check_whole("max_iterations", max_iterations, 0)
+    block = guards.check_whole("block", block, 1)
+    return _lloyd(features, centers, counted, max_iterations, block)
+
+
+@partial(jax.jit, static_argnames=("max_iterations", "block"))
+def _lloyd(features, centers, counted, max_iterations, block):
+    features, offset, unit, counted = _centered(features, counted)
     weight = counted.astype(jnp.float32)
 
     def step(state):
@@ -114,24 +131,43 @@ def lloyd(
         return moved, assigned, distances, changed, iteration + 1
 
     running = lambda state: state[3] & (state[4] < max_iterations)
-    start = centers.astype(jnp.float32) - offset[None]
-    state = (start, *_assign(features, start, block), jnp.array(True), jnp.int32(0))
+    sound = guards.finite_rows(centers)
+    start = jnp.where(sound[:, None], centers, 0.0) / unit - offset[None]
+    state = (start, *_assign(features, start, block, sound), jnp.array(True), jnp.int32(0))
     found, labels, distances, _, iterations = lax.while_loop(running, step, state)
     labels = jnp.where(counted, labels, -1)
-    return Clusters(found + offset[None], labels, (weight * distances).sum(), iterations)
+    inertia = jnp.square(unit) * (weight * distances).sum()
+    return Clusters((found + offset[None]) * unit, labels, inertia, iterations)
 
 
-@partial(jax.jit, static_argnames="block")
 def assign(features: jax.Array, centers: jax.Array, *, block: int = 4096) -> jax.Array:
     """Returns the nearest center of each row by Euclidean distance, `[N, d], [K, d] -> [N]` int32.
 
-    The lowest cluster among equals; `block` rows at a time.
+    The lowest cluster among equals; `block` rows at a time. Where they are traced, a row that holds
+    NaN or infinity has no center, -1, and such a center has no row.
+
+    Raises:
+        UsageError: the widths differ, a row or a center holds NaN or infinity, or the block is
+            below 1.
     """
-    offset = centers.mean(0, keepdims=True)
-    return _assign(features - offset, centers - offset, block)[0]
+    features, counted = _counted(features, None)
+    centers = _check_centers(features, centers)
+    return _nearest(features, centers, counted, guards.check_whole("block", block, 1))
 
 
-@partial(jax.jit, static_argnames="num_clusters")
+@partial(jax.jit, static_argnames="block")
+def _nearest(features, centers, counted, block):
+    counted &= guards.finite_rows(features)
+    sound = guards.finite_rows(centers)
+    features = jnp.where(counted[:, None], features, 0.0)
+    centers = jnp.where(sound[:, None], centers, 0.0)
+    unit = jnp.maximum(unit_of(features), unit_of(centers))
+    features, centers = features / unit, centers / unit
+    offset = centers.sum(0, keepdims=True) / jnp.maximum(sound.sum(), 1)
+    labels, _ = _assign(features - offset, centers - offset, block, sound)
+    return jnp.where(counted, labels, -1)
+
+
 def plus_plus_centers(
     key: jax.Array, features: jax.Array, num_clusters: int, mask: jax.Array | None = None
 ) -> jax.Array:
@@ -152,10 +188,16 @@ def plus_plus_centers(
         `[K, d]` float32, rows of `features`.
 
     Raises:
-        ValueError: K is not in 1 .. N.
+        UsageError: K is not in 1 .. N, a row holds NaN or infinity, or the mask does not fit.
     """
-    _check(features, num_clusters)
-    centered, _, counted = _centered(features, mask)
+    features, counted = _counted(features, mask)
+    num_clusters = _check_number(features, num_clusters)
+    return _plus_plus_centers(key, features, counted, num_clusters)
+
+
+@partial(jax.jit, static_argnames="num_clusters")
+def _plus_plus_centers(key, features, counted, num_clusters):
+    centered, _, _, counted = _centered(features, counted)
     squares = jnp.square(centered).sum(1)
     trials = 2 + int(math.log(num_clusters))
 
@@ -176,43 +218,74 @@ def plus_plus_centers(
         best = left.sum(1).argmin()
         return rows.at[k].set(candidates[best]), left[best]
 
-    first = draw(jax.random.fold_in(key, 0), jnp.zeros(len(features)), (1,))
+    first = draw(jax.random.fold_in(key, 0), jnp.zeros(len(features), jnp.float32), (1,))
     nearest = jnp.where(counted, distances(first)[0], 0)
     rows = jnp.zeros(num_clusters, first.dtype).at[0].set(first[0])
     rows, _ = lax.fori_loop(1, num_clusters, add, (rows, nearest))
-    return features[rows].astype(jnp.float32)
+    return jnp.where(counted[:, None], features, 0.0)[rows]
 
 
 def cluster_sizes(labels: jax.Array, num_clusters: int) -> jax.Array:
-    """Counts the rows of each cluster: `[N] -> [K]` int32; negative labels are not counted."""
+    """Counts the rows of each cluster: `[N] -> [K]` int32; negative labels are not counted.
+
+    Raises:
+        UsageError: the labels are no whole numbers below K.
+    """
+    num_clusters = guards.check_whole("num_clusters", num_clusters, 1)
+    labels = guards.class_labels(labels, num_clusters, jnp.shape(labels))
     slot = jnp.where(labels >= 0, labels, num_clusters)
     return jnp.zeros(num_clusters, jnp.int32).at[slot].add(1, mode="drop")
 
 
-def _check(features: jax.Array, num_clusters: int) -> None:
-    if not 1 <= num_clusters <= len(features):
-        raise ValueError(
-            f"the number of clusters must be in 1 .. {len(features)}, the number of rows, "
-            f"got {num_clusters}"
+def _counted(features: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
+    """Returns the rows in float32 and which of them count, after a look at both."""
+    guards.check_rows("features", features, mask)
+    counted = guards.row_mask(mask, jnp.shape(features)[:1])
+    if guards.is_concrete(counted) and not guards.on_host(counted).any():
+        raise UsageError(f"none of {len(counted)} rows counts: give features of at least one")
+    return jnp.asarray(features, jnp.float32), counted
+
+
+def _check_centers(features: jax.Array, centers: jax.Array) -> jax.Array:
+    guards.check_rows("centers", centers)
+    if features.shape[1] != jnp.shape(centers)[1]:
+        raise UsageError(
+            "features and centers must have one width, got "
+            f"{features.shape} and {jnp.shape(centers)}"
         )
+    return jnp.asarray(centers, jnp.float32)
 
 
-def _centered(
-    features: jax.Array, mask: jax.Array | None
-) -> tuple[jax.Array, jax.Array, jax.Array]:
-    """Returns the rows without their mean (0 where masked), that mean, and the mask.
+def _check_number(features: jax.Array, num_clusters: int) -> int:
+    number = guards.check_whole("the number of clusters", num_clusters, 1)
+    if number > len(features):
+        raise UsageError(
+            f"the number of clusters must be in 1 .. {len(features)}, the number of rows, "
+            f"got {number}"
+        )
+    return number
 
-    Distances are differences of squares: without the common offset they keep their digits.
+
+def _centered(features: jax.Array, counted: jax.Array) -> tuple[jax.Array, ...]:
+    """Returns the rows over a unit without their mean, that mean, the unit, and which rows count.
+
+    Rows that do not count are 0: those of the mask, and those that hold NaN or infinity. Distances
+    are differences of squares: without the common offset they keep their digits.
     """
-    counted = jnp.ones(len(features), bool) if mask is None else mask
-    features = jnp.where(counted[:, None], features.astype(jnp.float32), 0)
-    offset = features.sum(0) / jnp.maximum(counted.sum(), 1)
-    return jnp.where(counted[:, None], features - offset[None], 0), offset, counted
+    counted &= guards.finite_rows(features)
+    features = jnp.where(counted[:, None], features, 0.0)
+    unit = unit_of(features)
+    features = features / unit
+    # Any number near the mean will do; one of few digits leaves equal rows equal distances.
+    offset = lax.reduce_precision(features.sum(0) / jnp.maximum(counted.sum(), 1), 8, 15)
+    return jnp.where(counted[:, None], features - offset[None], 0.0), offset, unit, counted
 
 
-def _assign(features: jax.Array, centers: jax.Array, block: int) -> tuple[jax.Array, jax.Array]:
-    """Returns the nearest center of each row, and the squared distance to it."""
-    half = 0.5 * jnp.square(centers).sum(1)
+def _assign(
+    features: jax.Array, centers: jax.Array, block: int, sound: jax.Array | bool = True
+) -> tuple[jax.Array, jax.Array]:
+    """Returns the nearest of the sound centers of each row, and the squared distance to it."""
+    half = jnp.where(sound, 0.5 * jnp.square(centers).sum(1), jnp.inf)
 
     def nearest(row):  # mapped over blocks of rows: one matrix product a block
         label = (jnp.matmul(centers, row, precision=_HIGHEST) - half).argmax()
@@ -229,8 +302,12 @@ def _move(
     clusters: int,
 ) -> jax.Array:
     """Returns the means of the clusters, and for empty ones the rows farthest from their center."""
-    total = jnp.zeros((clusters, features.shape[1])).at[labels].add(weight[:, None] * features)
-    size = jnp.zeros(clusters).at[labels].add(weight)
+    total = (
+        jnp.zeros((clusters, features.shape[1]), jnp.float32)
+        .at[labels]
+        .add(weight[:, None] * features)
+    )
+    size = jnp.zeros(clusters, jnp.float32).at[labels].add(weight)
     _, farthest = lax.top_k(jnp.where(weight > 0, distances, -1.0), clusters)
     empty = size == 0
     rank = jnp.maximum(jnp.cumsum(empty) - 1, 0)  # the j-th empty cluster: the j-th farthest row

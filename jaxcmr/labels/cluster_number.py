@@ -6,6 +6,8 @@ from itertools import combinations
 import jax
 import numpy as np
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.labels.cluster import kmeans
 from jaxcmr.labels.cluster_scores import adjusted_rand_index
 
@@ -34,15 +36,20 @@ def estimate(
         K, and the score of each candidate.
 
     Raises:
-        ValueError: fewer than two modalities, different lengths, or no candidate left.
+        UsageError: fewer than two modalities, different lengths, no candidate left, or a row holds
+            NaN or infinity.
     """
+    for one in features:
+        guards.check_rows("features", one)
     rows = {len(one) for one in features}
     if len(features) < 2 or len(rows) != 1:
-        raise ValueError("the estimate needs two or more modalities of the same rows")
+        raise UsageError("the estimate needs two or more modalities of the same rows")
     most = rows.pop() / 2
+    seed = guards.check_whole("seed", seed, 0, 2**32 - 1)
+    candidates = [guards.check_whole("a candidate", k, 0) for k in candidates]
     tried = [k for k in candidates if 2 <= k <= most]
     if not tried:
-        raise ValueError(f"none of {tuple(candidates)} is between 2 and half the rows")
+        raise UsageError(f"none of {tuple(candidates)} is between 2 and half the rows")
     scores = {}
     for k in tried:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), k), len(features))

@@ -9,6 +9,11 @@ from typing import NamedTuple
 import numpy as np
 from scipy.optimize import linear_sum_assignment  # a dependency of jax
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
+
+MOST_IDS = 10_000  # the table of a matching has as many rows and columns
+
 
 class Matching(NamedTuple):
     """The best one-to-one matching of clusters to classes.
@@ -35,10 +40,17 @@ def match_clusters(predicted: np.ndarray, true_labels: np.ndarray) -> Matching:
         true_labels: `[N]` class ids.
 
     Raises:
-        ValueError: no row, different lengths, or a negative class.
+        UsageError: no row, different lengths, a negative class, or ids above `MOST_IDS`.
     """
     predicted, true_labels = _checked(predicted, true_labels)
-    confusion = _contingency(predicted, true_labels)
+    size = int(max(predicted.max(), true_labels.max())) + 1
+    if size > MOST_IDS:
+        raise UsageError(
+            f"ids of clusters or classes reach {size - 1}: number them from 0, below {MOST_IDS}"
+        )
+    confusion = np.zeros((size, size), np.int64)
+    clustered = predicted >= 0
+    np.add.at(confusion, (predicted[clustered], true_labels[clustered]), 1)
     clusters, classes = linear_sum_assignment(confusion, maximize=True)
     hits = confusion[clusters, classes]
     return Matching(float(hits.sum() / len(predicted)), np.where(hits > 0, classes, -1), confusion)
@@ -50,15 +62,14 @@ def normalized_mutual_information(predicted: np.ndarray, true_labels: np.ndarray
     1 where neither side splits the rows (scikit-learn's convention); 0 without a clustered row.
 
     Raises:
-        ValueError: no row, different lengths, or a negative class.
+        UsageError: no row, different lengths, or a negative class.
     """
-    joint = _contingency(*_checked(predicted, true_labels)).astype(float)
-    if joint.sum() == 0:
+    joint, rows, columns = _counts(*_checked(predicted, true_labels))
+    if not len(joint):
         return 0.0
-    joint /= joint.sum()
-    rows, columns = joint.sum(1), joint.sum(0)
+    joint, rows, columns = (counts / counts.sum() for counts in (joint, rows, columns))
     mean = (_entropy(rows) + _entropy(columns)) / 2
-    information = _entropy(rows) + _entropy(columns) - _entropy(joint.ravel())
+    information = _entropy(rows) + _entropy(columns) - _entropy(joint)
     return float(np.clip(information / mean, 0, 1)) if mean > 0 else 1.0
 
 
@@ -66,15 +77,18 @@ def adjusted_rand_index(predicted: np.ndarray, true_labels: np.ndarray) -> float
     """Returns ARI, the agreement over pairs of rows: 1 for equal partitions, about 0 by chance.
 
     `(sum_ij C(n_ij, 2) - e) / ((A + B) / 2 - e)` with A, B the pairs together on each side and
-    `e = A B / C(n, 2)` (Hubert & Arabie 1985). 1 where both sides are trivial in the same way.
+    `e = A B / C(n, 2)` (Hubert & Arabie 1985). 1 where both sides are trivial in the same way; 0
+    without a clustered row.
 
     Raises:
-        ValueError: no row, different lengths, or a negative class.
+        UsageError: no row, different lengths, or a negative class.
     """
-    table = _contingency(*_checked(predicted, true_labels)).astype(float)
+    counts = _counts(*_checked(predicted, true_labels))
+    if not len(counts[0]):
+        return 0.0
     pairs = lambda n: (n * (n - 1) / 2).sum()
-    both, rows, columns = pairs(table), pairs(table.sum(1)), pairs(table.sum(0))
-    expected = rows * columns / max(pairs(table.sum()), 1.0)
+    both, rows, columns = map(pairs, counts)
+    expected = rows * columns / max(pairs(counts[0].sum()), 1.0)
     most = (rows + columns) / 2
     return float((both - expected) / (most - expected)) if most != expected else 1.0
 
@@ -108,11 +122,13 @@ def summarize_sizes(predicted: np.ndarray, num_clusters: int, giant: float = 0.5
             such a share is normal, pass more.
 
     Raises:
-        ValueError: a cluster id is K or more.
+        UsageError: a cluster id is K or more, or no whole number.
     """
-    predicted = np.asarray(predicted)
+    num_clusters = guards.check_whole("num_clusters", num_clusters, 1)
+    guards.check_shape("predicted", predicted, "N")
+    predicted = guards.whole_numbers(predicted, name="cluster ids")
     if predicted.size and predicted.max() >= num_clusters:
-        raise ValueError(f"cluster ids must be below {num_clusters}, got {predicted.max()}")
+        raise UsageError(f"cluster ids must be below {num_clusters}, got {predicted.max()}")
     sizes = np.bincount(predicted[predicted >= 0], minlength=num_clusters)
     shares = sizes / max(sizes.sum(), 1)
     empty, largest = int((sizes == 0).sum()), float(shares.max())
@@ -126,24 +142,23 @@ def summarize_sizes(predicted: np.ndarray, num_clusters: int, giant: float = 0.5
 
 
 def _checked(predicted: np.ndarray, true_labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    predicted, true_labels = np.asarray(predicted), np.asarray(true_labels)
+    predicted = guards.whole_numbers(predicted, name="clusters")
+    true_labels = guards.whole_numbers(true_labels, name="classes")
     if predicted.shape != true_labels.shape or predicted.ndim != 1 or not len(predicted):
-        raise ValueError(
+        raise UsageError(
             "clusters and classes must be two vectors of one length, at least 1, "
             f"got {predicted.shape} and {true_labels.shape}"
         )
     if true_labels.min() < 0:
-        raise ValueError(f"class ids must not be negative, got {true_labels.min()}")
+        raise UsageError(f"class ids must not be negative, got {true_labels.min()}")
     return predicted, true_labels
 
 
-def _contingency(predicted: np.ndarray, true_labels: np.ndarray) -> np.ndarray:
-    """Counts the clustered rows by cluster and class, in a square table."""
-    size = max(predicted.max(), true_labels.max()) + 1
-    table = np.zeros((size, size), np.int64)
-    clustered = predicted >= 0
-    np.add.at(table, (predicted[clustered], true_labels[clustered]), 1)
-    return table
+def _counts(predicted: np.ndarray, true_labels: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Counts the clustered rows: by cluster and class, by cluster, and by class; none is 0."""
+    pairs = np.stack([predicted, true_labels])[:, predicted >= 0]
+    count = lambda values: np.unique(values, axis=-1, return_counts=True)[1].astype(float)
+    return count(pairs), count(pairs[0]), count(pairs[1])
 
 
 def _entropy(shares: np.ndarray) -> float:

@@ -16,6 +16,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.labels import belief, clarify
 
 ELECTORATES = ("untaught", "peers", "all")
@@ -59,7 +61,15 @@ def electorate(
 
     Returns:
         The electorate.
+
+    Raises:
+        UsageError: an unknown kind, a number out of range, or shapes that do not fit.
     """
+    if kind not in ELECTORATES:
+        raise UsageError(f"unknown electorate {kind!r}: use one of {', '.join(ELECTORATES)}")
+    guards.check_shape("index", index, "B")
+    members = guards.check_whole("members", members, 1)
+    present = guards.row_mask(present, jnp.shape(present)[:1] + jnp.shape(index), name="present")
     if kind == "untaught" and members > 1:
         hidden = untaught_members(key, index, members, judges)
         average = lambda votes: _judges_mean(votes, present, hidden, judges)
@@ -80,7 +90,12 @@ def untaught_members(
 
     Returns:
         `[E, B]` bool; every row has the same number, every member about the same share of rows.
+
+    Raises:
+        UsageError: `judges` is not at least 1 and below `members`.
     """
+    members = guards.check_whole("members", members, 2)
+    guards.check_range("judges", judges, 1, members - 1)
     first = jnp.floor(clarify.row_draws(key, index) * members)
     return (jnp.arange(members)[:, None] - first[None]) % members < judges
 

@@ -10,6 +10,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcmr import guards
+from jaxcmr.losses.stable import unit_of
+
+_LEAST = 1e-14  # a variance of standardised values that float32 still tells from nothing
+_MOST = 1e38
+_FARTHEST = 1e30
+
 
 class Mixture(NamedTuple):
     """Two Gaussians, component 0 with the lower mean.
@@ -44,7 +51,7 @@ def fit_mixture(
     stopped), or after `max_iterations`.
 
     Args:
-        values: `[N]` losses. Not finite ones are left out, like masked ones.
+        values: `[N]` losses. Not finite ones are left out, like masked ones, and those beyond 1e30.
         mask: `[N]` bool, False for rows to leave out; none if absent.
         max_iterations: most EM steps.
         tolerance: see above.
@@ -54,18 +61,31 @@ def fit_mixture(
     Returns:
         The mixture. Where the values are all equal (or none is left) both components coincide, at
         the value (at 0), with weights 1/2: the posterior is 1/2 everywhere and tells nothing.
+
+    Raises:
+        UsageError: values or mask are not `[N]`, or a number is out of range.
     """
-    keep = jnp.isfinite(values) if mask is None else mask & jnp.isfinite(values)
+    guards.check_shape("values", values, "N")
+    max_iterations = guards.check_whole("max_iterations", max_iterations, 0)
+    guards.check_range("tolerance", tolerance, 0.0)
+    guards.check_range("floor", floor, 0.0)
+    mask = guards.row_mask(mask, jnp.shape(values))
+    values = jnp.asarray(values, jnp.float32)
+    if not len(values):  # as if the only one were masked
+        values, mask = jnp.zeros(1, jnp.float32), jnp.zeros(1, bool)
+    keep = mask & _usable(values)
     weight = keep.astype(jnp.float32)
     count = jnp.maximum(weight.sum(), 1)
-    values = jnp.where(keep, values, 0).astype(jnp.float32)
+    values = jnp.where(keep, values, 0)
+    unit = jnp.maximum(unit_of(values), 1)
+    values = values / unit
     center = values.sum() / count
     centered = jnp.where(keep, values - center, 0)
     scale = jnp.sqrt(jnp.square(centered).sum() / count)
     varied = scale > 1e-6 * jnp.abs(center)  # below this it is float32 rounding, not spread
     scale = jnp.where(varied, scale, 1)
     x = jnp.where(varied, centered / scale, 0)
-    floor_scaled = floor / jnp.square(scale)
+    floor_scaled = jnp.maximum(floor / jnp.square(scale) / jnp.square(unit), _LEAST)
 
     start = _moments(x, weight * _lower_group(x, keep), weight, floor_scaled)
 
@@ -84,8 +104,8 @@ def fit_mixture(
     order = jnp.argsort(fit.means)
     even = jnp.full(2, 0.5, jnp.float32)
     return Mixture(
-        means=fit.means[order] * scale + center,
-        variances=fit.variances[order] * jnp.square(scale),
+        means=(fit.means[order] * scale + center) * unit,
+        variances=jnp.clip(fit.variances[order] * jnp.square(scale * unit), floor, _MOST),
         weights=jnp.where(varied, fit.weights[order], even),
         iterations=iterations,
     )
@@ -103,11 +123,17 @@ def low_posterior(mixture: Mixture, values: jax.Array) -> jax.Array:
         values: `[...]` losses.
 
     Returns:
-        `[...]` float32 in [0, 1]; 0 where the value is not finite.
+        `[...]` float32 in [0, 1]; 0 where the value is not finite, or beyond 1e30.
     """
-    finite = jnp.isfinite(values)
-    inside = jnp.where(finite, values, mixture.means[0]).astype(jnp.float32)
-    return jnp.where(finite, _posterior(mixture, jnp.clip(inside, -1e30, 1e30)), 0)
+    values = jnp.asarray(values, jnp.float32)
+    usable = _usable(values)
+    inside = jnp.where(usable, values, mixture.means[0])
+    return jnp.where(usable, _posterior(mixture, inside), 0)
+
+
+def _usable(values: jax.Array) -> jax.Array:
+    """Returns which values a mixture can hold: not NaN, and no further out than 1e30."""
+    return jnp.abs(values) <= _FARTHEST
 
 
 def _posterior(mixture: Mixture, x: jax.Array) -> jax.Array:

@@ -1,5 +1,8 @@
 """Agreement of a label with the labels of its nearest neighbours.
 
+A row that holds NaN or infinity is refused where it can be looked at, unless it is masked; where it
+is traced, it is nobody's neighbour and has none.
+
 NIRNL (AAAI 2026) divides the pairs of a training set by it: pure, hard, noisy.
 """
 
@@ -9,10 +12,13 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
+from jaxcmr.losses.stable import unit_of
+
 NOISY, HARD, PURE = range(3)  # no modality, some, all confirm the given label
 
 
-@partial(jax.jit, static_argnames=("k", "block"))
 def nearest_neighbors(
     features: jax.Array, k: int, mask: jax.Array | None = None, *, block: int = 256
 ) -> tuple[jax.Array, jax.Array]:
@@ -31,12 +37,17 @@ def nearest_neighbors(
         row first. Where fewer than k rows are left the similarity of the rest is -inf.
 
     Raises:
-        ValueError: k is not in 1 .. N - 1.
+        UsageError: k is not in 1 .. N - 1, a row holds NaN or infinity, or another argument is
+            wrong.
     """
-    return _by_block(features, k, mask, block, lambda rows, similarities: (rows, similarities))
+    return _nearest(*_checked(features, k, mask, block))
 
 
-@partial(jax.jit, static_argnames=("k", "num_classes", "block"))
+@partial(jax.jit, static_argnames=("k", "block"))
+def _nearest(features, k, allowed, block):
+    return _by_block(features, k, allowed, block, lambda rows, similarities: (rows, similarities))
+
+
 def neighbor_counts(
     features: jax.Array,
     labels: jax.Array,
@@ -62,14 +73,22 @@ def neighbor_counts(
         too few.
 
     Raises:
-        ValueError: k is not in 1 .. N - 1.
+        UsageError: k is not in 1 .. N - 1, a row holds NaN or infinity, labels are no classes, or
+            another argument is wrong.
     """
+    num_classes = guards.check_whole("num_classes", num_classes, 1)
+    features, k, allowed, block = _checked(features, k, mask, block)
+    labels = guards.class_labels(labels, num_classes, features.shape[:1])
+    return _counts(features, labels, k, num_classes, allowed, block)
 
+
+@partial(jax.jit, static_argnames=("k", "num_classes", "block"))
+def _counts(features, labels, k, num_classes, allowed, block):
     def count(rows, similarities):
         found = jnp.where(similarities > -jnp.inf, labels[rows], -1)
         return jax.nn.one_hot(found, num_classes, dtype=jnp.float32).sum(-2)
 
-    return _by_block(features, k, mask, block, count)
+    return _by_block(features, k, allowed, block, count)
 
 
 def soft_labels(counts: jax.Array) -> jax.Array:
@@ -98,30 +117,46 @@ def divide(labels: jax.Array, predicted: jax.Array, present: jax.Array | None = 
     Returns:
         `[N]` int32: `PURE`, `HARD` or `NOISY`; an item without a modality or a label is noisy.
         With one modality nothing is hard.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no whole numbers.
     """
-    present = jnp.ones(predicted.shape, bool) if present is None else present
+    guards.check_shape("predicted", predicted, "V", "N")
+    labels = guards.class_labels(labels, None, jnp.shape(predicted)[1:])
+    predicted = guards.class_labels(predicted, None, jnp.shape(predicted), name="predicted")
+    present = guards.row_mask(present, predicted.shape, name="present")
     confirms = ((predicted == labels[None]) & (labels >= 0)[None] & present).sum(0)
     some = confirms > 0
     every = some & (confirms == present.sum(0))
     return jnp.where(every, PURE, jnp.where(some, HARD, NOISY)).astype(jnp.int32)
 
 
-def _by_block(features, k, mask, block, reduce):
+def _checked(features, k, mask, block):
+    """Returns the arguments of a search after a look at them; `block` is at most N."""
+    guards.check_rows("features", features, mask)
+    allowed = guards.row_mask(mask, jnp.shape(features)[:1])
+    size = len(features)
+    if not 1 <= (k := guards.check_whole("k", k, 0)) < size:
+        raise UsageError(f"k must be in 1 .. N - 1 = {size - 1}, got {k}")
+    block = min(guards.check_whole("block", block, 1), size)
+    return jnp.asarray(features, jnp.float32), k, allowed, block
+
+
+def _by_block(features, k, allowed, block, reduce):
     """Applies `reduce(rows [b, k], similarities [b, k])` to the neighbours of each block."""
     size = len(features)
-    if not 1 <= k < size:
-        raise ValueError(f"k must be in 1 .. N - 1 = {size - 1}, got {k}")
-    allowed = jnp.ones(size, bool) if mask is None else mask
+    sound = guards.finite_rows(features)
+    features = jnp.where(sound[:, None], features, 0.0)
+    unit = unit_of(features)
+    features = features / unit
 
     def one_block(queries):
-        similarity = jnp.matmul(
-            features[queries], features.T, precision=lax.Precision.HIGHEST
-        ).astype(jnp.float32)
+        similarity = jnp.matmul(features[queries], features.T, precision=lax.Precision.HIGHEST)
         own = queries[:, None] == jnp.arange(size)[None]
-        values, rows = lax.top_k(jnp.where(allowed[None] & ~own, similarity, -jnp.inf), k)
-        return reduce(rows.astype(jnp.int32), values)
+        asked = allowed[None] & sound[None] & sound[queries][:, None] & ~own
+        values, rows = lax.top_k(jnp.where(asked, similarity, -jnp.inf), k)
+        return reduce(rows.astype(jnp.int32), values * unit * unit)
 
-    block = min(block, size)
     blocks = -(-size // block)
     # The last block may run past the end: its surplus repeats the last row and is cut off.
     queries = jnp.minimum(jnp.arange(blocks * block), size - 1).reshape(blocks, block)

@@ -1,12 +1,15 @@
 """Label noise for experiments: every convention of the field, drawn on the host, recorded."""
 
 import math
+import numbers
 import os
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from jaxcmr.labels.noise_record import NoiseRecord, check_labels, read_arrays
+from jaxcmr import guards
+from jaxcmr.guards import given_labels
+from jaxcmr.labels.noise_record import NoiseRecord, read_arrays
 from jaxcmr.types import UsageError
 
 __all__ = [
@@ -119,13 +122,13 @@ def inject(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of noise {kind!r}; use one of {', '.join(KINDS)}")
-    if not 0 <= rate < 1:
+    if not (isinstance(rate, numbers.Real) and 0 <= rate < 1):
         raise UsageError(f"the noise rate is {rate}; give a share of the labels in [0, 1)")
+    num_classes = guards.check_whole("num_classes", num_classes, 0)
     if num_classes < 2:
         raise UsageError(f"noise needs at least 2 classes, not {num_classes}; check num_classes")
-    labels = check_labels(labels, num_classes)
-    names = tuple(modalities)
-    streams = generators(seed, names)
+    labels = given_labels(labels, num_classes)
+    streams, names = generators(seed, modalities), tuple(modalities)
     targets = _targets(kind, num_classes, class_map, seed)
     draw = _DRAWS[kind]
     drawn = [draw(labels, num_classes, rate, targets, rng) for rng in streams]
@@ -145,6 +148,8 @@ def generators(seed: int, modalities: Sequence[str]) -> list[np.random.Generator
     """Returns one random generator a modality, or a single one for shared labels."""
     if isinstance(seed, bool) or not isinstance(seed, int | np.integer) or seed < 0:
         raise UsageError(f"the seed is {seed!r}; give a whole number of at least 0")
+    if isinstance(modalities, str):
+        raise UsageError(f"modalities is {modalities!r}; give a list of names, [{modalities!r}]")
     if len(set(modalities)) != len(modalities):
         raise UsageError(f"modalities repeat in {', '.join(modalities)}; name each once")
     if not modalities:
@@ -167,7 +172,11 @@ def _targets(kind: str, num_classes: int, class_map: Mapping[int, int] | None, s
         pairing = np.random.default_rng(seed).spawn(1)[0].permutation(num_classes)
         classes[pairing[:half]] = pairing[half : 2 * half]
         return classes
+    if not isinstance(class_map, Mapping):
+        raise UsageError(f"the class map is {class_map!r}; give a dict, class -> class")
     for source, target in class_map.items():
+        for number in (source, target):
+            guards.check_whole("a class of the class map", number, -(2**31))
         if not (0 <= source < num_classes and 0 <= target < num_classes) or source == target:
             raise UsageError(
                 f"the class map sends {source} to {target}; use two different classes "
@@ -225,7 +234,7 @@ def from_file(
     if key not in arrays:
         asked = "no key was given" if key is None else f"it has no {key!r}"
         raise UsageError(f"{path}: {asked}; use one of the keys {', '.join(arrays)}")
-    true_labels = check_labels(true_labels, num_classes, "true labels")
+    true_labels = given_labels(true_labels, num_classes, "true labels")
     given, names = arrays[key], tuple(modalities)
     rows = np.atleast_2d(given) if names else given.reshape(1, -1)
     columns = max(given.shape, default=0) if given.ndim == 2 and 1 in given.shape else None
@@ -237,7 +246,7 @@ def from_file(
             f"{path} holds labels of shape {given.shape} for {len(true_labels)} training rows"
             f"{f' and {len(names)} modalities' if names else ''}; give one label a row, in order"
         )
-    labels = np.stack([check_labels(row, num_classes, f"labels in {path}") for row in rows])
+    labels = np.stack([given_labels(row, num_classes, f"labels in {path}") for row in rows])
     record = NoiseRecord(
         labels=labels if names else labels[0],
         true_labels=true_labels,

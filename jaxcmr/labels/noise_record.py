@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from jaxcmr import files, numpyfiles
+from jaxcmr.guards import given_labels
 from jaxcmr.paths import expanded
 from jaxcmr.types import UsageError
 
@@ -125,9 +126,9 @@ class NoiseRecord:
             )
         num_classes = int(_scalar(arrays, "num_classes", "iu", path))
         names = np.atleast_1d(arrays.get("modalities", np.array([], np.str_)))
-        truth = check_labels(arrays["true_labels"], num_classes, f"true labels in {path}")
+        truth = given_labels(arrays["true_labels"], num_classes, f"true labels in {path}")
         rows = np.atleast_2d(arrays["labels"])
-        labels = [check_labels(row, num_classes, f"labels in {path}") for row in rows]
+        labels = [given_labels(row, num_classes, f"labels in {path}") for row in rows]
         record = cls(
             labels=np.reshape(labels, arrays["labels"].shape).astype(np.int32),
             true_labels=truth,
@@ -197,25 +198,3 @@ def read_arrays(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     return numpyfiles.read_npz(path) if zipped else {"": numpyfiles.read_npy(path)}
-
-
-def check_labels(labels: Any, num_classes: int, name: str = "labels") -> np.ndarray:
-    """Returns `labels` as an int32 array `[N]` after checking shape, kind and range.
-
-    Raises:
-        UsageError: if they are not one dimension of whole numbers in [0, num_classes).
-    """
-    array = np.asarray(labels)
-    if array.ndim != 1:
-        raise UsageError(f"{name} have shape {array.shape}; give one label a row, shape [N]")
-    if array.dtype.kind not in "iu":
-        whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
-        if not whole:
-            raise UsageError(f"{name} are {array.dtype}; give whole numbers 0 to K - 1")
-    wrong = np.flatnonzero((array < 0) | (array >= num_classes))
-    if wrong.size:
-        raise UsageError(
-            f"{name} hold {array[wrong[0]]:g} in row {wrong[0]}, outside 0 to {num_classes - 1}; "
-            "count the classes from 0 and check their number"
-        )
-    return array.astype(np.int32)

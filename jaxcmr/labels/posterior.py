@@ -15,6 +15,9 @@ see the label; wrong votes make T flatter than it is, which trusts labels less.
 import jax
 import jax.numpy as jnp
 
+from jaxcmr import guards
+from jaxcmr.losses.stable import at_least_float32
+
 TINY = 1e-12
 
 
@@ -28,7 +31,15 @@ def count_transitions(proposals: jax.Array, labels: jax.Array, num_classes: int)
 
     Returns:
         `[..., K, K]` float32, class proposed by label given. Over batches: `old * decay + new`.
+
+    Raises:
+        UsageError: shapes do not fit, or proposals or labels are no classes.
     """
+    num_classes = guards.check_whole("num_classes", num_classes, 1)
+    guards.check_shape("proposals", proposals, "...", "B")
+    shape = jnp.shape(proposals)
+    proposals = guards.class_labels(proposals, num_classes, shape, name="proposals")
+    labels = guards.class_labels(labels, num_classes, shape[-1:])
     proposed = jax.nn.one_hot(proposals, num_classes)  # a row of zeros for -1
     given = jax.nn.one_hot(labels, num_classes)
     return jnp.einsum("...bk,bj->...kj", proposed, given)
@@ -46,7 +57,14 @@ def transition(counts: jax.Array, prior: jax.Array | float) -> jax.Array:
 
     Returns:
         `[..., K, K]` float32, rows of sum 1; all alike without a count.
+
+    Raises:
+        UsageError: counts are negative or not finite, or the prior is not positive.
     """
+    guards.check_shape("counts", counts, "...", "K", "K")
+    guards.check_range("counts", counts, 0.0)
+    guards.check_positive("prior", prior)
+    counts = at_least_float32(counts)
     given = counts.sum(-2, keepdims=True)
     frequencies = (given + 1) / (given.sum(-1, keepdims=True) + counts.shape[-1])
     return (counts + prior * frequencies) / (counts.sum(-1, keepdims=True) + prior)
@@ -62,7 +80,11 @@ def likelihood(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> 
 
     Returns:
         `[..., B]` float32.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no classes.
     """
+    beliefs, labels = _checked(beliefs, labels, transition)
     joint = (beliefs * _given(labels, transition)).sum(-1)
     there = jnp.broadcast_to(labels >= 0, joint.shape)
     return jnp.where(there, jnp.log(jnp.maximum(joint, TINY)), 0.0)
@@ -71,6 +93,8 @@ def likelihood(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> 
 def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> jax.Array:
     """Returns `q_k = p_k T[k, y] / sum_j p_j T[j, y]`; p where there is no label.
 
+    A label that the votes and T rule out together tells nothing either: p.
+
     Args:
         beliefs: p, `[..., B, K]`.
         labels: `[B]` class ids as given, negative for none.
@@ -78,10 +102,24 @@ def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array
 
     Returns:
         `[..., B, K]` float32, rows of sum 1.
+
+    Raises:
+        UsageError: shapes do not fit, or labels are no classes.
     """
+    beliefs, labels = _checked(beliefs, labels, transition)
     joint = beliefs * _given(labels, transition)
-    seen = joint / jnp.maximum(joint.sum(-1, keepdims=True), TINY)
-    return jnp.where(jnp.broadcast_to(labels[:, None] >= 0, seen.shape), seen, beliefs)
+    largest = joint.max(-1, keepdims=True)  # divided out first: the sum may be next to nothing
+    told = jnp.broadcast_to((labels >= 0)[:, None], largest.shape) & (largest > 0)
+    joint = joint / jnp.where(largest > 0, largest, 1.0)
+    return jnp.where(told, joint / jnp.where(told, joint.sum(-1, keepdims=True), 1.0), beliefs)
+
+
+def _checked(beliefs, labels, transition) -> tuple[jax.Array, jax.Array]:
+    guards.check_shape("beliefs", beliefs, "...", "B", "K")
+    classes = jnp.shape(beliefs)[-1]
+    guards.check_shape("transition", transition, "...", classes, classes)
+    labels = guards.class_labels(labels, classes, jnp.shape(beliefs)[-2:-1])
+    return at_least_float32(beliefs), labels
 
 
 def _given(labels: jax.Array, transition: jax.Array) -> jax.Array:

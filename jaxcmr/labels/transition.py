@@ -4,8 +4,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from jaxcmr import guards
+from jaxcmr.guards import given_labels
 from jaxcmr.labels.noise import generators
-from jaxcmr.labels.noise_record import NoiseRecord, check_labels
+from jaxcmr.labels.noise_record import NoiseRecord
 from jaxcmr.types import UsageError
 
 
@@ -37,9 +39,9 @@ def inject_transition(
     """
     transition = _check_transition(transition)
     num_classes = len(transition)
-    labels = check_labels(labels, num_classes)
+    labels = given_labels(labels, num_classes)
+    drawn = [_draw(labels, transition, rng) for rng in generators(seed, modalities)]
     names = tuple(modalities)
-    drawn = [_draw(labels, transition, rng) for rng in generators(seed, names)]
     wrong = 1.0 - np.diagonal(transition)[labels]
     return NoiseRecord(
         labels=np.stack(drawn) if names else drawn[0],
@@ -101,16 +103,18 @@ def estimate_transition(labels: np.ndarray, posterior: np.ndarray) -> np.ndarray
         `T [K, K]` float64, every row sums to 1.
 
     Raises:
-        ValueError: if the shapes do not fit, or an entry is negative or not finite.
-        UsageError: if the labels leave [0, K).
+        UsageError: if the shapes do not fit, rows are no probabilities, or the labels leave [0, K).
     """
-    q = np.asarray(posterior, dtype=np.float64)
-    if q.ndim != 2 or len(q) != len(labels):
-        raise ValueError(f"posterior has shape {q.shape}; give [{len(labels)}, K], a row a label")
+    q = guards.on_host(posterior).astype(np.float64)
+    if q.ndim != 2 or np.ndim(labels) != 1 or len(q) != len(labels):
+        raise UsageError(
+            f"posterior has shape {q.shape}; give [{np.size(labels)}, K], a row a label"
+        )
     if not (np.isfinite(q).all() and (q >= 0).all()):
-        raise ValueError(f"posterior holds {q.min():g}; give finite probabilities of at least 0")
+        raise UsageError(f"posterior holds {q.min():g}; give finite probabilities of at least 0")
+    guards.check_distributions("posterior", q, q.any(axis=1))
     num_classes = q.shape[1]
-    given = np.eye(num_classes)[check_labels(labels, num_classes)]
+    given = np.eye(num_classes)[given_labels(labels, num_classes)]
     joint = q.T @ given
     mass = joint.sum(axis=1, keepdims=True)
     return np.where(mass > 0, joint / np.where(mass > 0, mass, 1), np.eye(num_classes))

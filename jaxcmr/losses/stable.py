@@ -37,6 +37,17 @@ def unit_rows(rows: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     return scaled * lax.rsqrt(jnp.where(zero, 1.0, squared_length))
 
 
+def unit_of(values: Float[Array, "..."]) -> Float[Array, ""]:
+    """Returns what to divide finite values by so that sums of their squares fit into float32.
+
+    1 for values of usual size, so that these keep every bit; else their largest magnitude.
+    """
+    largest = jnp.max(jnp.abs(values), initial=0.0)
+    usual = (largest == 0) | ((largest > 2.0**-40) & (largest < 2.0**40))
+    # The reciprocal, by which compilers multiply, must not vanish.
+    return jnp.where(usual, 1.0, jnp.clip(largest, 2.0**-125, 2.0**125)).astype(values.dtype)
+
+
 def weighted_logsumexp(
     scores: Float[Array, "..."],
     weights: Float[Array, "..."] | Bool[Array, "..."],
@@ -134,4 +145,4 @@ def check_targets(logits: Float[Array, "..."], targets: Float[Array, "..."]) -> 
             f"targets have shape {jnp.shape(targets)} and logits {jnp.shape(logits)}: give one "
             "target probability a logit"
         )
-    guards.check_probabilities("targets", targets)
+    guards.check_range("targets", targets, 0.0, 1.0, slack=guards.SLACK)

@@ -228,3 +228,37 @@ class TestThresholds:
         thresholds = jnp.array([[0.5, 0.5], [0.3, 0.7]])
         found = belief.accept(scores, jnp.array([0, 1]), thresholds)
         np.testing.assert_array_equal(found, [[False, True], [True, False]])
+
+
+class TestWhatIsNoVote:
+    def test_a_voter_whose_logits_hold_nan_votes_for_nobody(self):
+        logits = jnp.array([[jnp.nan, 1.0], [0.0, 1.0], [-jnp.inf, 1.0]])
+        np.testing.assert_array_equal(belief.votes(logits), [[0, 0], [0, 1], [0, 1]])
+        np.testing.assert_array_equal(belief.ballots(logits, jnp.array([0, 1, -1])), [0, 1, 0])
+
+    def test_present_is_not_taken_the_wrong_way_round(self):
+        values = jnp.ones((1, 2, 3))
+        with pytest.raises(ValueError, match=r"present has shape \(3, 2\): give \[2, 3\]"):
+            belief.panel_mean(values, jnp.ones((3, 2), bool))
+        with pytest.raises(ValueError, match=r"present has shape \(3, 2\)"):
+            belief.peer_mean(values, jnp.ones((3, 2), bool))
+
+    def test_a_label_outside_the_classes_is_refused_and_none_where_it_cannot_be_seen(self):
+        scores, labels, thresholds = jnp.ones(2), jnp.array([0, 2]), jnp.zeros(2)
+        with pytest.raises(ValueError, match="labels hold 2 in row 1, beyond 1"):
+            belief.accept(scores, labels, thresholds)
+        accepted = jax.jit(belief.accept)(scores, labels, thresholds)
+        np.testing.assert_array_equal(accepted, [True, False])
+        memory = belief.start_memory((2,), 0.0)
+        moved = jax.jit(belief.remember_classes)(memory, labels, scores, 0.5)
+        np.testing.assert_array_equal(moved.count, [1, 0])
+        means = jax.jit(lambda *args: belief.class_mean_thresholds(*args, 2))
+        np.testing.assert_array_equal(means(jnp.array([1.0, 5.0]), labels), [1, 1])
+
+    def test_a_row_that_does_not_exist_is_not_remembered(self):
+        memory, values = belief.start_memory((3,)), jnp.zeros(2)
+        with pytest.raises(ValueError, match="index holds -1"):
+            belief.remember(memory, jnp.array([0, -1]), values, 0.5)
+        moved = jax.jit(belief.remember)(memory, jnp.array([0, -1]), values, 0.5)
+        np.testing.assert_array_equal(moved.count, [1, 0, 0])
+        np.testing.assert_array_equal(moved.value, [0, 1, 1])

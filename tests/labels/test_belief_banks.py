@@ -107,3 +107,14 @@ class TestStart:
             mask = index < 10
             bank = write(bank, index, features[np.minimum(index, 9)], mask)
         np.testing.assert_array_equal(bank, features)
+
+    def test_labels_and_rows_outside_are_refused_and_ignored_where_they_cannot_be_seen(self):
+        with pytest.raises(ValueError, match="labels hold 2 in row 1, beyond 1"):
+            banks.one_hot_bank(np.array([0, 2]), 2)
+        with pytest.raises(ValueError, match="index holds -1: give whole numbers of 0 to 2"):
+            banks.write_rows(jnp.zeros((3, 1)), np.array([0, -1]), jnp.ones((2, 1)))
+        unlabelled = jax.jit(lambda labels: banks.one_hot_bank(labels, 2))(jnp.array([0, 2]))
+        np.testing.assert_array_equal(unlabelled, [[1, 0], [0.5, 0.5]])
+        write = jax.jit(banks.write_rows)
+        written = write(jnp.zeros((3, 1)), jnp.array([0, -1, 3]), jnp.ones((3, 1)))
+        np.testing.assert_array_equal(written, [[1], [0], [0]])

@@ -222,3 +222,23 @@ def test_the_surest_proposals_by_hand():
     np.testing.assert_array_equal(kept(0.1), [[-1, 1, -1, -1, -1], [-1] * 5])
     np.testing.assert_array_equal(kept(0.6), [[-1, 1, -1, 2, -1], [-1] * 5])
     np.testing.assert_array_equal(kept(1.0), [[0, 1, -1, 2, -1], [-1] * 5])
+
+
+def test_a_proposal_of_no_known_confidence_is_not_among_the_surest():
+    confidence = jnp.array([[0.9, 0.1], [jnp.nan, 0.1], [0.8, 0.2]])
+    kept = clarify.surest(jnp.array([0, 0, 0]), confidence, jnp.ones(3, bool), 0.5)
+    np.testing.assert_array_equal(kept, [0, -1, -1])
+
+
+def test_wrong_arguments_are_told():
+    agreement = clarify.Agreement(jnp.float32(3), jnp.float32(4))
+    key, rows = jax.random.key(0), jnp.arange(3)
+    for call, words in (
+        (lambda: clarify.rule_precision(agreement, 0.4, 1), "num_classes is 1"),
+        (lambda: clarify.relabel_precision(agreement, jnp.nan, 3), "noise_rate is nan"),
+        (lambda: clarify.held_out_rows(key, rows, 1.5), "share is 1.5"),
+        (lambda: clarify.held_out_rows(key, rows.astype(float), 0.5), "index are float"),
+        (lambda: clarify.propose(jnp.ones((3, 2)), jnp.ones((2, 2)), 0.5, 0.5), "confidence has"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()

@@ -87,11 +87,53 @@ class TestLloyd:
         mixed = cluster.lloyd(features[rows], features[:4][order])
         np.testing.assert_array_equal(order[mixed.labels], np.asarray(plain.labels)[rows])
 
+    def test_rows_that_hold_nan_are_refused_and_do_not_count_where_they_cannot_be_seen(self):
+        features, _ = blobs(rows=40)
+        spoiled = features.copy()
+        spoiled[[3, 7], 1] = np.nan, np.inf
+        with pytest.raises(ValueError, match=r"features hold NaN, .* in row 3 \(and 1 others\)"):
+            cluster.lloyd(spoiled, features[:4])
+        with pytest.raises(ValueError, match="centers hold NaN"):
+            cluster.lloyd(features, spoiled[:4])
+        kept = ~np.isin(np.arange(40), [3, 7])
+        found = jax.jit(cluster.lloyd)(spoiled, features[:4])
+        alone = cluster.lloyd(features, features[:4], kept)
+        jax.tree.map(np.testing.assert_array_equal, found, alone)
+        assert np.isfinite(found.centers).all()
+        np.testing.assert_array_equal(found.labels[~kept], -1)
+
+    @pytest.mark.parametrize("kind", [np.float16, jnp.bfloat16, np.float64])
+    def test_features_of_any_kind_are_clustered_in_float32(self, kind):
+        features = np.array([[0], [2], [10], [14]]).astype(kind)
+        with jax.enable_x64(kind is np.float64):
+            found = cluster.lloyd(features, features[:2])
+            drawn = cluster.kmeans(jax.random.key(0), features, 2)
+            nearest = cluster.assign(features, found.centers.astype(kind))
+        for leaf in (found.centers, found.inertia, drawn.centers):
+            assert leaf.dtype == jnp.float32
+        np.testing.assert_array_equal(found.labels, [0, 0, 1, 1])
+        np.testing.assert_array_equal(nearest, [0, 0, 1, 1])
+        np.testing.assert_array_equal(np.sort(drawn.centers, axis=0), [[1], [12]])
+
+    @pytest.mark.parametrize("size", [1e-30, 1e-10, 1e10, 1e30])
+    def test_the_scale_of_the_features_does_not_matter(self, size):
+        features = np.array([[0], [2], [10], [14]], np.float32) * np.float32(size)
+        found = cluster.lloyd(features, features[:2])
+        np.testing.assert_array_equal(found.labels, [0, 0, 1, 1])
+        np.testing.assert_allclose(found.centers, [[size], [12 * size]], rtol=1e-5)
+        np.testing.assert_array_equal(cluster.assign(features, found.centers), [0, 0, 1, 1])
+
     def test_wrong_shapes_are_refused(self):
         with pytest.raises(ValueError, match="one width"):
             cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 3)))
         with pytest.raises(ValueError, match=r"1 \.\. 5"):
             cluster.lloyd(jnp.ones((5, 2)), jnp.ones((6, 2)))
+        with pytest.raises(ValueError, match="block is 0"):
+            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), block=0)
+        with pytest.raises(ValueError, match=r"mask has shape \(2,\): give \[5\]"):
+            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.ones(2, bool))
+        with pytest.raises(ValueError, match="none of 5 rows counts"):
+            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.zeros(5, bool))
 
 
 class TestKmeans:
@@ -118,6 +160,15 @@ class TestKmeans:
         features = jnp.where(jnp.arange(20)[:, None] < 8, jnp.eye(20), jnp.nan)
         centers = cluster.plus_plus_centers(jax.random.key(1), features, 8, jnp.arange(20) < 8)
         np.testing.assert_array_equal(np.sort(centers.argmax(1)), np.arange(8))
+
+    def test_one_row_of_nan_does_not_reach_the_others(self):
+        features = np.array([[0], [2], [10], [14], [np.nan]], np.float32)
+        found = jax.jit(lambda x: cluster.kmeans(jax.random.key(0), x, 2))(features)
+        np.testing.assert_array_equal(np.sort(found.centers, axis=0), [[1], [12]])
+        np.testing.assert_allclose(found.inertia, 1 + 1 + 4 + 4)
+        assert found.labels[4] == -1
+        with pytest.raises(ValueError, match="in row 4"):
+            cluster.kmeans(jax.random.key(0), features, 2)
 
     def test_assign_is_the_nearest_center(self):
         features, _ = blobs(rows=50)
@@ -150,6 +201,7 @@ class TestScores:
         assert scores.normalized_mutual_information(predicted, true) == pytest.approx(1.0)
         assert scores.match_clusters(np.full(3, -1), np.arange(3)).accuracy == 0
         assert scores.normalized_mutual_information(np.full(3, -1), np.arange(3)) == 0
+        assert scores.adjusted_rand_index(np.full(3, -1), np.arange(3)) == 0
 
     @pytest.mark.parametrize("clusters", [1, 3, 5, 12])
     def test_nmi_and_ari_equal_scikit_learn(self, clusters):
@@ -189,3 +241,12 @@ class TestScores:
             scores.match_clusters(np.zeros(2, int), np.array([0, -1]))
         with pytest.raises(ValueError, match="below 3"):
             scores.summarize_sizes(np.array([3]), 3)
+        with pytest.raises(ValueError, match="clusters are float64"):
+            scores.adjusted_rand_index(np.array([0.0, 0.5]), np.array([0, 1]))
+        with pytest.raises(ValueError, match="reach 4294967296: number them from 0"):
+            scores.match_clusters(np.array([2**32, 0]), np.array([0, 1]))
+
+    def test_numbers_of_clusters_may_be_long_where_only_their_equality_counts(self):
+        long, true = np.array([2**40, 2**40, 7, 2**32]), np.array([1, 1, 0, 2])
+        assert scores.normalized_mutual_information(long, true) == pytest.approx(1)
+        assert scores.adjusted_rand_index(long, true) == 1

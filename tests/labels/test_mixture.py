@@ -132,6 +132,23 @@ class TestDegenerate:
         assert all(np.isfinite(leaf).all() for leaf in found)
         np.testing.assert_array_equal(low_posterior(found, values)[:3], 0)
 
+    @pytest.mark.parametrize("outlier", [1e17, 1e25, -1e30])
+    def test_one_loss_far_out_is_a_component_of_its_own(self, outlier):
+        values = np.append(np.ones(9), outlier).astype(np.float32)
+        found = jax.tree.map(np.asarray, fit_default(values))
+        assert all(np.isfinite(leaf).all() for leaf in found)
+        np.testing.assert_allclose(found.means[int(outlier > 0)], outlier, rtol=1e-5)
+        expected = np.append(np.ones(9), 0) if outlier > 0 else np.append(np.zeros(9), 1)
+        np.testing.assert_allclose(low_posterior(found, values), expected, atol=1e-5)
+
+    def test_masks_and_options_are_looked_at(self):
+        with pytest.raises(ValueError, match=r"mask has shape \(2,\): give \[3\]"):
+            fit_mixture(jnp.arange(3.0), jnp.array([True, False]))
+        with pytest.raises(ValueError, match=r"values have shape \(3, 1\): give \[N\], as values"):
+            fit_mixture(jnp.ones((3, 1)))
+        with pytest.raises(ValueError, match="floor is -1"):
+            fit_mixture(jnp.arange(3.0), floor=-1.0)
+
     def test_far_values_keep_a_finite_posterior(self):
         found = fit(DATA["separated"])
         far = jnp.array([-1e38, -1e20, 1e20, 3e38])

@@ -82,9 +82,42 @@ class TestNeighbors:
 
     def test_memory_is_bounded_by_the_block(self):
         features = jax.ShapeDtypeStruct((20_000, 8), jnp.float32)
-        search = neighbors.nearest_neighbors.lower(features, 5, block=64).compile()
+        search = lambda features: neighbors.nearest_neighbors(features, 5, block=64)
+        search = jax.jit(search).lower(features).compile()
         analysis = search.memory_analysis()
         assert analysis.temp_size_in_bytes < 8 * 64 * 20_000 * 4  # the full matrix: 312 such blocks
+
+    def test_a_row_that_holds_nan_is_refused_and_nobodys_neighbor_where_it_cannot_be_seen(self):
+        features = jnp.array([[1.0, 0.0], [jnp.nan, 1.0], [0.6, 0.8]])
+        with pytest.raises(ValueError, match=r"features hold NaN, infinity .* in row 1"):
+            neighbors.nearest_neighbors(features, 2)
+        rows, similarities = jax.jit(lambda x: neighbors.nearest_neighbors(x, 2))(features)
+        np.testing.assert_array_equal(rows[:, 0][jnp.array([0, 2])], [2, 0])
+        np.testing.assert_allclose(
+            similarities, [[0.6, -np.inf], [-np.inf, -np.inf], [0.6, -np.inf]], rtol=1e-6
+        )
+        count = lambda x: neighbors.neighbor_counts(x, jnp.array([0, 1, 1]), 2, 2)
+        np.testing.assert_array_equal(jax.jit(count)(features), [[0, 1], [0, 0], [1, 0]])
+
+    @pytest.mark.parametrize("kind", [np.float16, jnp.bfloat16, np.float64, np.int32])
+    def test_features_of_any_kind_and_size_find_the_same_neighbors(self, kind):
+        """Products 64 and 0, 0 and 64, 64 and 64; in float16 those of 300 would be infinite."""
+        features = np.array([[8, 0], [0, 8], [8, 8]])
+        for size in (1, 300 / 8) if kind != np.int32 else (1,):
+            rows, similarities = neighbors.nearest_neighbors((features * size).astype(kind), 2)
+            np.testing.assert_array_equal(rows, [[2, 1], [2, 0], [0, 1]])
+            assert similarities.dtype == jnp.float32
+            np.testing.assert_allclose(similarities[:, 0], np.full(3, 64 * size**2))
+        huge = jnp.asarray(features, jnp.float32) * 1e30
+        np.testing.assert_array_equal(neighbors.nearest_neighbors(huge, 2)[0], rows)
+
+    def test_a_search_in_doubles_is_that_in_floats(self):
+        features = np.random.default_rng(0).normal(size=(6, 3))
+        single, _ = neighbors.nearest_neighbors(features, 3)
+        with jax.enable_x64(True):
+            double, similarities = neighbors.nearest_neighbors(features, 3)
+        np.testing.assert_array_equal(single, double)
+        assert similarities.dtype == jnp.float32
 
     @pytest.mark.parametrize("k", [0, 4])
     def test_impossible_k_is_refused(self, k):

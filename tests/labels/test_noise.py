@@ -160,6 +160,10 @@ def test_the_published_map_of_modelnet10():
 MISTAKES = {
     "rate 1": (dict(rate=1.0), r"rate is 1\.0"),
     "rate below 0": (dict(rate=-0.1), r"rate is -0\.1"),
+    "one modality": (dict(modalities="image"), "give a list of names"),
+    "map of a list": (dict(kind="asymmetric", class_map=[1, 0]), "give a dict"),
+    "map in fractions": (dict(kind="asymmetric", class_map={0: 1.5}), "a class of the class map"),
+    "number of classes": (dict(num_classes=2.5), "num_classes is 2.5"),
     "rate nan": (dict(rate=math.nan), "rate is nan"),
     "kind": (dict(kind="uniform"), "unknown kind of noise 'uniform'"),
     "seed": (dict(seed=-1), "seed is -1"),

@@ -109,6 +109,11 @@ def test_a_class_nobody_believes_in_keeps_its_labels():
     )
 
 
+def test_beliefs_that_are_no_probabilities_are_told():
+    with pytest.raises(ValueError, match=r"a row that sums to 1\.5"):
+        estimate_transition([0, 1], [[0.5, 0.5], [1.0, 0.5]])
+
+
 def test_wrong_beliefs_are_told():
     with pytest.raises(ValueError, match=r"give \[2, K\]"):
         estimate_transition(np.array([0, 1]), np.ones((3, 2)))

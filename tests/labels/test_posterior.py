@@ -1,7 +1,9 @@
 """Posteriors of the true label, by hand."""
 
+import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from jaxcmr.labels import posterior
 
@@ -38,10 +40,21 @@ def test_the_posterior_is_bayes_rule():
     np.testing.assert_allclose(found, [[2 / 3, 1 / 3], [2 / 11, 9 / 11], [0.1, 0.9]], rtol=1e-6)
 
 
-def test_labels_that_are_never_wrong_are_believed_and_impossible_ones_leave_no_nan():
-    beliefs = jnp.array([[0.01, 0.99], [0.0, 1.0]])
-    found = posterior.label_posterior(beliefs, jnp.array([0, 0]), jnp.eye(2))
-    np.testing.assert_allclose(found, [[1, 0], [0, 0]])
+def test_labels_that_are_never_wrong_are_believed_and_impossible_ones_tell_nothing():
+    beliefs = jnp.array([[0.01, 0.99], [0.0, 1.0], [1e-20, 1.0]])
+    found = posterior.label_posterior(beliefs, jnp.array([0, 0, 0]), jnp.eye(2))
+    np.testing.assert_allclose(found, [[1, 0], [0, 1], [1, 0]])
+
+
+def test_a_label_outside_the_classes_is_refused_and_none_where_it_cannot_be_seen():
+    beliefs = jnp.array([[0.3, 0.7]])
+    with pytest.raises(ValueError, match="labels hold 2 in row 0, beyond 1"):
+        posterior.label_posterior(beliefs, jnp.array([2]), T)
+    unseen = jax.jit(posterior.label_posterior)(beliefs, jnp.array([2]), T)
+    np.testing.assert_array_equal(unseen, beliefs)
+    assert jax.jit(posterior.likelihood)(beliefs, jnp.array([2]), T) == 0
+    with pytest.raises(ValueError, match=r"transition has shape \(2, 3\): give \[..., 2, 2\]"):
+        posterior.likelihood(beliefs, jnp.array([0]), jnp.ones((2, 3)))
 
 
 def test_the_likelihood_is_that_of_the_given_label():

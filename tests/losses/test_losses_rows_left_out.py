@@ -145,7 +145,7 @@ def test_numbers_out_of_range_are_named():
         (lambda: losses.focal(logits, labels, gamma=-1.0), "gamma is -1"),
         (lambda: losses.label_smoothing(logits, labels, epsilon=1.5), "epsilon is 1.5"),
         (lambda: losses.robust_concentrating(logits, labels, clip=1.0), "clip is 1"),
-        (lambda: losses.soft_focal(logits, logits + 2.0), "targets is 2"),
+        (lambda: losses.soft_focal(logits, logits + 2.0), "targets hold 2"),
         (lambda: losses.class_prior_penalty(logits, jnp.ones(3)), "sums to 3"),
     ):
         with pytest.raises(ValueError, match=words):
