@@ -59,7 +59,7 @@ def one_a_row(values: Any, shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[-1:] if np.ndim(values) == 1 else shape
 
 
-def check_whole(name: str, value: Any, low: int, high: int | None = None) -> int:
+def check_whole(name: str, value: Any, low: float, high: int | None = None) -> int:
     """Returns a whole number of at least `low` (and at most `high`) as an `int`.
 
     Raises:
@@ -67,7 +67,8 @@ def check_whole(name: str, value: Any, low: int, high: int | None = None) -> int
     """
     number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not number or not math.isfinite(value) or value != int(value):
-        raise UsageError(f"{name} is {value!r}: give a whole number of at least {low}")
+        least = f" of at least {low}" if math.isfinite(low) else ""
+        raise UsageError(f"{name} is {value!r}: give a whole number{least}")
     if value < low or (high is not None and value > high):
         limits = f"of at least {low}" if high is None else f"from {low} to {high}"
         raise UsageError(f"{name} is {value}: give a number {limits}")
@@ -198,11 +199,7 @@ def _check_labels(name: str, host: np.ndarray, limit: int) -> None:
 
 
 def row_mask(mask: Any, shape: tuple[int, ...], *, name: str = "mask") -> jax.Array:
-    """Returns a mask as bool of `shape`; None is True everywhere.
-
-    Raises:
-        UsageError: the shape is another, or it holds something else than truth values (or 0, 1).
-    """
+    """Returns a mask as bool of `shape`, see `truth`; None is True everywhere."""
     if mask is None:
         return jnp.ones(shape, bool)
     check_shape(name, mask, *shape)
@@ -263,8 +260,9 @@ def finite_rows(rows: Any) -> Any:
     """Returns which rows `[..., d]` hold finite numbers alone, in float32 too: `[...]` bool."""
     if isinstance(rows, jax.Array):
         return jnp.isfinite(rows.astype(jnp.promote_types(jnp.float32, rows.dtype))).all(-1)
-    with np.errstate(over="ignore"):
-        return np.isfinite(np.asarray(rows).astype(np.float32)).all(-1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        floats = np.asarray(rows).astype(np.float32, copy=False)
+        return np.isfinite(floats.sum(-1, dtype=np.float64))  # no second array of the size
 
 
 def check_rows(name: str, rows: Any, mask: Any = None) -> None:

@@ -17,7 +17,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.losses.stable import unit_rows
+from jaxcmr.retrieval.labels import paired_labels
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
 # What a block of queries may take. On a CPU it stays below the size from which on the C library
@@ -67,7 +70,8 @@ def map_ranked(
         The results of `measure` as numpy arrays `[Q, ...]`, in every process.
 
     Raises:
-        ValueError: if shapes do not fit, the gallery is empty, or the block is below 1.
+        UsageError: if shapes do not fit, there are no queries or items, a row holds NaN or
+            infinity, labels are none, or the block is below 1.
     """
     task = _checked(task)
     mesh = mesh or one_device()
@@ -120,7 +124,7 @@ def map_blocks(
         block: queries a block and device; None: as many as fit.
 
     Raises:
-        ValueError: if the block is below 1.
+        UsageError: if the block is below 1.
     """
     count = len(jax.tree.leaves(queries)[0])
     device = mesh.devices.flat[0]
@@ -128,8 +132,8 @@ def map_blocks(
     if block is None:
         budget = _CPU_BLOCK_BYTES if device.platform == "cpu" else _BLOCK_BYTES
         block = min(budget // (BYTES_PER_PAIR * items), -(-count // (workers * mesh.size)))
-    elif block < 1:
-        raise ValueError(f"block is {block}; give a number of queries of at least 1")
+    else:
+        block = guards.check_whole("block", block, 1)
     block = max(1, min(block, -(-count // mesh.size))) * mesh.size
 
     def start(first: int):
@@ -186,38 +190,54 @@ def _workers(device: jax.Device) -> int:
     return min(os.cpu_count() or 1, 8)
 
 
-def on_host(array: Any) -> np.ndarray:
-    """Returns an array of any kind as numpy's."""
-    return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
+def checked_rows(
+    query: Any, gallery: Any, gallery_mask: Any
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns queries, items and the mask `[G]` on the host, after a look at them.
+
+    Raises:
+        UsageError: shapes do not fit, there are no queries or no items, or a query or an item
+            that exists holds NaN or infinity.
+    """
+    query, gallery = guards.on_host(query), guards.on_host(gallery)
+    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
+        raise UsageError(
+            f"query has shape {query.shape} and gallery {gallery.shape}; give [Q, d] and [G, d]"
+        )
+    mask = guards.on_host(guards.row_mask(gallery_mask, gallery.shape[:1], name="gallery_mask"))
+    if not len(query):
+        raise UsageError("there are no queries; give at least one")
+    if not mask.any():
+        raise UsageError(f"{len(query)} queries against 0 items; give at least one")
+    if len(gallery) > 2**24:
+        raise UsageError(f"the gallery has {len(gallery)} items; ranks are exact up to 2^24")
+    guards.check_rows("query", query)
+    guards.check_rows("gallery", gallery, mask)
+    return query, gallery, mask
+
+
+def check_pairs(queries: int, items: int, keep_self: bool) -> None:
+    """Raises a `UsageError` if query i cannot be left without item i."""
+    if not keep_self and queries != items:
+        raise UsageError(
+            f"keep_self=False pairs query i with item i, but there are {queries} queries and "
+            f"{items} items; give the same rows twice"
+        )
+
+
+def check_labels(query_labels: Any, gallery_labels: Any, queries: int, items: int) -> None:
+    """Raises a `UsageError` unless there is one label a row."""
+    given = [len(labels) if np.ndim(labels) else 0 for labels in (query_labels, gallery_labels)]
+    if given != [queries, items]:
+        raise UsageError(
+            f"{given[0]} labels for {queries} queries and {given[1]} for {items} items; give one "
+            "label a row"
+        )
 
 
 def _checked(task: Task) -> Task:
-    query, gallery, query_labels, gallery_labels = map(on_host, task[:4])
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"query has shape {query.shape} and gallery {gallery.shape}; give [Q, d] and [G, d]"
-        )
-    if not (len(query) and len(gallery)):
-        raise ValueError(f"{len(query)} queries against {len(gallery)} items; give at least one")
-    if len(gallery) > 2**24:
-        raise ValueError(f"the gallery has {len(gallery)} items; ranks are exact up to 2^24")
-    if len(query_labels) != len(query) or len(gallery_labels) != len(gallery):
-        raise ValueError(
-            f"{len(query_labels)} labels for {len(query)} queries and {len(gallery_labels)} for "
-            f"{len(gallery)} items; give one label a row"
-        )
-    if query_labels.ndim == 1 and gallery_labels.ndim == 1:
-        # Codes of 32 bits for any labels: names, or numbers too long for the device.
-        both = np.concatenate([query_labels, gallery_labels])
-        codes = np.unique(both, return_inverse=True)[1].astype(np.int32)
-        query_labels, gallery_labels = codes[: len(query)], codes[len(query) :]
-    if not task.keep_self and len(query) != len(gallery):
-        raise ValueError(
-            f"keep_self=False pairs query i with item i, but there are {len(query)} queries and "
-            f"{len(gallery)} items; give the same rows twice"
-        )
-    mask = np.ones(len(gallery)) if task.gallery_mask is None else on_host(task.gallery_mask)
-    if mask.shape != (len(gallery),):
-        raise ValueError(f"gallery_mask has shape {mask.shape}; give one value an item")
-    mask = mask.astype(bool)
+    query, gallery, mask = checked_rows(task.query, task.gallery, task.gallery_mask)
+    check_labels(task.query_labels, task.gallery_labels, len(query), len(gallery))
+    check_pairs(len(query), len(gallery), task.keep_self)
+    query_labels, gallery_labels = paired_labels(task.query_labels, task.gallery_labels)
     return Task(query, gallery, query_labels, gallery_labels, task.keep_self, mask)

@@ -3,7 +3,9 @@
 Every function takes `ranked [..., G]`, the relevance (0 or 1) of the gallery in rank order, as
 `jaxcmr.retrieval.ranking.rank_relevance` returns it, and gives one value a list, `[...]`, float32.
 Notation: `rel_r` is the relevance at rank r = 1..G, `hits_r = rel_1 + ... + rel_r` and
-`R = hits_G`. A list without a relevant item scores 0 in every measure.
+`R = hits_G`. A list without a relevant item scores 0 in every measure. All of them raise a
+`UsageError` for a `ranked` without an axis or of other numbers than 0 and 1, and for a `k` that is
+no whole number of at least 1.
 """
 
 from collections.abc import Sequence
@@ -11,7 +13,10 @@ from collections.abc import Sequence
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Int, Shaped
+from jaxtyping import Array, Bool, Float, Int, Shaped
+
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 
 Ranked = Shaped[Array, "*batch g"]
 Value = Float[Array, "*batch"]
@@ -21,16 +26,22 @@ _WIDTH = 128
 
 def cumulative_hits(ranked: Ranked) -> Float[Array, "*batch g"]:
     """Count the hits up to each rank: `hits_r`, `[..., G]` float32, exact up to 2^24 items."""
+    ranked = _relevant(ranked)
     *batch, size = ranked.shape
     pieces = -(-size // _WIDTH)
     padding = [(0, 0)] * len(batch) + [(0, pieces * _WIDTH - size)]
-    x = jnp.pad((ranked != 0).astype(jnp.float32), padding).reshape(*batch, pieces, _WIDTH)
+    x = jnp.pad(ranked.astype(jnp.float32), padding).reshape(*batch, pieces, _WIDTH)
     # A product with a triangle of ones sums each piece; XLA's own cumsum is several times slower.
     triangle = jnp.triu(jnp.ones((_WIDTH, _WIDTH), jnp.float32))
     within = jnp.matmul(x, triangle, precision=lax.Precision.HIGHEST)
     totals = within[..., -1]
     before = jnp.cumsum(totals, axis=-1) - totals
     return (within + before[..., None]).reshape(*batch, pieces * _WIDTH)[..., :size]
+
+
+def _relevant(ranked: Ranked) -> Bool[Array, "*batch g"]:
+    guards.check_shape("ranked", ranked, "...", "G")
+    return guards.truth(ranked, name="ranked")
 
 
 def _ranks(ranked: Ranked) -> Int[Array, "*batch g"]:
@@ -41,10 +52,14 @@ def _ratio(numerator: Value, denominator: Value) -> Value:
     return numerator / jnp.where(denominator > 0, denominator, 1)
 
 
-def _top(ranked: Ranked, k: int | None) -> Shaped[Array, "*batch k"]:
-    if k is not None and k < 1:
-        raise ValueError(f"k is {k}; give a number of ranks of at least 1")
-    return ranked[..., :k] != 0
+def _top(ranked: Ranked, k: int | None) -> Bool[Array, "*batch k"]:
+    if k is not None:
+        k = guards.check_whole("k", k, 1)
+    return _relevant(ranked)[..., :k]
+
+
+def _count(top: Bool[Array, "*batch k"]) -> Value:
+    return jnp.sum(top, axis=-1, dtype=jnp.float32)
 
 
 def average_precision(ranked: Ranked, k: int | None = None) -> Value:
@@ -62,19 +77,16 @@ def average_precision(ranked: Ranked, k: int | None = None) -> Value:
 
     Returns:
         `[...]` float32 in [0, 1].
-
-    Raises:
-        ValueError: if k is below 1.
     """
     top = _top(ranked, k)
     hits = cumulative_hits(top)
     total = jnp.sum(jnp.where(top, hits / _ranks(top), 0), axis=-1)
-    return _ratio(total, hits[..., -1])
+    return _ratio(total, _count(top))
 
 
 def precision_at(ranked: Ranked, k: int) -> Value:
     """Compute the share of relevant items among the first k: `hits_k / k`, also for k above G."""
-    return jnp.sum(_top(ranked, k), axis=-1, dtype=jnp.float32) / k
+    return _count(_top(ranked, k)) / k
 
 
 def recall_at(ranked: Ranked, k: int) -> Value:
@@ -83,8 +95,7 @@ def recall_at(ranked: Ranked, k: int) -> Value:
     With hundreds of relevant items (class-level retrieval) it stays small for small k; it is at
     most `k / R`. `hit_at` is the "R@k" of instance-level (image-caption) retrieval.
     """
-    found = jnp.sum(_top(ranked, k), axis=-1, dtype=jnp.float32)
-    return _ratio(found, jnp.sum(ranked != 0, axis=-1, dtype=jnp.float32))
+    return _ratio(_count(_top(ranked, k)), _count(_relevant(ranked)))
 
 
 def hit_at(ranked: Ranked, k: int) -> Value:
@@ -104,9 +115,6 @@ def ndcg(ranked: Ranked, k: int | None = None) -> Value:
 
     Returns:
         `[...]` float32 in [0, 1].
-
-    Raises:
-        ValueError: if k is below 1.
     """
     top = _top(ranked, k)
     discount = 1 / np.log2(np.arange(2, top.shape[-1] + 2))
@@ -116,7 +124,8 @@ def ndcg(ranked: Ranked, k: int | None = None) -> Value:
         precision=lax.Precision.HIGHEST,
     )
     ideal = jnp.asarray(np.concatenate([[0.0], np.cumsum(discount)]), jnp.float32)
-    reachable = jnp.minimum(jnp.sum(ranked != 0, axis=-1, dtype=jnp.int32), top.shape[-1])
+    relevant = jnp.sum(_relevant(ranked), axis=-1, dtype=jnp.int32)
+    reachable = jnp.minimum(relevant, top.shape[-1])
     return _ratio(gain, ideal[reachable])
 
 
@@ -133,13 +142,33 @@ def interpolated_precision(
 
     Returns:
         `[..., L]` float32, not increasing along the levels if these increase.
+
+    Raises:
+        UsageError: if there are no levels, or one leaves [0, 1].
     """
+    recall_levels = checked_levels(recall_levels)
+    ranked = _relevant(ranked)
     hits = cumulative_hits(ranked)
     precision = hits / _ranks(ranked)
-    total = hits[..., -1:]
+    total = _count(ranked)[..., None]
 
     def best_from(level):
         # The slack keeps a level such as 3/10 from missing the third of ten hits by rounding.
-        return jnp.max(jnp.where(hits >= total * level - 1e-3, precision, 0), axis=-1)
+        return jnp.max(jnp.where(hits >= total * level - 1e-3, precision, 0), axis=-1, initial=0)
 
-    return jnp.stack([best_from(float(level)) for level in recall_levels], axis=-1)
+    return jnp.stack([best_from(level) for level in recall_levels], axis=-1)
+
+
+def checked_levels(recall_levels: Sequence[float]) -> tuple[float, ...]:
+    """Returns levels of recall as a tuple.
+
+    Raises:
+        UsageError: they are no sequence, there are none, or one leaves [0, 1].
+    """
+    numbers = np.asarray(recall_levels)
+    if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iuf":
+        raise UsageError(f"recall_levels is {recall_levels!r}; give a sequence of values in [0, 1]")
+    levels = tuple(float(level) for level in recall_levels)
+    if not all(0 <= level <= 1 for level in levels):
+        raise UsageError(f"recall_levels holds {levels}; give values in [0, 1]")
+    return levels

@@ -1,6 +1,7 @@
 """Scores of cross-modal retrieval: mAP and its relatives, exact, in bounded memory."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,9 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxcmr.retrieval.blocks import Task, map_ranked
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
+from jaxcmr.retrieval.blocks import Task, check_pairs, map_ranked
+from jaxcmr.retrieval.labels import multi_hot, paired_labels
 from jaxcmr.retrieval.measures import (
     average_precision,
+    checked_levels,
     hit_at,
     interpolated_precision,
     ndcg,
@@ -81,16 +86,25 @@ class RetrievalScores:
         """Average the AP over the queries of each class.
 
         Args:
-            query_labels: `[Q]`, or multi-hot `[Q, K]`: a query then counts for all its classes.
+            query_labels: `[Q]`, or multi-hot `[Q, K]`: a query then counts for all its classes, and
+                for none where its label is negative.
             num_classes: K.
 
         Returns:
             `[K]` float64; NaN for a class without a query.
+
+        Raises:
+            UsageError: if labels are not one a query, or are no classes below K.
         """
-        labels = np.asarray(query_labels)
-        if labels.ndim == 1:
-            labels = labels[:, None] == np.arange(num_classes)
-        member = (labels != 0).astype(np.float64)
+        num_classes = guards.check_whole("num_classes", num_classes, 1)
+        queries = len(self.average_precision)
+        if np.ndim(query_labels) == 2 and num_classes > 1:
+            guards.check_shape("query_labels", query_labels, queries, num_classes)
+            labels = multi_hot(query_labels, "query_labels")
+        else:
+            labels = guards.class_labels(query_labels, num_classes, (queries,), name="query_labels")
+            labels = np.asarray(labels)[:, None] == np.arange(num_classes)
+        member = labels.astype(np.float64)
         count = member.sum(axis=0)
         total = member.T @ self.average_precision.astype(np.float64)
         return np.where(count > 0, total / np.maximum(count, 1), np.nan)
@@ -136,7 +150,8 @@ def retrieval_scores(
     Args:
         query: `[Q, d]` embeddings; a row of zeros (no entry above 1e-12) has similarity 0 to all.
         gallery: `[G, d]` embeddings.
-        query_labels: `[Q]`, or multi-hot `[Q, C]`: then sharing any label makes an item relevant.
+        query_labels: `[Q]` whole numbers or names, or multi-hot `[Q, C]`: then sharing any label
+            makes an item relevant. A negative number is no label: nothing is relevant.
         gallery_labels: `[G]`, or `[G, C]`.
         at: the values of k for the measures of the top k.
         keep_self: whether gallery item i belongs to the gallery of query i. True between two
@@ -151,12 +166,12 @@ def retrieval_scores(
         The scores of every query, in order.
 
     Raises:
-        ValueError: if shapes do not fit, the gallery is empty, a k or the block is below 1, or
-            `keep_self=False` with unequal numbers of queries and items.
+        UsageError: if shapes do not fit, there are no queries or no items, a query or an item that
+            exists holds NaN or infinity, labels have two meanings (`[Q, 1]`) or none, a k or the
+            block is no whole number of at least 1, or `keep_self=False` with unequal numbers of
+            queries and items.
     """
-    at = tuple(dict.fromkeys(int(k) for k in at))
-    if min(at, default=1) < 1:
-        raise ValueError(f"at holds {min(at)}; give numbers of ranks of at least 1")
+    at = _checked_ranks(at)
     task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
     return RetrievalScores(**map_ranked(_all_measures, at, task, block, mesh))
 
@@ -187,11 +202,9 @@ def precision_recall_curve(
         `[L]` float64; queries without a relevant item count as 0.
 
     Raises:
-        ValueError: as `retrieval_scores`, or if a level leaves [0, 1].
+        UsageError: as `retrieval_scores`, if there is no level, or if one leaves [0, 1].
     """
-    levels = tuple(float(level) for level in recall_levels)
-    if not all(0 <= level <= 1 for level in levels):
-        raise ValueError(f"recall_levels holds {levels}; give values in [0, 1]")
+    levels = checked_levels(recall_levels)
     task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
     curves = map_ranked(interpolated_precision, levels, task, block, mesh)
     return curves.mean(axis=0, dtype=np.float64)
@@ -210,22 +223,40 @@ def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = Tr
 
     Returns:
         A number in [0, 1].
+
+    Raises:
+        UsageError: if there are no queries or no items, labels have two meanings (`[Q, 1]`) or
+            none, or `keep_self=False` with unequal numbers of queries and items.
     """
-    query_labels, gallery_labels = np.asarray(query_labels), np.asarray(gallery_labels)
-    if query_labels.ndim == 1:
-        classes, counts = np.unique(gallery_labels, return_counts=True)
-        place = np.minimum(np.searchsorted(classes, query_labels), len(classes) - 1)
-        relevant = np.where(classes[place] == query_labels, counts[place], 0)
+    query, gallery = paired_labels(query_labels, gallery_labels)
+    if not (len(query) and len(gallery)):
+        raise UsageError(f"{len(query)} queries against {len(gallery)} items; give at least one")
+    check_pairs(len(query), len(gallery), keep_self)
+    if query.ndim == 1:
+        counts = np.bincount(gallery[gallery >= 0], minlength=query.max() + 1)
+        relevant = np.where(query >= 0, counts[query], 0)
     else:
-        kinds, counts = np.unique(gallery_labels != 0, axis=0, return_counts=True)
-        relevant = ((query_labels != 0).astype(np.float64) @ kinds.T > 0) @ counts
-    size = len(gallery_labels)
+        kinds, counts = np.unique(gallery, axis=0, return_counts=True)
+        relevant = (query.astype(np.float64) @ kinds.T > 0) @ counts
+    size = len(gallery)
     if not keep_self:
         size -= 1
-        relevant = relevant - (query_labels.any(axis=1) if query_labels.ndim == 2 else 1)
+        own = (query & gallery).any(axis=1) if query.ndim == 2 else query == gallery
+        relevant = relevant - (own & (relevant > 0))
+    if not size:
+        return 0.0
     harmonic = np.sum(1 / np.arange(1, size + 1))
     spread = (size - harmonic) * (relevant - 1) / max(size - 1, 1)
     return float(np.mean(np.where(relevant > 0, (harmonic + spread) / size, 0)))
+
+
+def _checked_ranks(at: Sequence[int]) -> tuple[int, ...]:
+    if np.ndim(at) != 1:
+        raise UsageError(f"at is {at!r}; give a tuple of numbers of ranks, such as ({at!r},)")
+    at = tuple(dict.fromkeys(guards.check_whole("a rank of at", k, -math.inf) for k in at))
+    if min(at, default=1) < 1:
+        raise UsageError(f"at holds {min(at)}; give numbers of ranks of at least 1")
+    return at
 
 
 def _all_measures(ranked, at: tuple[int, ...]) -> dict[str, Any]:

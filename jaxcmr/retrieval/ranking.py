@@ -5,6 +5,9 @@ import jax.numpy as jnp
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
+from jaxcmr import guards
+from jaxcmr.retrieval.labels import check_forms, paired_labels
+
 EXCLUDED = -(2**31)  # what `ordered` gives for an item that takes part in no ranking
 
 
@@ -18,7 +21,13 @@ def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Flo
     Returns:
         `[Q, G]` float32. Rounding may set the scores of equal gallery rows apart by a last bit, as
         in every float32 product.
+
+    Raises:
+        UsageError: if shapes do not fit.
     """
+    guards.check_shape("query", query, "Q", "d")
+    guards.check_shape("gallery", gallery, "G", jnp.shape(query)[1])
+    query, gallery = jnp.asarray(query, jnp.float32), jnp.asarray(gallery, jnp.float32)
     return jnp.matmul(
         query, gallery.T, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32
     )
@@ -30,23 +39,24 @@ def relevance(
     """Tell which gallery items are relevant for which query.
 
     Args:
-        query_labels: `[Q]` whole numbers, or `[Q, C]` multi-hot.
+        query_labels: `[Q]` whole numbers, a negative one for no label, or `[Q, C]` multi-hot.
         gallery_labels: `[G]` or `[G, C]`, of the same form.
 
     Returns:
-        `[Q, G]` bool: True where the labels are equal; multi-hot: where any label is shared.
+        `[Q, G]` bool: True where both have the same label; multi-hot: where any label is shared.
 
     Raises:
-        ValueError: if one is a vector and the other multi-hot, or the numbers of labels differ.
+        UsageError: if one is a vector and the other multi-hot, or the numbers of labels differ;
+            where labels can be looked at, if they are no labels.
     """
-    if query_labels.ndim == 1 and gallery_labels.ndim == 1:
-        return query_labels[:, None] == gallery_labels[None, :]
-    if query_labels.ndim != 2 or query_labels.shape[1:] != gallery_labels.shape[1:]:
-        raise ValueError(
-            f"query labels have shape {query_labels.shape} and gallery labels "
-            f"{gallery_labels.shape}; give [Q] and [G], or multi-hot [Q, C] and [G, C]"
-        )
-    carries = lambda labels: (labels != 0).astype(jnp.float32)
+    check_forms(query_labels, gallery_labels)
+    if guards.is_concrete(query_labels, gallery_labels):
+        query_labels, gallery_labels = paired_labels(query_labels, gallery_labels)
+    query_labels, gallery_labels = jnp.asarray(query_labels), jnp.asarray(gallery_labels)
+    if query_labels.ndim == 1:
+        same = query_labels[:, None] == gallery_labels[None, :]
+        return same & (query_labels >= 0)[:, None]
+    carries = lambda labels: (labels > 0).astype(jnp.float32)
     return carries(query_labels) @ carries(gallery_labels).T > 0
 
 
@@ -57,7 +67,7 @@ def ordered(
 
     NaN comes with the least of them, -inf; `excluded` items below it, at `EXCLUDED`.
     """
-    scores = scores.astype(jnp.float32)
+    scores = jnp.asarray(scores, jnp.float32)
     scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
     bits = lax.bitcast_convert_type(jnp.where(scores == 0, 0.0, scores), jnp.int32)  # -0 equals 0
     ascending = jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
@@ -87,7 +97,15 @@ def rank_relevance(
 
     Returns:
         `[..., G]` bool; entry r is the relevance of the item of rank r + 1.
+
+    Raises:
+        UsageError: if shapes differ, or `relevant` or `excluded` hold no truth values.
     """
+    guards.check_shape("scores", scores, "...", "G")
+    scores = jnp.asarray(scores)
+    relevant = guards.row_mask(relevant, scores.shape, name="relevant")
+    if excluded is not None:
+        excluded = guards.row_mask(excluded, scores.shape, name="excluded")
     descending = ~ordered(scores, excluded)
     if excluded is not None:
         relevant = relevant & ~excluded

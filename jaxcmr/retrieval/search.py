@@ -9,8 +9,10 @@ import numpy as np
 from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.losses.stable import unit_rows
-from jaxcmr.retrieval.blocks import map_blocks, on_host, one_device, place, spread_units
+from jaxcmr.retrieval.blocks import checked_rows, map_blocks, one_device, place, spread_units
 from jaxcmr.retrieval.ranking import ordered, unit_scores
 
 
@@ -37,7 +39,7 @@ def top_k(
 ) -> Found:
     """Find the k gallery items of highest cosine similarity for every query.
 
-    Exact: scores are float32, equal scores rank by gallery index, NaN ranks last. On a mesh every
+    Exact: scores are float32, equal scores rank by gallery index. On a mesh every
     device searches its own part of the gallery, and the k best of each part are merged.
 
     Args:
@@ -50,16 +52,20 @@ def top_k(
             process. None: the default device.
 
     Raises:
-        ValueError: if shapes do not fit, there is no query, k is below 1 or above the number of
-            items that exist, or the block is below 1.
+        UsageError: if shapes do not fit, there is no query, a query or an item that exists holds
+            NaN or infinity, k is below 1 or above the number of items that exist, or the block is
+            below 1.
     """
-    query, gallery = on_host(query), on_host(gallery)
-    mask = np.ones(len(gallery), bool) if gallery_mask is None else on_host(gallery_mask)
-    _check(query, gallery, mask.astype(bool), k)
+    query, gallery, mask = checked_rows(query, gallery, gallery_mask)
+    k = guards.check_whole("k", k, 0)
+    if not 1 <= k <= mask.sum():
+        raise UsageError(
+            f"k is {k}, but the gallery has {mask.sum()} items; give a number from 1 to that"
+        )
     mesh = mesh or one_device()
     part = spread_units(gallery, mesh)
     exists = np.arange(len(part)) < len(gallery)
-    exists[: len(mask)] &= mask.astype(bool)
+    exists[: len(mask)] &= mask
     exists = place(exists, part.sharding)
     run, whole = _search(mesh, k), NamedSharding(mesh, PartitionSpec())
     of_block = lambda rows: run(place(rows, whole), part, exists)
@@ -91,18 +97,3 @@ def _search(mesh: Mesh, k: int):
         return tuple(jnp.take_along_axis(leaf, best, axis=1) for leaf in (index, scores))
 
     return jax.jit(merged, out_shardings=NamedSharding(mesh, PartitionSpec()))
-
-
-def _check(query: np.ndarray, gallery: np.ndarray, mask: np.ndarray, k: int) -> None:
-    if query.ndim != 2 or gallery.ndim != 2 or query.shape[1] != gallery.shape[1]:
-        raise ValueError(
-            f"query has shape {query.shape} and gallery {gallery.shape}; give [Q, d] and [G, d]"
-        )
-    if not len(query):
-        raise ValueError("there are no queries; give at least one")
-    if mask.shape != (len(gallery),):
-        raise ValueError(f"gallery_mask has shape {mask.shape}; give one value an item")
-    if not 1 <= k <= mask.sum():
-        raise ValueError(
-            f"k is {k}, but the gallery has {mask.sum()} items; give a number from 1 to that"
-        )

@@ -98,3 +98,26 @@ def test_relevance_of_any_kind_and_leading_axes():
 def test_k_below_one_is_refused(measure):
     with pytest.raises(ValueError, match="k is 0"):
         measure(RANKED, 0)
+
+
+def test_an_empty_list_scores_nothing():
+    empty = jnp.zeros((2, 0), bool)
+    for measure in (measures.average_precision, measures.ndcg):
+        np.testing.assert_array_equal(measure(empty), [0, 0])
+    for measure in (measures.precision_at, measures.recall_at, measures.hit_at):
+        np.testing.assert_array_equal(measure(empty, 3), [0, 0])
+    np.testing.assert_array_equal(
+        measures.interpolated_precision(empty, (0.0, 1.0)), np.zeros((2, 2))
+    )
+
+
+def test_relevance_that_is_none_and_ranks_in_fractions_are_refused():
+    for call, words in (
+        (lambda: measures.average_precision(jnp.array([0.5, 1.0])), "ranked holds 0.5"),
+        (lambda: measures.ndcg(jnp.array([jnp.nan, 1.0])), "ranked holds nan"),
+        (lambda: measures.hit_at(jnp.ones(3), 2.5), "k is 2.5"),
+        (lambda: measures.recall_at(jnp.float32(1), 1), r"ranked has shape \(\)"),
+        (lambda: measures.interpolated_precision(jnp.ones(3), ()), "give a sequence of values"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            call()

@@ -145,12 +145,80 @@ def test_a_collapsed_space_ranks_by_gallery_index():
     assert scores.average_precision == pytest.approx(expected)
 
 
-def test_diverged_embeddings_give_finite_scores():
+def test_diverged_embeddings_have_no_scores():
     query, gallery, query_labels, gallery_labels = random_task(0)
-    gallery[3] = np.nan
-    query[0] = np.inf
-    scores = retrieval_scores(query, gallery, query_labels, gallery_labels)
-    assert np.all(np.isfinite(list(scores.summary().values())))
+    spoiled = gallery.copy()
+    spoiled[3] = np.nan
+    for measure in (retrieval_scores, precision_recall_curve):
+        with pytest.raises(ValueError, match=r"gallery holds NaN, .* in row 3"):
+            measure(query, spoiled, query_labels, gallery_labels)
+        with pytest.raises(ValueError, match=r"query holds NaN, .* in row 0"):
+            measure(query.astype(float) * 1e300, gallery, query_labels, gallery_labels)
+    mask = np.arange(len(gallery)) != 3
+    masked, plain = (
+        retrieval_scores(query, x, query_labels, gallery_labels, gallery_mask=mask)
+        for x in (spoiled, gallery)
+    )
+    np.testing.assert_array_equal(masked.average_precision, plain.average_precision)
+
+
+def test_a_row_without_a_label_is_relevant_to_nobody():
+    # From 0 degrees the gallery ranks 0, 1, 2: relevance 0, 1, 1 for class 7; -1 meets nothing.
+    scores = retrieval_scores(rows(0, 0), rows(10, 20, 30), [7, -1], [-1, 7, 7])
+    assert scores.average_precision == pytest.approx([(1 / 2 + 2 / 3) / 2, 0])
+    assert scores.num_relevant.tolist() == [2, 0]
+    np.testing.assert_array_equal(scores.per_class([0, -1], 2)[1], np.nan)
+    assert chance_level([7, -1], [-1, 7, 7]) == pytest.approx(chance_level([7], [0, 7, 7]) / 2)
+
+
+COLUMN = np.array([[0], [1], [0], [1]])
+
+
+@pytest.mark.parametrize(
+    ("query_labels", "gallery_labels", "words"),
+    [
+        (COLUMN[:2], COLUMN, r"shape \(2, 1\): .* give \[2\], as query_labels\[:, 0\]"),
+        ([0, 1], COLUMN, r"gallery_labels\[:, 0\]"),
+        ([[0, 2], [1, 3]], [[0, 2]] * 4, "no multi-hot labels, of 0 and 1"),
+        ([0.0, np.nan], [0, 1, 0, 1], "query_labels are float64"),
+        ([0.5, 1.0], [0, 1, 0, 1], "query_labels are float64"),
+        ([0, 1], [0, None, 0, 1], "gallery_labels are object"),
+        ([0, 1], ["0", "1", "0", "1"], "both as numbers or both as names"),
+    ],
+)
+def test_labels_that_can_mean_two_things_or_nothing_are_refused(
+    query_labels, gallery_labels, words
+):
+    with pytest.raises(ValueError, match=words):
+        retrieval_scores(rows(0, 9), rows(1, 2, 3, 4), query_labels, gallery_labels)
+    with pytest.raises(ValueError, match=words):
+        chance_level(query_labels, gallery_labels)
+
+
+def test_long_numbers_of_any_kind_are_compared_as_they_are():
+    long = 2**63 - 1
+    query, gallery = np.array([long], np.uint64), np.array([long - 1, long], np.int64)
+    scores = retrieval_scores(rows(0), rows(0, 9), query, gallery)
+    assert scores.num_relevant.tolist() == [1]
+    assert scores.average_precision.tolist() == [0.5]
+
+
+def test_the_chance_level_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="0 queries against 2 items"):
+        chance_level([], [0, 1])
+    with pytest.raises(ValueError, match="1 queries against 0 items"):
+        chance_level([0], [])
+    with pytest.raises(ValueError, match="keep_self=False"):
+        chance_level([0], [0, 1], keep_self=False)
+    assert chance_level([0], [0], keep_self=False) == 0
+
+
+def test_the_chance_level_without_a_query_takes_out_what_was_relevant_alone():
+    """Labels of the two sides differ: row 0 loses no relevant item, row 1 its only one."""
+    found = chance_level([0, 1], [1, 1], keep_self=False)
+    # Query 0 has none of its class. Query 1 keeps item 0 of class 1, alone in its gallery.
+    assert found == pytest.approx((0 + 1) / 2)
+    assert chance_level([0, 2], [1, 0], keep_self=False) == pytest.approx((1 + 0) / 2)
 
 
 def test_an_ensemble_is_the_concatenation_of_unit_rows():
@@ -214,6 +282,13 @@ MISTAKES = {
     "width": (dict(query=np.ones((2, 3))), r"\(2, 3\) and gallery \(4, 2\)"),
     "labels": (dict(query_labels=[0]), "1 labels for 2 queries"),
     "k": (dict(at=(0,)), "at holds 0"),
+    "fraction of a rank": (dict(at=(2.5,)), "a rank of at is 2.5"),
+    "one rank": (dict(at=5), r"at is 5; give a tuple of numbers of ranks, such as \(5,\)"),
+    "infinite rank": (dict(at=(np.inf,)), "a rank of at is inf"),
+    "no query": (dict(query=np.ones((0, 2)), query_labels=[]), "no queries"),
+    "nothing there": (dict(gallery_mask=[False] * 4), "2 queries against 0 items"),
+    "mask of weights": (dict(gallery_mask=[0.5, 1, 1, 0]), "gallery_mask holds 0.5"),
+    "no width": (dict(query=np.ones((2, 0)), gallery=np.ones((4, 0))), "rows of real numbers"),
     "block": (dict(block=0), "block is 0"),
     "self": (dict(keep_self=False), "2 queries and 4 items"),
     "mask": (dict(gallery_mask=[True]), r"shape \(1,\)"),
@@ -236,5 +311,6 @@ def test_a_wrong_argument_is_told(mistake):
 
 
 def test_recall_levels_outside_the_unit_interval_are_refused():
-    with pytest.raises(ValueError, match="give values in"):
-        metrics.precision_recall_curve(rows(0), rows(0), [0], [0], recall_levels=(1.5,))
+    for levels in ((1.5,), (np.nan,), (), 0.5, ("a",)):
+        with pytest.raises(ValueError, match=r"give .*values in"):
+            metrics.precision_recall_curve(rows(0), rows(0), [0], [0], recall_levels=levels)

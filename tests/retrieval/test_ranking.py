@@ -97,6 +97,22 @@ def test_relevance_refuses_labels_of_two_forms():
         relevance(jnp.zeros((2, 3)), jnp.zeros((2, 4)))
 
 
+def test_labels_below_zero_are_none_and_a_column_is_refused():
+    none = relevance(jnp.array([-1, 2]), jnp.array([-1, 2]))
+    np.testing.assert_array_equal(none, [[False, False], [False, True]])
+    np.testing.assert_array_equal(jax.jit(relevance)(jnp.array([-1, 2]), jnp.array([-1, 2])), none)
+    with pytest.raises(ValueError, match=r"query_labels\[:, 0\]"):
+        jax.jit(relevance)(jnp.zeros((2, 1), int), jnp.zeros((3, 1), int))
+
+
+def test_what_is_ranked_has_one_shape_and_truth_values():
+    scores = jnp.zeros((2, 3))
+    with pytest.raises(ValueError, match=r"relevant has shape \(3,\): give \[2, 3\]"):
+        rank_relevance(scores, jnp.ones(3, bool))
+    with pytest.raises(ValueError, match="excluded holds 2"):
+        rank_relevance(scores, jnp.ones((2, 3), bool), jnp.full((2, 3), 2))
+
+
 def test_unit_scores_by_hand():
     scores = unit_scores(jnp.array([[0.6, 0.8]]), jnp.array([[1.0, 0.0], [0.8, 0.6]]))
     np.testing.assert_allclose(scores, [[0.6, 0.96]], rtol=1e-6)

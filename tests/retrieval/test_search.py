@@ -23,10 +23,19 @@ def test_lengths_do_not_matter_and_zero_rows_are_like_nothing():
     assert found.scores == pytest.approx(np.array([[1, 0, -1]]), abs=1e-6)
 
 
-def test_equal_scores_come_by_index_and_nan_last():
+def test_equal_scores_come_by_index():
+    assert top_k(rows(0), rows(90, 0, 0, 180, 0), 5).index.tolist() == [[1, 2, 4, 0, 3]]
+
+
+def test_rows_that_hold_nan_are_refused_unless_they_are_masked():
     gallery = rows(90, 0, 0, 180, 0)
     gallery[2] = np.nan
-    assert top_k(rows(0), gallery, 5).index.tolist() == [[1, 4, 0, 3, 2]]
+    with pytest.raises(ValueError, match=r"gallery holds NaN, .* in row 2"):
+        top_k(rows(0), gallery, 4)
+    with pytest.raises(ValueError, match=r"query holds NaN, .* in row 0"):
+        top_k(gallery[2:3], gallery[:2], 1)
+    found = top_k(rows(0), gallery, 4, gallery_mask=np.arange(5) != 2)
+    assert found.index.tolist() == [[1, 4, 0, 3]]
 
 
 @pytest.mark.parametrize("block", [None, 1, 4])
