@@ -1,5 +1,6 @@
 """Reads MATLAB's `.mat` files of every version: numbers, texts, sparse arrays, cells of them."""
 
+import warnings
 from pathlib import Path
 
 import h5py
@@ -32,7 +33,9 @@ def read_mat(path: Path) -> dict[str, Value]:
         elif scipy.io.matlab.matfile_version(path)[0] == 1:
             found = matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
         else:  # of MATLAB 4
-            read = scipy.io.loadmat(path).items()
+            with warnings.catch_warnings():
+                warnings.simplefilter("error")  # of numbers that it takes for what they are not
+                read = scipy.io.loadmat(path).items()
             found = {key: value for key, value in read if isinstance(value, np.ndarray)}
     except Exception as error:  # the readers raise whatever a damaged file leads them to
         message = f"{path} cannot be read ({numpyfiles.reason(error)}); get it again"
