@@ -36,6 +36,8 @@ def describe(splits: Splits) -> str:
         lines.append(f"{name:>10}: {len(part)} samples, {shapes}")
         for modality, present in part.present.items():
             lines.append(f"{'':>10}  {(~present).sum()} of them without {shown(modality)}")
+        if part.true_labels is not None and (wrong := (part.labels != part.true_labels).sum()):
+            lines.append(f"{'':>10}  {wrong} of their labels differ from the true ones")
     counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in parts.values()]
     names = ["class", *(shown(name) for name in splits.train.class_names)]
     width = max(columns(name) for name in names)

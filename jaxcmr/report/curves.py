@@ -48,7 +48,7 @@ def draw_curves(history: History, best_epoch: int, path: Path) -> None:
     lines = [line for line in lines if line[-1]]
     parts = len(lines) + bool(votes)
     with canvas.sheet(path, numbers, dpi=110) as figure:
-        figure.set_size_inches(6.5 * parts, 3.2 + 0.1 * max(len(scores + shares) - 14, 0))
+        figure.set_size_inches(6.5 * parts + 2.5 * (_columns(scores + shares) - 1), 3.2)
         axes = figure.subplots(1, parts, squeeze=False)[0]
         for part, (title, unit, factor, names) in zip(axes, lines):
             _draw_lines(part, history, names, factor)
@@ -59,6 +59,11 @@ def draw_curves(history: History, best_epoch: int, path: Path) -> None:
             _draw_votes(axes[-1], votes)
         for part in axes:
             part.spines[["top", "right"]].set_visible(False)
+
+
+def _columns(names: Sequence[str]) -> int:
+    """Returns how many columns a legend needs."""
+    return max(1, -(-len(names) // 14))
 
 
 def _is_number(value: Any) -> bool:
@@ -82,7 +87,9 @@ def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: floa
         )
         short = name.removeprefix("labels ").removeprefix("val_mAP ")
         shown.append(shown_direction(short) if name.startswith("val_mAP ") else short)
-    canvas.legend(axes, handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5))
+    canvas.legend(
+        axes, handles, shown, loc="center left", bbox_to_anchor=(1.0, 0.5), ncols=_columns(names)
+    )
 
 
 def _draw_votes(axes: Axes, votes: Mapping[str, Sequence[float]]) -> None:

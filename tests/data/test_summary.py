@@ -1,5 +1,7 @@
 """What is in a data set, shown: names as they are, and items that exist."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -41,6 +43,12 @@ def test_a_missing_item_is_white_whatever_stands_in_its_place():
     image, missing = summary._tiles(data, 0, 8)
     assert (missing == 255).all() and (image == 0).all()
     assert (summary._tiles(data, 1, 8)[1] == 0).any()
+
+
+def test_labels_that_differ_from_the_true_ones_are_counted():
+    train = dataclasses.replace(_dataset(), true_labels=np.zeros(14, np.int32))
+    said = describe(Splits(train, _dataset()))
+    assert said.count("7 of their labels differ from the true ones") == said.count("differ") == 1
 
 
 @pytest.mark.parametrize(

@@ -2,9 +2,11 @@
 
 import warnings
 
+import matplotlib
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
+from PIL import Image
 
 from jaxcmr.report import canvas
 
@@ -27,6 +29,15 @@ def test_a_formula_and_a_long_name_by_hand():
     assert (text.get_text(), text.get_parse_math()) == ("$x^2$", False)
     canvas.write(text, "x" * 300, width=5, columns=9)
     assert text.get_text() == "x" * 8 + "…"
+
+
+def test_a_persons_own_settings_of_matplotlib_do_not_matter(tmp_path):
+    with matplotlib.rc_context({"text.usetex": True, "figure.dpi": 7.0}):
+        with canvas.sheet(tmp_path / "sheet.png", [], dpi=50) as figure:
+            canvas.write(figure.suptitle(""), "$x", width=5)
+        assert matplotlib.rcParams["text.usetex"]
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (320, 240)  # 6.4 x 4.8 inches
 
 
 def test_names_in_a_legend_may_begin_with_a_line(tmp_path):
