@@ -92,11 +92,7 @@ def _save(
         if step in manager.all_steps():  # from before a crash; the same step has the same content
             return
         content = stored.storable(state)
-        marked = {
-            "record": record,
-            "members": members,
-            "fingerprint": np.asarray(stored.fingerprint(content)).tolist(),
-        }
+        marked = stored.sealed(record, members, content)
         manager.save(
             step,
             args=ocp.args.Composite(
@@ -145,12 +141,9 @@ def members_of_last(folder: Path, members: int) -> tuple[int, ...]:
     with series.opened(folder / "last") as last:
         for step in sorted(last.manager.all_steps(), reverse=True):
             try:
-                found = last.manager.restore(
-                    step, args=ocp.args.Composite(record=ocp.args.JsonRestore())
-                )
-                return tuple(found["record"]["members"])
-            except (OSError, ValueError, KeyError, TypeError):
-                continue  # damaged: `restore_last` says so
+                return tuple(stored.read_record(last.manager, step)["members"])
+            except Exception:  # damaged, as `restore_last` says
+                continue
     return tuple(range(members))
 
 

@@ -1,5 +1,7 @@
 """One checkpoint on the disk: read onto any mesh, and checked to be what was written."""
 
+import hashlib
+import json
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +29,7 @@ def read(
     """
     layout = jax.tree.map(lambda leaf: leaf.sharding, like)
     ours = jax.tree.map(ocp.utils.to_shape_dtype_struct, storable(like))
-    marked = manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
+    marked = read_record(manager, step)
     kept = [place for place, number in enumerate(marked["members"]) if number in members]
     stored = _by_name(manager.item_metadata(step)["state"])
     if not stored:
@@ -54,6 +56,29 @@ def read(
     state = jax.tree_util.tree_map_with_path(take, state)
     key = jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like.key))
     return sharding.put(state.replace(key=key), layout), marked["record"]
+
+
+def read_record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:
+    """Reads what `sealed` made; raises a `ValueError` if something is another."""
+    found = manager.restore(step, args=ocp.args.Composite(record=ocp.args.JsonRestore()))["record"]
+    seal = found.pop("seal")
+    if seal != _seal(found):
+        raise ValueError("its record is not what was written")
+    return found
+
+
+def sealed(record: dict[str, Any], members: tuple[int, ...], content: Any) -> dict[str, Any]:
+    """Returns the record of a checkpoint, and what tells that it and the `content` are whole."""
+    found = {
+        "record": record,
+        "members": members,
+        "fingerprint": np.asarray(fingerprint(content)).tolist(),
+    }
+    return found | {"seal": _seal(found)}
+
+
+def _seal(found: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def _check_fit(

@@ -83,11 +83,18 @@ def _lose_record(folder):
     (folder / "record" / "metadata").write_text('{"record": {"ep')
 
 
+def _change_record(folder):
+    path = folder / "record" / "metadata"
+    path.write_text(path.read_text().replace('"epoch": 4', '"epoch": 3'))
+
+
 def _lose_description(folder):
     (folder / "state" / "_METADATA").write_text("{")
 
 
-@pytest.mark.parametrize("damage", [_cut, _flip, _empty, _lose_record, _lose_description])
+@pytest.mark.parametrize(
+    "damage", [_cut, _flip, _empty, _lose_record, _change_record, _lose_description]
+)
 def test_a_damaged_checkpoint_is_skipped_with_a_warning(run, damage, caplog):
     folder, fitted = run
     last = folder / "checkpoints" / "last"
