@@ -40,6 +40,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
                          "data's classes, -1 an estimate"),
         "stages": Field((), several(name), "stages before the last one, sections of `stage`"),
         "continues": Field(False, flag, "start from the parameters of the stage before"),
+        "start_from": Field("", text, "folder of another run, from whose best weights this one "
+                            "starts"),
         "labels_left": Field("", LABELS_LEFT, "what a stage makes of the labels; "
                              "see jaxcmr/train/stages.py"),
         "data.name": Field("modelnet10", text, "which data; own: your own, at data.path"),

@@ -17,6 +17,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import files, locks, numpyfiles
+from jaxcmr.config import default
 from jaxcmr.labels.noise import NoiseRecord
 from jaxcmr.train import distributed, series, trained_on
 from jaxcmr.types import Splits, UsageError
@@ -85,7 +86,8 @@ def _check_config(workdir: Path, config: ConfigDict) -> None:
     if found is None:
         _check_foreign(workdir)
         return
-    was, now = _flat(found), _flat(_plain(config))
+    # A field that the config of an older version does not have yet has its default there.
+    was, now = _flat(_plain(default())) | _flat(found), _flat(_plain(config))
     for field in sorted(was.keys() | now.keys()):
         before, after = was.get(field, "absent"), now.get(field, "absent")
         if before != after and not field.startswith(FREE) and not field.endswith(".pretrained"):
@@ -190,8 +192,8 @@ def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
         changed = "" if name == ("classes",) else _changed_labels(workdir, splits)
         raise UsageError(
             f"{workdir} holds a run that was trained on other data (changed since: "
-            f"{changed or trained_on.in_words(name)}); choose another --workdir, or put the data "
-            "back"
+            f"{changed or trained_on.in_words(name)}); put the data back, or choose another "
+            "--workdir, where --config.start_from=THIS_FOLDER starts from its weights"
         )
 
 

@@ -16,6 +16,7 @@ from jaxcmr import config as configuration
 from jaxcmr import data, files, methods
 from jaxcmr.train import (
     distributed,
+    earlier,
     evaluate,
     folder,
     introduce,
@@ -70,6 +71,7 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = noisy.prepare(splits, config)
     stages.check_data(config, train)
+    weights = earlier.for_start(config, *stages.first(config, workdir), train)
     content: dict[str, Any] = {}
     describe = lambda: content.update(trained_on.describe(config, splits, record, rows))
     distributed.by_the_first(describe)
@@ -81,7 +83,7 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
     introduce.introduce(config, train, validation, splits.test, record, known)
 
-    prepared = stages.run(config, train, workdir)
+    prepared = stages.run(config, train, workdir, weights)
     own = survivors.with_members(config, len(prepared.members))
     score, untrained = _scorer(own, prepared.num_classes, splits.test), {}
     fitted, kept = survivors.fit(
@@ -91,7 +93,7 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
         validation,
         workdir,
         on_start=lambda state: untrained.update(score(state)[0]),
-        initialize=partial(stages.continued, before=prepared.state if config.continues else None),
+        initialize=partial(stages.continued, before=prepared.start),
     )
     best, embeddings = score(fitted.best)
     last, _ = score(fitted.last)

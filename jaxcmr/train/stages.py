@@ -21,12 +21,12 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr import methods
+from jaxcmr import files, methods
 from jaxcmr.errors import check_choice
 from jaxcmr.labels import belief, cluster_number
 from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Outputs
-from jaxcmr.train import evaluate, machinery, sharding, survivors
+from jaxcmr.train import earlier, evaluate, machinery, sharding, survivors
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, UsageError
 
@@ -39,7 +39,7 @@ class Prepared(NamedTuple):
     Attributes:
         train: the training set, with the labels that they found.
         num_classes: K of these labels.
-        state: the state of the stage before; None without stages.
+        start: what the last stage starts from; None: from new parameters.
         states: stage -> (its config, K, its last state), for reports.
         seconds: wall time spent in their epochs.
         members: the numbers of the members that they trained to the end (`survivors.fit`).
@@ -47,7 +47,7 @@ class Prepared(NamedTuple):
 
     train: Dataset
     num_classes: int
-    state: TrainState | None
+    start: TrainState | earlier.Weights | None
     states: dict[str, tuple[ConfigDict, int, TrainState]]
     seconds: float
     members: tuple[int, ...]
@@ -63,14 +63,18 @@ def section(config: ConfigDict, name: str) -> ConfigDict:
     return own
 
 
-def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
+def run(
+    config: ConfigDict, train: Dataset, workdir: Path, weights: earlier.Weights | None = None
+) -> Prepared:
     """Trains the stages of `config.stages`, or goes on where it was stopped.
+
+    The first stage, the last one where there is no other, starts from `weights`.
 
     Raises:
         UsageError: for a number of classes that cannot be found.
     """
     classes = config.classes or len(train.class_names)
-    state, states, outputs, seconds = None, {}, None, 0.0
+    state, states, outputs, seconds, start = None, {}, None, 0.0, weights
     alive = tuple(range(max(own.ensemble.members for own in _every(config))))
     for name in config.stages:
         own = section(config, name)
@@ -78,11 +82,15 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
             classes = estimate(outputs, train)
         logging.info("stage %s: method %s, %d epochs", name, own.method.name, own.train.epochs)
         folder = workdir / "stages" / name
-        folder.mkdir(parents=True, exist_ok=True)
-        start = partial(continued, before=state if own.continues else None)
+        with files.writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        if states:
+            start = state if own.continues else None
         members = alive[: own.ensemble.members]
         own = survivors.with_members(own, len(members))
-        fitted, kept = survivors.fit(own, classes, train, None, folder, initialize=start)
+        fitted, kept = survivors.fit(
+            own, classes, train, None, folder, initialize=partial(continued, before=start)
+        )
         dropped = {member for place, member in enumerate(members) if place not in kept}
         alive = tuple(member for member in alive if member not in dropped)
         own = survivors.with_members(own, len(kept))
@@ -93,7 +101,9 @@ def run(config: ConfigDict, train: Dataset, workdir: Path) -> Prepared:
             train = train.with_labels(found_labels(outputs, own.labels_left, train))
     if classes < 0:
         classes = estimate(outputs, train)
-    return Prepared(train, classes, state, states, seconds, alive[: config.ensemble.members])
+    if states:
+        start = state if config.continues else None
+    return Prepared(train, classes, start, states, seconds, alive[: config.ensemble.members])
 
 
 def check(config: ConfigDict) -> None:
@@ -122,15 +132,22 @@ def check_data(config: ConfigDict, train: Dataset) -> None:
         jax.eval_shape(methods.build(own, max(config.classes, 2)).init, jax.random.key(0), few)
 
 
+def first(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, Path]:
+    """Returns the whole config of what is trained first, and its folder."""
+    if not config.stages:
+        return config, workdir
+    return section(config, config.stages[0]), workdir / "stages" / config.stages[0]
+
+
 def _every(config: ConfigDict) -> list[ConfigDict]:
     """Returns the whole configs of all stages, the last one included."""
     return [*(section(config, name) for name in config.stages), config]
 
 
-def continued(new: TrainState, before: TrainState | None) -> TrainState:
-    """Starts from the parameters and batch statistics of the stage before, where shapes agree.
+def continued(new: TrainState, before: TrainState | earlier.Weights | None) -> TrainState:
+    """Starts from the parameters and batch statistics of `before`, where names and shapes agree.
 
-    If that stage had more members, the first of them go on.
+    If that had more members, the first of them go on.
     """
     if before is None:
         return new

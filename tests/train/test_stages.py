@@ -122,7 +122,7 @@ def test_a_stage_may_continue_from_the_one_before(trained):
     config = _config()
     method = methods.build(config, paired.CLASSES)
     fresh = loop.assemble(config, method, paired.dataset(), None).start
-    matched = trained[1].state
+    matched = list(trained[1].states.values())[-1][2]
     went_on = stages.continued(fresh, matched)
     _assert_equal(went_on.params["image"], matched.params["image"])
     _assert_equal(went_on.params["head"], fresh.params["head"])
