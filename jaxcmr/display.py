@@ -27,6 +27,11 @@ def shown(name: str, width: int = 40) -> str:
     return kept.rstrip(_JOINERS) + "…"
 
 
+def quoted(text: str) -> str:
+    """Returns a text as `shown`, in quotes."""
+    return f"'{shown(text)}'"
+
+
 def shown_direction(direction: str) -> str:
     """Returns `image->text` with both names as `shown`."""
     source, arrow, target = direction.partition("->")

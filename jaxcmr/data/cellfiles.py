@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from jaxcmr.data.cache import sha256
+from jaxcmr.display import quoted, shown
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 
@@ -49,20 +50,24 @@ def _not_found(folder: Path, cell: str) -> str:
     """Says why a cell names no file."""
     cell = cell.strip()
     if _ADDRESS.match(cell):
-        return f"{cell[:80]!r} is an address, not a file; download it and name the file"
+        return f"{quoted(cell)} is an address, not a file; download it and name the file"
     if _DRIVE.match(cell):
-        return f"{cell[:80]!r} is a path of another system; write it relative to the manifest"
+        return f"{quoted(cell)} is a path of another system; write it relative to the manifest"
     path = folder / expanded(cell) if cell.startswith("~") else folder / cell
     try:
         if path.is_dir():
-            return f"{path} is a folder, not a file"
+            return f"{_shown(path)} is a folder, not a file"
         path.stat()
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        return f"the file {str(path)[:200]!r} cannot be read ({reason})"
-    return f"there is no file {path}{_similar(path)}"
+        return f"the file {_shown(path)} cannot be read ({reason})"
+    return f"there is no file {_shown(path)}{_similar(path)}"
+
+
+def _shown(path: Path) -> str:
+    return shown(str(path), 300)
 
 
 def _similar(path: Path) -> str:
@@ -73,7 +78,7 @@ def _similar(path: Path) -> str:
         return ""
     same = [name for name in there if name.casefold() == path.name.casefold()]
     close = same or get_close_matches(path.name, there[:10_000], n=1, cutoff=0.9)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {quoted(close[0])}?" if close else ""
 
 
 def same(files: Sequence[Path | None]) -> np.ndarray:

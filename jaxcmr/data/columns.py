@@ -9,6 +9,7 @@ from jaxcmr.data import names
 from jaxcmr.data.labelbase import clean
 from jaxcmr.data.missing import flags, is_missing, strip
 from jaxcmr.data.tables import Table
+from jaxcmr.display import quoted, shown
 from jaxcmr.errors import UsageError
 
 # What the items of a column become.
@@ -38,8 +39,8 @@ def required(table: Table, name: str) -> np.ndarray:
             )
         if is_missing(cell):
             raise UsageError(
-                f"{table.path}, line {line}: the cell {name!r} is {cell!r}, which stands for no "
-                "value; fill it in, leave out the row, or, if this is a name, write it otherwise"
+                f"{table.path}, line {line}: the cell {name!r} is {quoted(cell)}, which stands for "
+                "no value; fill it in, leave out the row, or, if this is a name, write it otherwise"
             )
     return np.array([strip(row[name]) for _, row in table.rows])
 
@@ -73,8 +74,8 @@ def ids(table: Table) -> np.ndarray:
     for text, (line, _) in zip(found.tolist(), table.rows):
         if text in lines:
             raise UsageError(
-                f"{table.path}: the id {text!r} is used twice, in lines {lines[text]} and {line}; "
-                "ids must be unique"
+                f"{table.path}: the id {quoted(text)} is used twice, in lines {lines[text]} and "
+                f"{line}; ids must be unique"
             )
         lines[text] = line
     return found
@@ -88,7 +89,7 @@ def splits(table: Table) -> np.ndarray | None:
     for text, (line, _) in zip(found.tolist(), table.rows):
         if names.split(text) is None:
             raise UsageError(
-                f"{table.path}, line {line}: the split {text!r} is none of "
+                f"{table.path}, line {line}: the split {quoted(text)} is none of "
                 f"{', '.join(names.SPLITS)}"
             )
     return np.array([names.split(text) for text in found.tolist()])
@@ -134,9 +135,9 @@ def tell_unused(table: Table, used: list[str]) -> None:
     others = [name for name in table.columns if name not in used]
     if others:
         absent = tuple(name for name in KNOWN if name not in table.columns)
-        shown = [name + names.suggestion(name, absent).replace("; ", " - ") for name in others]
+        said = lambda name: shown(name) + names.suggestion(name, absent).replace("; ", " - ")
         more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        told.append(f"{_counted(others, 'column')} ({', '.join(shown[:NAMED])}{more})")
+        told.append(f"{_counted(others, 'column')} ({', '.join(map(said, others[:NAMED]))}{more})")
     if table.empty:
         told.append(f"{_counted(table.empty, 'row')} without a filled cell (line {table.empty[0]})")
     if told:
@@ -152,8 +153,8 @@ def true_labels(table: Table, labels: np.ndarray) -> np.ndarray | None:
     for text, (line, _) in zip(clean(np.concatenate([found, labels])).tolist(), table.rows):
         if text not in given:
             raise UsageError(
-                f"{table.path}, line {line}: the true label {text!r} is no row's label; correct "
-                "it, or leave out the row"
+                f"{table.path}, line {line}: the true label {quoted(text)} is no row's label; "
+                "correct it, or leave out the row"
             )
     return found
 
@@ -167,9 +168,9 @@ def _no_column(table: Table, name: str) -> str:
     advice = names.suggestion(name, tuple(table.columns))
     if not advice and not set(table.columns) & set(KNOWN):
         advice = "; the first line must name the columns"
-    shown = ", ".join(table.columns[:NAMED])
+    there = ", ".join(map(shown, table.columns[:NAMED]))
     more = f" and {len(table.columns) - NAMED} more" if len(table.columns) > NAMED else ""
-    return f"{table.path} has no column {name!r}, only {shown}{more}{advice}"
+    return f"{table.path} has no column {name!r}, only {there}{more}{advice}"
 
 
 def tell_missing(table: Table, modality: str) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 from jaxcmr.data.lookalikes import warn_of_look_alikes
 from jaxcmr.data.missing import missing
 from jaxcmr.data.names import suggestion, tidy
+from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import as_text
 
@@ -54,7 +55,7 @@ def unify(
         place = {label: index for index, label in enumerate(names)}
         if unknown := [label for label in found.tolist() if label not in place]:
             raise UsageError(
-                f"{name}: the label {unknown[0]!r} is none of the class names"
+                f"{name}: the label {quoted(unknown[0])} is none of the class names"
                 f"{suggestion(unknown[0], names)}"
             )
         coded = np.array([place[label] for label in values.tolist()], np.int32)
@@ -119,7 +120,7 @@ def _checked(class_names: tuple[str, ...], name: str) -> tuple[str, ...]:
         if not text:
             raise UsageError(f"{name}: number {place} of the class names is empty; name it")
         if text in names[:place]:
-            raise UsageError(f"{name}: the class name {text!r} occurs twice; rename one")
+            raise UsageError(f"{name}: the class name {quoted(text)} occurs twice; rename one")
     return names
 
 
@@ -133,8 +134,8 @@ def _check_all_there(flat, values: np.ndarray, names: tuple[str, ...], name: str
     split, array = list(flat.items())[place]
     row = int(lost[0] - ends[place]) + len(array)
     raise UsageError(
-        f"{name}: the {split} labels have {value!r} in row {row}, which stands for no label; fill "
-        "it in or leave out the row, or, if it is the name of a class, list it in class_names"
+        f"{name}: the {split} labels have {quoted(value)} in row {row}, which stands for no label; "
+        "fill it in or leave out the row, or, if it is the name of a class, list it in class_names"
     )
 
 

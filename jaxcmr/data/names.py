@@ -8,6 +8,7 @@ import unicodedata
 from difflib import get_close_matches
 
 from jaxcmr.data.missing import strip
+from jaxcmr.display import quoted
 
 # What a column of a manifest or an array is -> how it is spelled. An array's name is the second.
 ROLES = {
@@ -45,4 +46,4 @@ def split(name: str) -> str | None:
 def suggestion(name: str, known: tuple[str, ...]) -> str:
     """Returns `"; did you mean 'label'?"` if one of the known names is close, else nothing."""
     close = get_close_matches(tidy(name).lower(), known, n=1, cutoff=0.75)
-    return f"; did you mean {close[0]!r}?" if close else ""
+    return f"; did you mean {quoted(close[0])}?" if close else ""

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from jaxcmr.data import names
 from jaxcmr.data.missing import is_missing
 from jaxcmr.data.textfiles import read_text
+from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 
 DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|", ".tab": "\t,;|"}  # the usual one first
@@ -164,8 +165,8 @@ def _keys(header: list[str], known, where: str) -> list[str]:
         column = names.column(name)
         if column in seen:
             raise UsageError(
-                f"{where}: the column {column!r} occurs twice, as {seen[column]!r} and {name!r}; "
-                "remove or rename one"
+                f"{where}: the column {quoted(column)} occurs twice, as {quoted(seen[column])} and "
+                f"{quoted(name)}; remove or rename one"
             )
         seen[column] = name
         keys.append(column if column in known else name)
@@ -187,41 +188,42 @@ def _object(text: str, where: str, known) -> Row:
         said = getattr(
             error, "msg", "nested too deep" if isinstance(error, RecursionError) else error
         )
-        raise UsageError(f"{where}: no JSON ({said}): {text[:40]!r}") from None
+        raise UsageError(f"{where}: no JSON ({said}): {quoted(text[:80])}") from None
     if not isinstance(pairs, _Pairs):
         raise UsageError(
             f"{where}: a JSON object is needed, one a line and without a list around them, found "
-            f"{text[:40]!r}"
+            f"{quoted(text[:80])}"
         )
     keys = _keys([names.tidy(key) for key, _ in pairs], known, where)
-    return {
-        key: _cell(value, f"{where}: {key!r}", key in known) for key, (_, value) in zip(keys, pairs)
-    }
+    cells = zip(keys, pairs)
+    return {key: _cell(value, where, key, key in known) for key, (_, value) in cells}
 
 
 class _Pairs(list):
     """The keys and values of a JSON object, of which two may have one name."""
 
 
-def _cell(value: Any, where: str, used: bool) -> str:
+def _cell(value: Any, where: str, key: str, used: bool) -> str:
     """Returns a JSON value as the cell of a table would hold it."""
     if value is None:
         return ""
     if isinstance(value, str):
-        _check_letters(value, where)
+        _check_letters(value, where, key)
         return value
     if isinstance(value, list) and used:
         kind = "an object" if isinstance(value, _Pairs) else f"a list of {len(value)}"
-        raise UsageError(f"{where} is {kind}, but one text or number is needed")
+        raise UsageError(f"{where}: {quoted(key)} is {kind}, but one text or number is needed")
     if used and isinstance(value, float) and value in (float("inf"), -float("inf")):
-        raise UsageError(f"{where} is {value}, which is neither a number nor a text; correct it")
+        raise UsageError(
+            f"{where}: {quoted(key)} is {value}, which is neither a number nor a text; correct it"
+        )
     return str(value)
 
 
-def _check_letters(text: str, where: str) -> None:
+def _check_letters(text: str, where: str, key: str) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
         raise UsageError(
-            f"{where} holds half a letter, {text[error.start]!a}; write the text again"
+            f"{where}: {quoted(key)} holds half a letter, {text[error.start]!a}; write it again"
         ) from None
