@@ -127,7 +127,7 @@ def cluster_members(
 def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
     """Reads what the memories say, then moves them; `[E, V, B]` clusters are the targets.
 
-    During the warm-up there are none: -1.
+    During the warm-up, and of missing items, there are none: -1.
     """
     names = tuple(outputs.embeddings)
     warm = progress.epoch >= hp["warmup_epochs"]
@@ -135,8 +135,8 @@ def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
     for name in names:
         old = beliefs["memory"][name]
         assigned = jnp.einsum("ebd,ekd->ebk", old[:, batch.index], outputs.centers[name])
-        targets.append(jnp.where(warm, assigned.argmax(-1).astype(jnp.int32), -1))
         there = batch.mask & batch.present[name]
+        targets.append(jnp.where(warm & there, assigned.argmax(-1).astype(jnp.int32), -1))
         move = jax.vmap(banks.ema_unit_rows, in_axes=(0, None, 0, None, None))
         values = unit_rows(outputs.embeddings[name])
         memory[name] = move(old, batch.index, values, hp["decay"], there)

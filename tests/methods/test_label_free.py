@@ -109,6 +109,12 @@ def test_there_are_no_targets_in_the_warm_up_and_missing_items_leave_no_trace():
     np.testing.assert_array_equal(beliefs["memory"]["image"][0, 0], [1.0, 0.0, 0.0])
 
 
+def test_of_a_missing_item_no_cluster_is_said():
+    beliefs, targets = _vote(epoch=1, present={"image": [False, True]})
+    np.testing.assert_array_equal(targets, [[[-1, 2], [0, 2]]])
+    np.testing.assert_array_equal(beliefs["classes"][0, 0], [-1, -1, 2, -1])
+
+
 def test_the_terms_of_matching_and_their_weights():
     logits = {"image": _rows(4, 3), "text": _rows(4, 3, seed=3)}
     outputs = Outputs({"image": _rows(4, 5), "text": _rows(4, 5, seed=1)}, logits)
