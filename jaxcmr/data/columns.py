@@ -1,6 +1,7 @@
 """What the columns of a manifest say, row by row; every refusal names the line."""
 
 import re
+from collections import Counter
 
 import numpy as np
 from absl import logging
@@ -175,12 +176,12 @@ def _no_column(table: Table, name: str) -> str:
 
 def tell_missing(table: Table, modality: str) -> None:
     """Says which words of a modality's column stand for a missing item."""
-    words = {strip(row.get(modality, "")) for _, row in table.rows}
-    words = sorted(word for word in words if word and is_missing(word))
+    words = Counter(strip(row.get(modality, "")) for _, row in table.rows)
+    words = {word: count for word, count in words.items() if word and is_missing(word)}
     if words:
         logging.warning(
-            "%s: %s in the column %r stands for a missing item",
-            table.path, " and ".join(map(repr, words)), modality,
+            "%s: %s in the column %r: a missing item",
+            table.path, ", ".join(f"{quoted(w)} ({c} rows)" for w, c in words.items()), modality,
         )  # fmt: skip
 
 

@@ -27,14 +27,14 @@ def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
     """Names in one line the classes that look alike, or like a missing value; they stay apart.
 
     Args:
-        counts: class -> rows.
+        counts: class -> how often it occurs, in given and true labels.
         name: of the file.
     """
     alike: dict[str, list[str]] = {}
     for label in counts:
         alike.setdefault(skeleton(label), []).append(label)
     found = [
-        " and ".join(f"{label!a} ({counts[label]} rows)" for label in group)
+        " and ".join(f"{label!a} ({counts[label]} times)" for label in group)
         for group in alike.values()
         if len(group) > 1
     ]
@@ -48,5 +48,5 @@ def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
     if doubtful:
         logging.warning(
             "%s: %s is taken for the name of a class; leave out the row if it stands for no label",
-            name, " and ".join(f"{label!r} ({counts[label]} rows)" for label in doubtful),
+            name, " and ".join(f"{label!r} ({counts[label]} times)" for label in doubtful),
         )  # fmt: skip

@@ -18,6 +18,8 @@ DELIMITERS = {".csv": ",;\t|", ".tsv": "\t,;|", ".tab": "\t,;|"}  # the usual on
 JSON_LINES = (".jsonl", ".ndjson")
 SUFFIXES = (*DELIMITERS, *JSON_LINES)
 
+HEAD = 1 << 20  # letters in which a header ends
+
 Row = dict[str, str]
 
 
@@ -142,7 +144,7 @@ def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
 
     def columns(form: _Form) -> int:
         try:
-            cells = next(filter(None, _reader(text, form, strict=False)))
+            cells = next(filter(None, _reader(text[:HEAD], form, strict=False)))
         except (csv.Error, StopIteration):
             return 0
         return sum(_is_known(cell, known) for cell in cells)

@@ -67,7 +67,7 @@ def test_names_that_look_alike_are_named_and_stay_apart(one, other, caplog):
     _, names, _ = _unify([one, other, one, "else"])
     assert len(names) == 3
     (line,) = caplog.messages
-    assert f"{one!a} (2 rows)" in line and f"{other!a} (1 rows)" in line and "else" not in line
+    assert f"{one!a} (2 times)" in line and f"{other!a} (1 times)" in line and "else" not in line
 
 
 def test_different_names_raise_no_doubt(caplog):
@@ -79,9 +79,9 @@ def test_different_names_raise_no_doubt(caplog):
 
 def test_a_class_called_none_is_said(caplog):
     assert _unify(["none", "some"])[1] == ("none", "some")
-    assert "'none' (1 rows) is taken for the name of a class" in caplog.messages[0]
+    assert "'none' (1 times) is taken for the name of a class" in caplog.messages[0]
     _unify(["inf", "1"])
-    assert "'inf' (1 rows) is taken for the name of a class" in caplog.messages[1]
+    assert "'inf' (1 times) is taken for the name of a class" in caplog.messages[1]
 
 
 @pytest.mark.parametrize("word", ["nan", "NA", "None", "", "  ", "N/A"])

@@ -119,7 +119,7 @@ def test_words_for_nothing_in_an_items_column_are_missing_items_and_said(load, c
     for row, word in zip(rows, ("nan", "", "None")):
         row["text"] = word
     assert load(rows).train.present["text"].tolist() == [False, False, False, True, True, True]
-    assert "'None' and 'nan' in the column 'text' stands for a missing item" in caplog.text
+    assert "'nan' (1 rows), 'None' (1 rows) in the column 'text': a missing item" in caplog.text
     assert "3 rows have a label but no item" in caplog.text
 
 
