@@ -14,7 +14,7 @@ from jaxcmr.data.shapefiles import MESHES, load_mesh, read_bytes
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 
-VERSION = 5  # part of the cache key; raise it when the same file gives another array
+VERSION = 6  # part of the cache key; raise it when the same file gives another array
 CLOUDS = (".npy", ".ply", ".pcd")
 MAX_BYTES = 1 << 30
 

@@ -9,7 +9,7 @@ from jaxcmr.data.numbertext import parse_numbers
 from jaxcmr.data.polygons import polygon_mesh
 from jaxcmr.errors import UsageError
 
-VERSION = 2  # part of cache keys; raise it when the same file gives another mesh
+VERSION = 3  # part of cache keys; raise it when the same file gives another mesh
 Line = tuple[int, str]  # its number in the file, from 1, and its text without comment
 # ST, C, N: a vertex has texture coordinates, a color, a normal behind its place; 4: a weight.
 _KEYWORD = re.compile(r"(ST)?(C)?(N)?(4)?OFF")

@@ -6,9 +6,11 @@ import numpy as np
 from jaxcmr.data.geometry import Mesh
 from jaxcmr.errors import UsageError
 
+FANS = 8  # corners that are tried, all polygons at once, before one polygon after another
 BLOCK = 1 << 18  # corners that are looked at together
 FLAT = 1e-10  # areas are compared to this, where a polygon's largest extent is 1
 CROSSING = 1e-6  # a difference of areas that rounding does not explain
+STEEP = 0.05  # the least part of a normal along an axis to look along
 BENT = 1e-3  # how far a polygon may leave its plane and still be called flat
 MAX_WORK = 300_000_000  # corners squared, summed: about ten seconds
 
@@ -16,9 +18,9 @@ MAX_WORK = 300_000_000  # corners squared, summed: about ten seconds
 def polygon_mesh(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray, name: str) -> Mesh:
     """Makes a mesh of polygons, which follow each other in `corners`.
 
-    A polygon becomes a fan around its first corner where the fan covers it (convex ones always),
-    else it is cut by ears in its plane (Newell's normal). Corners are kept, the winding too; faces
-    with fewer than three different corners are dropped.
+    A polygon becomes the fan around its first corner that covers it (of a convex one, every corner
+    does), else it is cut by ears in its plane (Newell's normal). The winding is kept; faces with
+    fewer than three different corners are dropped.
 
     Args:
         vertices: `[V, 3]` float64.
@@ -61,27 +63,22 @@ def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
     count, size = polygons.shape
     if size == 3:
         return polygons, np.arange(count)
-    first = np.broadcast_to(polygons[:, :1], (count, size - 2))
-    fans = np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], -1)
-    places = _scaled(vertices[polygons])
-    cross = np.cross(places[:, 1:-1], places[:, 2:])  # twice the areas of the fan's triangles
-    normal = cross.sum(1)
-    length = np.linalg.norm(normal, axis=-1)
-    unit = normal / np.maximum(length, FLAT)[:, None]
-    forward = (np.einsum("nkx,nx->nk", cross, unit) >= -FLAT).all(1)
-    whole = np.linalg.norm(cross, axis=-1).sum(1)
-    covers = (forward & (length > FLAT)) | (whole <= FLAT)
-    # What is not finite is refused by whoever uses the mesh.
-    covers |= ~np.isfinite(places).all((1, 2))
-    concave = np.flatnonzero(~covers)
-    if len(concave) * int(size) ** 2 > MAX_WORK:
+    left = np.arange(count)
+    triangles, owner = [], []
+    for corner in range(min(size, FANS)):
+        turned = np.roll(polygons[left], -corner, 1)
+        covers = _fan_covers(_scaled(vertices[turned]))
+        triangles.append(_fans(turned[covers]))
+        owner.append(np.repeat(left[covers], size - 2))
+        left = left[~covers]
+        if not len(left):
+            break
+    if len(left) * int(size) ** 2 > MAX_WORK:
         raise UsageError(
             f"{name} has concave polygons of {size} corners, too many to cut; triangulate the mesh"
         )
-    owner = [np.repeat(np.flatnonzero(covers), size - 2)]
-    triangles = [fans[covers].reshape(-1, 3)]
-    for row in concave:
-        local = _ears(places[row], normal[row] if length[row] > FLAT else None)
+    for row in left:
+        local = _ears(_scaled(vertices[polygons[row]][None])[0])
         if local is None:
             raise UsageError(
                 f"{name}: face {rows[row] + 1} crosses itself; repair or triangulate the mesh"
@@ -89,6 +86,27 @@ def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
         triangles.append(polygons[row][local])
         owner.append(np.full(len(local), row))
     return np.concatenate(triangles), np.concatenate(owner)
+
+
+def _fans(polygons: np.ndarray) -> np.ndarray:
+    """Returns the triangles `[n (k - 2), 3]` around the first corner of polygons `[n, k]`."""
+    first = np.broadcast_to(polygons[:, :1], polygons[:, 2:].shape)
+    return np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], -1).reshape(-1, 3)
+
+
+def _fan_covers(places: np.ndarray) -> np.ndarray:
+    """Says which polygons `[n, k, 3]`, scaled, the fan around their first corner covers: `[n]`.
+
+    It does where none of its triangles is turned over, seen along the polygon's normal.
+    """
+    cross = np.cross(places[:, 1:-1], places[:, 2:])  # twice the areas of the fan's triangles
+    normal = cross.sum(1)
+    length = np.linalg.norm(normal, axis=-1)
+    unit = normal / np.maximum(length, FLAT)[:, None]
+    forward = (np.einsum("nkx,nx->nk", cross, unit) >= -FLAT).all(1) & (length > FLAT)
+    without_area = np.linalg.norm(cross, axis=-1).sum(1) <= FLAT
+    # What is not finite is refused by whoever uses the mesh.
+    return forward | without_area | ~np.isfinite(places).all((1, 2))
 
 
 def _scaled(places: np.ndarray) -> np.ndarray:
@@ -100,28 +118,30 @@ def _scaled(places: np.ndarray) -> np.ndarray:
         return np.divide(moved, extent, out=np.zeros_like(moved), where=extent > 0)
 
 
-def _ears(places: np.ndarray, normal: np.ndarray | None) -> np.ndarray | None:
+def _ears(places: np.ndarray) -> np.ndarray | None:
     """Cuts one polygon `[k, 3]` into `[T, 3]` of its corners.
 
     None if it is flat and crosses itself. One that is not flat may do so in its plane alone; it
     becomes a fan.
     """
     centered = places - places.mean(0)
-    if normal is None:  # its loops cancel each other: the plane of least squares
+    normal = np.cross(places[1:-1], places[2:]).sum(0)
+    if np.linalg.norm(normal) <= FLAT:  # its loops cancel each other: the plane of least squares
         normal = np.linalg.svd(centered, full_matrices=False)[2][2]
-    axis = int(np.argmax(np.abs(normal)))
-    flat = places[:, [(axis + 1) % 3, (axis + 2) % 3]]  # seen along an axis: no rounding
-    ends = np.array([len(flat)], np.uint32)
-    local = mapbox_earcut.triangulate_float64(flat, ends).reshape(-1, 3).astype(np.int64)
-    area = _doubled_areas(flat[None])[0]
-    ears = _doubled_areas(flat[local])
-    if abs(np.abs(ears).sum() - abs(area)) > CROSSING:
-        unit = normal / np.linalg.norm(normal)
-        if np.abs(centered @ unit).max() < BENT:
-            return None
-        steps = np.arange(1, len(places) - 1)
-        return np.stack([np.zeros_like(steps), steps, steps + 1], 1)
-    return local if ears.sum() * area >= 0 else local[:, ::-1]
+    normal /= np.linalg.norm(normal)
+    # Seen along an axis nothing is rounded. What is not quite flat may cross itself along one.
+    steepness = np.abs(normal)
+    for axis in np.argsort(-steepness)[: np.count_nonzero(steepness > STEEP)]:
+        flat = places[:, [(axis + 1) % 3, (axis + 2) % 3]]
+        ends = np.array([len(flat)], np.uint32)
+        local = mapbox_earcut.triangulate_float64(flat, ends).reshape(-1, 3).astype(np.int64)
+        area = _doubled_areas(flat[None])[0]
+        ears = _doubled_areas(flat[local])
+        if abs(np.abs(ears).sum() - abs(area)) <= CROSSING:
+            return local if ears.sum() * area >= 0 else local[:, ::-1]
+    if np.abs(centered @ normal).max() < BENT:
+        return None
+    return _fans(np.arange(len(places))[None])
 
 
 def _doubled_areas(polygons: np.ndarray) -> np.ndarray:

@@ -80,6 +80,17 @@ def test_a_bent_quadrilateral_is_cut_along_one_of_its_diagonals():
     assert {tuple(sorted(face)) for face in mesh.faces} == {(0, 1, 3), (1, 2, 3)}
 
 
+def test_a_polygon_that_is_nearly_flat_need_not_be_simple_along_every_axis():
+    # Ten corners in a plane, rounded to whole numbers: along one axis two of its sides cross.
+    outline = [
+        (-536, 305, -330), (-641, 400, -373), (-577, 317, -364), (-116, 183, 5), (-37, 463, 265),
+        (-25, 511, 308), (-513, 409, -240), (-306, 958, 322), (-512, 793, 11), (-607, 907, -9),
+    ]  # fmt: skip
+    places = np.array(outline, np.float64)
+    area = np.linalg.norm(np.cross(places, np.roll(places, -1, 0)).sum(0)) / 2
+    assert face_areas(cut(outline))[1].sum() == pytest.approx(area, rel=1e-2)
+
+
 def test_what_crosses_itself_is_refused_where_it_is_flat():
     bow = [(0, 0), (2, 2), (2, 0), (0, 2)]
     for outline in (bow, [(0, 0), (3, 3), (2, 0), (0, 2)]):
