@@ -17,6 +17,13 @@ FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 100_000_000
 # Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+# Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
+_OTHERS = (
+    ("WebP", 8, b"webp"), ("HEIC", 4, b"ftyphe"), ("HEIC", 4, b"ftypmi"), ("AVIF", 4, b"ftypavif"),
+    ("GIF", 0, b"gif8"), ("TIFF", 0, b"ii*\0"), ("TIFF", 0, b"mm\0*"), ("BMP", 0, b"bm"),
+    ("PDF", 0, b"%pdf"), ("SVG", 0, b"<svg"), ("a page", 0, b"<!doctype"), ("a page", 0, b"<html"),
+    ("a pointer of Git LFS", 0, b"version https://"),
+)  # fmt: skip
 # What turns a picture upright, by its EXIF orientation; 1 is upright already.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -48,9 +55,19 @@ def open_picture(path: Path) -> Image.Image:
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
     except UnidentifiedImageError:
-        raise UsageError(f"{path} is no PNG or JPEG") from None
+        raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+def _looks_like(path: Path) -> str:
+    """Says what a file that is no picture is instead, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        return ": it is empty"
+    names = [name for name, start, mark in _OTHERS if head[start:].lower().startswith(mark)]
+    return f", but {names[0]}; put a PNG or JPEG in its place" if names else ""
 
 
 @contextlib.contextmanager
@@ -91,10 +108,12 @@ def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
 
 def read_image(path: Path, size: int, channels: int) -> np.ndarray:
     """Reads a PNG or JPEG as `[size, size, channels]` uint8: fitted in, centered on white."""
-    image = open_picture(path).convert("RGBA")
-    white = Image.new("RGBA", image.size, "white")
-    white.alpha_composite(image)
-    image = white.convert("L" if channels == 1 else "RGB")
+    image = open_picture(path)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    image = image.convert("L" if channels == 1 else "RGB")
     image.thumbnail((size, size))
     scale = size / max(image.size)
     shape = [max(round(side * scale), 1) for side in image.size]

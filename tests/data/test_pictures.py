@@ -156,6 +156,25 @@ def test_a_color_profile_does_no_harm(read, profile):
     assert read(png(8, GREY, [b"\0\x40", b"\x80\xff"], 2, chunks)) == [[0, 64], [128, 255]]
 
 
+@pytest.mark.parametrize(
+    ("form", "data", "message"),
+    [
+        ("WEBP", b"", "is no PNG or JPEG, but WebP; put"),
+        ("GIF", b"", "is no PNG or JPEG, but GIF; put"),
+        ("TIFF", b"", "is no PNG or JPEG, but TIFF; put"),
+        ("", b"<!DOCTYPE html>", "is no PNG or JPEG, but a page; put"),
+        ("", b"", "is no PNG or JPEG: it is empty"),
+        ("", b"abc", "is no PNG or JPEG$"),
+    ],
+)
+def test_what_is_named_as_a_picture_by_mistake_is_called_by_its_name(tmp_path, form, data, message):
+    (tmp_path / "x.jpg").write_bytes(data)
+    if form:
+        Image.new("RGB", (4, 4)).save(tmp_path / "x.jpg", format=form)
+    with pytest.raises(UsageError, match=message):
+        read_image(tmp_path / "x.jpg", 4, 3)
+
+
 @settings(max_examples=60, derandomize=True, deadline=None)
 @given(st.binary(max_size=30), st.integers(0, 120), st.integers(0, 120))
 def test_no_bytes_make_it_fail_otherwise(tmp_path_factory, junk, start, stop):
