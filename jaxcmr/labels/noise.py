@@ -213,6 +213,7 @@ def from_file(
     *,
     key: str | None = None,
     modalities: Sequence[str] = (),
+    class_names: Sequence[str] = (),
 ) -> NoiseRecord:
     """Take noisy labels from an `.npz` or `.npy` file, row i for row i of the training set.
 
@@ -223,6 +224,8 @@ def from_file(
         key: which array of an `.npz`; may be None where it holds a single one.
         modalities: if given, the array is `[M, N]`, one row a modality; else `[N]` (a column
             `[N, 1]` or a row `[1, N]` will do).
+        class_names: the K names, if labels may be given by them: as text, or as numbers where the
+            names are numbers. Else labels are numbers from 0.
 
     Raises:
         UsageError: if the file or the key is missing, or the labels have a wrong length, are no
@@ -235,7 +238,7 @@ def from_file(
         asked = "no key was given" if key is None else f"it has no {key!r}"
         raise UsageError(f"{path}: {asked}; use one of the keys {', '.join(arrays)}")
     true_labels = given_labels(true_labels, num_classes, "true labels")
-    given, names = arrays[key], tuple(modalities)
+    given, names = _numbered(arrays[key], tuple(class_names), str(path)), tuple(modalities)
     rows = np.atleast_2d(given) if names else given.reshape(1, -1)
     columns = max(given.shape, default=0) if given.ndim == 2 and 1 in given.shape else None
     if not names and given.ndim != 1 and columns != given.size:
@@ -257,3 +260,32 @@ def from_file(
         modalities=names,
     )
     return record
+
+
+def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.ndarray:
+    """Turns labels that are names of classes into the classes' numbers; others stay as they are.
+
+    Raises:
+        UsageError: a text that is no class, or numbers that are names and numbers from 0 alike.
+    """
+    number = {name: k for k, name in enumerate(class_names)}
+    found, inverse = np.unique(given, return_inverse=True)
+    whole = found.dtype.kind in "iu" or (
+        found.dtype.kind == "f" and np.isfinite(found).all() and (found == np.round(found)).all()
+    )
+    texts = [str(int(label)) if whole else str(label) for label in found.tolist()]
+    unknown = [text for text in texts if text not in number]
+    counted = whole and len(found) and found[0] >= 0 and found[-1] < len(class_names)
+    if found.dtype.kind == "U" and class_names and unknown:
+        raise UsageError(
+            f"{path} holds the label {unknown[0]!r}, which is no class; use the names "
+            f"{', '.join(class_names[:10])}, or numbers from 0"
+        )
+    if unknown or not class_names or (whole and list(number) == list(map(str, number.values()))):
+        return given
+    if counted:
+        raise UsageError(
+            f"{path} holds {texts[0]} to {texts[-1]}, which may be the classes of these names or "
+            f"count them from 0; save the names as text ({class_names[0]!r}, ...)"
+        )
+    return np.array([number[text] for text in texts])[inverse].reshape(given.shape)

@@ -29,6 +29,7 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
             len(classes),
             key=config.key or None,
             modalities=modalities,
+            class_names=classes,
         )
     class_map = None
     if config.class_map == "rono":

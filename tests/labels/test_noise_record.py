@@ -105,6 +105,38 @@ def test_a_file_may_hold_labels_per_modality(tmp_path):
     assert record.actual_rate == 3 / 6
 
 
+@pytest.mark.parametrize(
+    ("given", "class_names", "labels"),
+    [
+        ([1, 3, 2, 1], ("1", "2", "3"), [0, 2, 1, 0]),  # names
+        ([0, 2, 1, 0], ("1", "2", "3"), [0, 2, 1, 0]),  # numbers from 0
+        ([5.0, 70.0, 5.0, 70.0], ("5", "9", "70"), [0, 2, 0, 2]),
+        (["b", "c", "a", "a"], ("a", "b", "c"), [1, 2, 0, 0]),
+        (["1", "2", "1", "2"], ("1", "2", "3"), [0, 1, 0, 1]),
+        ([1, 2, 1, 2], ("0", "1", "2"), [1, 2, 1, 2]),
+        ([1, 2, 1, 2], ("a", "b", "c"), [1, 2, 1, 2]),
+    ],
+)
+def test_labels_of_a_file_may_be_the_names_of_classes(tmp_path, given, class_names, labels):
+    np.save(tmp_path / "a.npy", np.array(given)[:, None])
+    record = noise.from_file(tmp_path / "a.npy", np.zeros(4, int), 3, class_names=class_names)
+    assert record.labels.tolist() == labels
+
+
+@pytest.mark.parametrize(
+    ("given", "class_names", "said"),
+    [
+        ([1, 2, 2, 1], ("1", "2", "3"), "holds 1 to 2, which may be the classes of these names or"),
+        (["a", "x", "b", "a"], ("a", "b", "c"), "holds the label 'x', which is no class; use"),
+        ([0, 1, 3, 1], ("1", "2", "3"), "hold 3 in row 2, outside 0 to 2"),
+    ],
+)
+def test_labels_of_a_file_that_can_mean_two_things_are_refused(tmp_path, given, class_names, said):
+    np.save(tmp_path / "a.npy", np.array(given))
+    with pytest.raises(UsageError, match=said):
+        noise.from_file(tmp_path / "a.npy", np.zeros(4, int), 3, class_names=class_names)
+
+
 MISTAKES = {
     "length": (np.array([0, 1]), {}, "for 3 training rows"),
     "range": (np.array([1, 2, 3]), {}, "hold 3 in row 2.*count the classes from 0"),
