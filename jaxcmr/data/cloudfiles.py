@@ -3,10 +3,12 @@
 import functools
 import json
 import re
+from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
 import numpy as np
+from absl import logging
 
 from jaxcmr.data import cache, pointfiles
 from jaxcmr.data.objects import Item
@@ -52,6 +54,7 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
             names = _names(path, len(data), f"{split}_{len(items):05d}")
             source = [(str(path), digest, row) for row in range(len(data))]
             items += [Item(*row) for row in zip(names, labels.tolist(), source)]
+    _tell_unused(folder, digests)
     return CloudFiles(splits["train"], splits["test"], tuple(classes), digests)
 
 
@@ -78,6 +81,12 @@ def _files(folder: Path, split: str) -> list[Path]:
     if not paths:
         raise UsageError(f"{folder} has no {listing.name} and no file *{split}*.h5")
     return paths
+
+
+def _tell_unused(folder: Path, used: Iterable[str]) -> None:
+    others = sorted({path.name for path in folder.glob("*.h5")} - set(used))
+    if others:
+        logging.info("%s: no list names %s, so they are not used", folder, ", ".join(others))
 
 
 def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:

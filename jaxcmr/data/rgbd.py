@@ -99,11 +99,18 @@ def _folder(root: Path) -> Path:
 
 def list_frames(folder: Path, every: int) -> list[Path]:
     """Lists the photographs, sorted by instance, video and frame; of each video every n-th."""
-    found = []
+    found, others = [], []
     for path in folder.glob("*/*/*_crop.png"):
         match = _FRAME.fullmatch(path.name)
         if match and match["instance"] == path.parts[-2]:
             found.append((path.parts[-2], int(match["video"]), int(match["frame"]), path))
+        else:
+            others.append(path)
+    if others:
+        logging.warning(
+            "%s: %d photographs are not named <instance>_<video>_<frame>_crop.png as their folder "
+            "and are not used, such as %s", folder, len(others), min(others),
+        )  # fmt: skip
     found = [path for *_, frame, path in sorted(found) if (frame - 1) % every == 0]
     if not found:
         raise UsageError(f"{folder} holds no photograph <category>/<instance>/<...>_crop.png")

@@ -1,4 +1,5 @@
 import json
+import logging
 
 import h5py
 import numpy as np
@@ -69,6 +70,14 @@ def test_clouds_and_labels_may_have_any_type_of_number(tmp_path, type):
     items = cloudfiles.list_clouds(tmp_path / "clouds").train
     assert [item.label for item in items] == [0, 1, 0]
     np.testing.assert_array_equal(cloudfiles.read_cloud(items[1]), [[1, -3, 2]] * 4)
+
+
+def test_files_that_no_list_names_are_told(tmp_path, caplog):
+    write_release(tmp_path / "clouds", {"train": (3,), "test": (2,)}, classes=2)
+    (tmp_path / "clouds" / "ply_data_train1.h5").write_bytes(b"")
+    with caplog.at_level(logging.INFO):
+        assert len(cloudfiles.list_clouds(tmp_path / "clouds").train) == 3
+    assert "no list names ply_data_train1.h5, so they are not used" in caplog.text
 
 
 def test_lists_written_on_windows(tmp_path):

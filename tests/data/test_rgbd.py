@@ -164,6 +164,16 @@ def test_a_mask_may_have_any_depth_of_bits(own, tmp_path, mode):
     assert {len(np.unique(cloud, axis=0)) for cloud in points} == {12}
 
 
+def test_photographs_that_are_not_used_are_counted(own, tmp_path, caplog):
+    root = tmp_path / "rgbd-dataset"
+    small(root)
+    (root / "apple" / "apple_1" / "pear_1_1_1_crop.png").write_bytes(b"")
+    count = len(data.load(own, workers=1).train)
+    assert "1 photographs are not named" in caplog.text and "pear_1_1_1" in caplog.text
+    (root / "apple" / "apple_1" / "pear_1_1_1_crop.png").unlink()
+    assert len(data.load(own, workers=1).train) == count
+
+
 def test_a_crop_larger_than_the_camera_is_refused(own, tmp_path):
     root = tmp_path / "rgbd-dataset"
     small(root)
