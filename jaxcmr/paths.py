@@ -14,6 +14,7 @@ from absl import logging
 
 from jaxcmr.errors import UsageError
 
+COMPILED = "JAX_COMPILATION_CACHE_DIR"
 DESCRIPTORS = Path("/proc/self/fd")  # open folders, by number, where the system has them
 REMOTE = ("/gs/", "/s3/", "/az/", "/hf/")
 
@@ -95,6 +96,26 @@ def plain(folder: Path) -> Iterator[Path]:
             link = Path(place) / "folder"
             link.symlink_to(folder)
             yield link
+
+
+def compiled_programs() -> str:
+    """Returns the folder where JAX keeps compiled programs; "" where none can be written.
+
+    That is `$JAX_COMPILATION_CACHE_DIR`, also a remote one, else `compiled` in the user's cache.
+    """
+    named = os.environ.get(COMPILED, "")
+    if "://" in named:
+        return named
+    cache = lasting_cache()
+    try:
+        folder = expanded(named) if named else cache and cache / "compiled"
+        if folder is not None and writable(folder):
+            return str(folder)
+    except UsageError:
+        pass
+    if named:
+        logging.warning("$%s, %s, cannot be written; no compiled program is kept", COMPILED, named)
+    return ""
 
 
 def writable(folder: Path) -> bool:

@@ -158,11 +158,9 @@ def _drop_lost_writes() -> None:
 def _prepare() -> None:
     """Sets up logging for people and the compilation cache, before JAX is imported."""
     _drop_lost_writes()
-    cache = paths.lasting_cache()
-    if cache is not None and paths.writable(cache / "compiled"):
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(cache / "compiled"))
-    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
     log_for_people()
+    os.environ[paths.COMPILED] = paths.compiled_programs()  # "": none are kept
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def log_for_people() -> None:

@@ -107,3 +107,24 @@ def test_no_place_at_all_is_one_sentence(homeless, monkeypatch):
     monkeypatch.setattr(paths.tempfile, "mkdtemp", full)
     with pytest.raises(UsageError, match=r"neither a cache folder nor .* set \$XDG_CACHE_HOME"):
         paths.user_cache()
+
+
+def test_compiled_programs_are_kept_where_they_can_be_written(tmp_path, monkeypatch, caplog):
+    monkeypatch.delenv(paths.COMPILED, raising=False)
+    assert paths.compiled_programs() == str(paths.lasting_cache() / "compiled")
+    (tmp_path / "file").write_text("mine")
+    for named, found in (
+        ("~/programs", str(tmp_path / "home" / "programs")),
+        ("gs://bucket/programs", "gs://bucket/programs"),
+        (str(tmp_path / "file"), ""),
+    ):
+        monkeypatch.setenv(paths.COMPILED, named)
+        assert paths.compiled_programs() == found
+    assert "file, cannot be written; no compiled program is kept" in caplog.text
+
+
+def test_without_a_home_no_compiled_program_is_kept(homeless, monkeypatch):
+    monkeypatch.delenv(paths.COMPILED, raising=False)
+    assert paths.compiled_programs() == ""
+    monkeypatch.setenv(paths.COMPILED, "~/programs")
+    assert paths.compiled_programs() == ""

@@ -80,7 +80,7 @@ def load_arrays(folder: Path) -> tuple[dict[str, np.ndarray], dict[str, Any]] | 
     try:
         meta = json.loads((folder / META).read_text())
         arrays = {name: numpyfiles.read_npy(folder / f"{name}.npy") for name in meta["arrays"]}
-    except (OSError, ValueError, KeyError, EOFError):
+    except (OSError, ValueError, KeyError, TypeError, EOFError):
         return None
     return arrays, meta
 

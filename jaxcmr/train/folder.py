@@ -5,6 +5,7 @@ Nothing is written into it that a later check could refuse, nothing of a person'
 
 import json
 import os
+import shlex
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
@@ -193,7 +194,8 @@ def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
         raise UsageError(
             f"{workdir} holds a run that was trained on other data (changed since: "
             f"{changed or trained_on.in_words(name)}); put the data back, or choose another "
-            "--workdir, where --config.start_from=THIS_FOLDER starts from its weights"
+            f"--workdir, where --config.start_from={shlex.quote(str(workdir))} starts from its "
+            "weights"
         )
 
 

@@ -105,17 +105,23 @@ def writing(folder: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
-        advice = "make room there" if _is_full(error) else "choose a folder that can be written"
+        full = _full(error)
+        advice = "make room there" if full else "choose a folder that can be written"
         raise UsageError(
-            f"a checkpoint could not be written to {folder}: {told(error)}; {advice}, and the "
-            "same command goes on from the last one that is whole"
+            f"a checkpoint could not be written to {folder}: {full or told(error)}; {advice}, and "
+            "the same command goes on from the last one that is whole"
         ) from error
 
 
-def _is_full(error: Exception) -> bool:
-    """Tells whether a disk is full, by what orbax and its storage report of it."""
-    said = [os.strerror(code) for code in files.FULL]
-    return getattr(error, "errno", None) in files.FULL or any(text in str(error) for text in said)
+def _full(error: Exception) -> str:
+    """Returns how a disk is full, by what orbax and its storage report of it; "" if it is not."""
+    said = {code: os.strerror(code) for code in files.FULL}
+    found = (
+        text
+        for code, text in said.items()
+        if getattr(error, "errno", None) == code or text in str(error)
+    )
+    return next(found, "")
 
 
 def told(error: Exception) -> str:
