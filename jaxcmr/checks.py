@@ -60,13 +60,15 @@ def check_value(path: str, value: Any, method: str = "", open_: bool = False) ->
         return
     allowed = range_of(path, method)
     if allowed is None:
-        raise UsageError(f"the config has no field config.{path}{suggestion(path, method)}")
+        close = closest(path, method)
+        hint = f" (did you mean config.{close}?)" if close else ""
+        raise UsageError(f"the config has no field config.{path}{hint}")
     if expected := allowed(value):
         raise UsageError(f"config.{path} is {value!r}, but it must be {expected}")
 
 
-def suggestion(path: str, method: str = "") -> str:
-    """Returns " (did you mean config.train.epochs?)" for a misspelt name, or nothing.
+def closest(path: str, method: str = "") -> str:
+    """Returns the field that a misspelt name most likely means, "train.epochs"; "" if none does.
 
     Args:
         path: the name as given.
@@ -79,11 +81,11 @@ def suggestion(path: str, method: str = "") -> str:
     here = {name for name in lasts if section and range_of(f"{section}.{name}", method)}
     # The right section with a wrong last part, then the right last part in a wrong section.
     if close := difflib.get_close_matches(last, here, 1, 0.5):
-        return f" (did you mean config.{section}.{close[0]}?)"
+        return f"{section}.{close[0]}"
     names = {*FIELDS, *(f"method.{name}" for name in METHODS.get(method, ()))}
     found = [name for name in sorted(names) if name.rpartition(".")[2] == last]
     found += difflib.get_close_matches(path, names, 1, 0.75)
-    return f" (did you mean config.{found[0]}?)" if found else ""
+    return found[0] if found else ""
 
 
 def _check_names(config: ConfigDict) -> None:
@@ -99,7 +101,10 @@ def _check_names(config: ConfigDict) -> None:
         if not isinstance(own, ConfigDict) or "name" not in own:
             raise UsageError(f"config.{prefix}method has no name; choose from {', '.join(METHODS)}")
         if own.name not in METHODS:
-            raise UsageError(f"there is no method {own.name!r}; choose from {', '.join(METHODS)}")
+            raise UsageError(
+                f"there is no method {own.name!r} (config.{prefix}method.name); "
+                f"choose from {', '.join(METHODS)}"
+            )
         if missing := [number for number in METHODS[own.name] if number not in own]:
             raise UsageError(
                 f"config.{prefix}method lacks {', '.join(missing)} of the method {own.name!r}; "
@@ -107,7 +112,8 @@ def _check_names(config: ConfigDict) -> None:
             )
     if config.noise.get("kind") not in NOISES:
         raise UsageError(
-            f"unknown kind of noise {config.noise.get('kind')!r}; use one of {', '.join(NOISES)}"
+            f"unknown kind of noise {config.noise.get('kind')!r} (config.noise.kind); "
+            f"use one of {', '.join(NOISES)}"
         )
 
 
@@ -178,7 +184,10 @@ def _check_encoders(config: ConfigDict) -> None:
                 f"config.encoders.{modality} is no encoder; make it with jaxcmr.config.encoder"
             )
         if own.name not in ENCODERS:
-            raise UsageError(f"there is no encoder {own.name!r}; choose from {', '.join(ENCODERS)}")
+            raise UsageError(
+                f"there is no encoder {own.name!r} (config.encoders.{modality}.name); "
+                f"choose from {', '.join(ENCODERS)}"
+            )
         kind = ENCODERS[own.name][0]
         if wrong := [name for name in own.augment if not name.endswith(kind)]:
             raise UsageError(

@@ -29,4 +29,12 @@ class NotFiniteError(UsageError):
 
 
 class StoppedError(Exception):
-    """The run was asked to stop, and has saved what it needs to go on; exit code 0."""
+    """The run was asked to stop, and has saved what it needs to go on.
+
+    Attributes:
+        signal: the number of the signal that asked.
+    """
+
+    def __init__(self, message: str, signal: int):
+        super().__init__(message)
+        self.signal = signal

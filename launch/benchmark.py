@@ -16,9 +16,12 @@ import json
 import subprocess
 import sys
 
+import command_line
 import numpy as np
-from absl import app, flags
+from absl import flags
 from stopwatch import interleaved
+
+from jaxcmr.errors import UsageError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_multi_string("only", [], "Names of the encoders to measure; all if not given.")
@@ -189,22 +192,16 @@ def _resident(field):
         return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
 
 
-def main(argv):
-    """Chooses the table."""
+def main(what):
+    """Prints the table `what`."""
     names = FLAGS.only or list(CASES)
-    unknown = sorted(set(names) - set(CASES))
-    if argv[1:] not in (["encoders"], ["epoch"], ["members"]) or unknown:
-        wrong = f"there is no encoder {unknown[0]!r}" if unknown else "say what to measure"
-        print(
-            f"error: {wrong}; `encoders` (--only={'|'.join(CASES)}), `epoch` or `members`",
-            file=sys.stderr,
-        )
-        sys.exit(2)
-    if argv[1] == "epoch":
+    if unknown := sorted(set(names) - set(CASES)):
+        raise UsageError(f"there is no encoder {unknown[0]!r}; choose from {', '.join(CASES)}")
+    if what == "epoch":
         import benchmark_epoch
 
         benchmark_epoch.run(FLAGS.repeats)
-    elif argv[1] == "members":
+    elif what == "members":
         import benchmark_members
 
         benchmark_members.run(FLAGS.repeats)
@@ -217,4 +214,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main, words=("encoders", "epoch", "members"))

@@ -10,8 +10,9 @@ plus noise, 256-d, ten classes.
 import resource
 import time
 
+import command_line
 import numpy as np
-from absl import app, flags
+from absl import flags
 from scipy.spatial.distance import cdist
 
 FLAGS = flags.FLAGS
@@ -81,9 +82,8 @@ def measure(way, repeats, data):
     )
 
 
-def main(argv):
+def main():
     """Runs the ways in one process, so that their ratios mean something."""
-    del argv
     query, query_labels = synthetic(FLAGS.queries, FLAGS.classes, seed=1)
     gallery, gallery_labels = synthetic(FLAGS.items, FLAGS.classes, seed=2)
     data = (query, gallery, query_labels, gallery_labels)
@@ -100,4 +100,4 @@ def main(argv):
 
 
 if __name__ == "__main__":
-    app.run(main)
+    command_line.run(main)

@@ -22,7 +22,7 @@ def main() -> None:
     from jaxcmr.train import distributed
     from jaxcmr.train.run import train_and_evaluate
 
-    workdir = expanded(WORKDIR.value or f"runs/{command_line.config_name()}")
+    workdir = expanded(WORKDIR.value or f"runs/{CONFIG.name}")
     outcome = train_and_evaluate(CONFIG.value, workdir)
     if distributed.first():
         print(write_report(outcome, workdir))

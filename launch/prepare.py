@@ -14,7 +14,7 @@ import sys
 import time
 from typing import NoReturn
 
-import command_line
+import environment
 from absl import flags
 
 from jaxcmr.data.names import suggestion
@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     try:
         arguments = _parse(argv)
         flags.FLAGS.mark_as_parsed()  # absl's own, of which there are none; else it says so
-        command_line.log_for_people()
+        environment.log_for_people()
         arguments.run(arguments)
     except UsageError as error:
         # What a config calls config.data.views is the flag --views here.
@@ -215,4 +215,5 @@ def _convert_features(arguments: argparse.Namespace) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    environment.prepare()
+    environment.guarded(lambda: main(sys.argv[1:]))

@@ -3,9 +3,12 @@
 import functools
 import os
 import shutil
+import signal
+import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -142,9 +145,10 @@ def _make(
     write = functools.partial(_make_shard, make=make)
     backend = {"backend": "loky", "inner_max_num_threads": 1} if workers > 1 else {}
     with parallel_config(**(backend or {"backend": "sequential"})):
-        finished = Parallel(n_jobs=workers, return_as="generator_unordered")(
-            delayed(write)(shards[k], path=paths[k]) for k in missing
-        )
+        with _interrupts_ignored():
+            finished = Parallel(n_jobs=workers, return_as="generator_unordered")(
+                delayed(write)(shards[k], path=paths[k]) for k in missing
+            )
         _report_progress(finished, len(missing), folder.name)
     parts = [_read_shard(path, len(shard)) for path, shard in zip(paths, shards)]
     arrays = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -152,6 +156,19 @@ def _make(
     arrays["ids"] = np.array([item.id for item in items])
     cache.save_arrays(folder, arrays, meta)
     shutil.rmtree(partial, ignore_errors=True)
+
+
+@contextmanager
+def _interrupts_ignored() -> Iterator[None]:
+    """Lets processes that start here leave a Ctrl-C, which a terminal sends to all, to this one."""
+    if threading.current_thread() is not threading.main_thread():  # signals are not ours
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before or signal.SIG_DFL)
 
 
 def _report_progress(finished: Iterable[None], total: int, name: str) -> None:

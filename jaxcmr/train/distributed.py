@@ -140,21 +140,29 @@ def by_the_first(work: Callable[[], None]) -> None:
 
 
 @contextmanager
-def stopping() -> Iterator[Callable[[], bool]]:
+def stopping() -> Iterator[Callable[[], int]]:
     """Gives a function that tells, between two calls of the step, whether to save and stop.
 
-    It is true after a SIGTERM to this process; with several, at the same call in all of them after
-    a SIGTERM to any. All processes must ask equally often.
+    It returns the number of the signal that asks for it, SIGTERM or SIGINT (Ctrl-C), or 0. With
+    several processes it does so at the same call in all of them after a signal to any. All
+    processes must ask equally often.
     """
-    if several():
-        yield lambda: multihost_utils.reached_preemption_sync_point(next(_CALLS))
-        return
-    asked = threading.Event()
     if threading.current_thread() is not threading.main_thread():  # signals are not ours
-        yield asked.is_set
+        yield lambda: _reached() if several() else 0
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: asked.set())
+    asked: list[int] = []
+    note = lambda number, _: asked.append(number)
+    # JAX itself waits for a SIGTERM to one of several processes, and tells the others.
+    pass_on = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
+    own = {signal.SIGINT: pass_on} if several() else {signal.SIGTERM: note, signal.SIGINT: note}
+    before = {number: signal.signal(number, handler) for number, handler in own.items()}
     try:
-        yield asked.is_set
+        yield _reached if several() else (lambda: asked[0] if asked else 0)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _reached() -> int:
+    """Tells whether all processes are to stop at this call."""
+    return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(next(_CALLS)) else 0

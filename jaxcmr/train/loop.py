@@ -2,9 +2,10 @@
 
 Each epoch, in this order: let the method refresh its beliefs; advance all members (jitted calls of
 k steps); score the validation set; keep the state if it is the best; write the metrics; write the
-checkpoint `last`. A SIGTERM ends the run after the call of the step that is under way.
+checkpoint `last`. SIGTERM and Ctrl-C end the run after the call of the step that is under way.
 """
 
+import signal
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -65,7 +66,7 @@ def fit(
     Raises:
         UsageError: if the batch is larger than the set, if a checkpoint does not fit or cannot be
             written, or if a loss is no longer finite.
-        StoppedError: after a SIGTERM, when all is saved.
+        StoppedError: after a SIGTERM or a Ctrl-C, when all is saved.
     """
     machinery = assemble(config, method, train, validation)
     on_start(machinery.start)
@@ -96,7 +97,7 @@ def _run(
     state: TrainState,
     record: dict[str, Any],
     workdir: Path,
-    stop: Callable[[], bool],
+    stop: Callable[[], int],
 ) -> Fit:
     """Trains the epochs that are left."""
     epochs, first = config.train.epochs, record["epoch"]
@@ -107,15 +108,16 @@ def _run(
     for epoch in range(first, epochs):
         epoch_began, stopped = time.monotonic(), []
         earlier = {k: np.float32(v) for k, v in record.pop("terms", {}).items()}
-        asked = lambda stopped=stopped: stop() and not stopped.append(True)
+        asked = lambda stopped=stopped: (by := stop()) > 0 and not stopped.append(by)
         state, terms, line = _epoch(machinery, state, epoch, earlier, asked)
         if stopped:
             spent = record["seconds"] + time.monotonic() - epoch_began
             terms = {name: values.tolist() for name, values in terms.items()}
             checkpoints.save_last(state, record | {"seconds": spent, "terms": terms})
             raise StoppedError(
-                f"stopped by SIGTERM after step {int(state.step)} of epoch {epoch + 1}/{epochs}; "
-                "the same command goes on from there"
+                f"stopped by {signal.Signals(stopped[0]).name} after step {int(state.step)} of "
+                f"epoch {epoch + 1}/{epochs}; the same command goes on from there",
+                stopped[0],
             )
         due = (epoch + 1) % config.evaluate.every_epochs == 0 or epoch + 1 == epochs
         if machinery.score is not None and due:

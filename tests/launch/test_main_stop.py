@@ -1,10 +1,11 @@
-"""SIGTERM to the main command, and a disk that is full."""
+"""SIGTERM and Ctrl-C to the main command, and a disk that is full."""
 
 import os
 import resource
 import signal
 import subprocess
 import sys
+import time
 
 import pytest
 from test_main import ROOT, SMALL, assert_mistake, launch
@@ -21,23 +22,51 @@ def _start(cache, *arguments, **more):
     )  # fmt: skip
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("moment", ["rows to train on", "epoch 1/4"])
-def test_sigterm_ends_with_code_0_and_the_same_command_goes_on(tmp_path, moment):
-    workdir = tmp_path / "run"
-    run = _start(tmp_path, *LONG, f"--workdir={workdir}")
+CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
+
+
+def _interrupted(run, moment: str, number: int, presses: int = 1) -> str:
+    """Sends a signal to the run and its children, as a terminal does, when it says `moment`."""
     for line in run.stderr:
         if moment in line:
-            run.send_signal(signal.SIGTERM)
             break
+    for _ in range(presses):
+        os.killpg(run.pid, number)
+        time.sleep(0.2)
     errors = run.stderr.read()
-    assert run.wait() == 0, errors
-    assert "stopped by SIGTERM" in errors and "Traceback" not in errors
+    assert run.wait() == CODES[number], errors
+    assert f"stopped by {signal.Signals(number).name}" in errors and "Traceback" not in errors
+    return errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", list(CODES))
+@pytest.mark.parametrize("moment", ["rows to train on", "epoch 1/4"])
+def test_a_signal_ends_the_run_and_the_same_command_goes_on(tmp_path, moment, number):
+    workdir = tmp_path / "run"
+    run = _start(tmp_path, *LONG, f"--workdir={workdir}", start_new_session=True)
+    _interrupted(run, moment, number)
     assert not (workdir / "result.json").exists()
     again = launch(*LONG, f"--workdir={workdir}", cache=tmp_path)
     assert again.returncode == 0, again.stderr
     assert ("going on after epoch" in again.stderr) == moment.startswith("epoch")
     assert (workdir / "result.json").exists()
+
+
+@pytest.mark.slow
+def test_ctrl_c_while_items_are_prepared_ends_the_workers_without_a_word(tmp_path):
+    sizes = ("--config.data.train_size=400", f"--workdir={tmp_path / 'run'}")
+    run = _start(tmp_path, *LONG, *sizes, start_new_session=True)
+    errors = _interrupted(run, "STAND-IN DATA", signal.SIGINT)
+    assert "error" not in errors.lower()
+
+
+@pytest.mark.slow
+def test_a_second_ctrl_c_does_not_wait_for_the_steps_under_way(tmp_path):
+    workdir = tmp_path / "run"
+    run = _start(tmp_path, *LONG, f"--workdir={workdir}", start_new_session=True)
+    _interrupted(run, "epoch 1/4", signal.SIGINT, presses=2)
+    assert launch(*LONG, f"--workdir={workdir}", cache=tmp_path).returncode == 0
 
 
 @pytest.mark.slow

@@ -1,0 +1,183 @@
+"""What surrounds a command: memory, disks, devices, logs; each mishap is one sentence."""
+
+import errno
+import logging as std_logging
+import os
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+import interrupts
+from absl import logging
+from streams import drop, say
+
+from jaxcmr import paths
+from jaxcmr.errors import StoppedError, UsageError
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+HERE = Path(__file__).resolve().parent
+
+
+def prepare() -> None:
+    """Sets up logging for people, and caches; before JAX is imported."""
+    _drop_lost_writes()
+    os.environ["MPLBACKEND"] = "agg"  # a notebook's is not installed here, and no window is shown
+    log_for_people()
+    os.environ[paths.COMPILED] = paths.compiled_programs()  # "": none are kept
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+
+
+def guarded(work: Callable[[], int | None]) -> None:
+    """Runs `work`, whose exit code it returns; what the user can mend is one sentence and code 2.
+
+    What is printed to a reader that has gone away is dropped. A signal ends the command with one
+    line, and its code (`interrupts.CODES`).
+    """
+    try:
+        try:
+            code = work()
+        except SystemExit as done:
+            code = done.code
+        sys.stdout.flush()
+    except UsageError as error:
+        mistake(str(error))
+    except StoppedError as error:
+        say(str(error))
+        _leave(interrupts.CODES[error.signal])
+    except BrokenPipeError:
+        _leave(0)
+    except Exception as error:
+        sentence = _sentence(error)
+        if not sentence:
+            raise
+        mistake(sentence)
+    sys.exit(code)
+
+
+def mistake(sentence: str) -> NoReturn:
+    """Prints the sentence in one line, and ends the command with code 2."""
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
+    say(f"error: {line}")
+    if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
+        time.sleep(2.0)  # the others may have met the same mistake, and say so
+        os._exit(2)  # an orderly exit would wait minutes for processes that wait for this one
+    interrupts.end_children()
+    _leave(2)
+
+
+def _leave(code: int) -> NoReturn:
+    """Ends the process; nothing that libraries leave unfinished is printed, or waited for long."""
+    warnings.simplefilter("ignore")
+    sys.unraisablehook = lambda unraisable: None
+    drop()
+    last = threading.Timer(5.0, os._exit, (code,))
+    last.daemon = True
+    last.start()
+    sys.exit(code)
+
+
+def check_variables() -> None:
+    """Finds variables of the environment that JAX cannot start with.
+
+    Raises:
+        UsageError: for the first one.
+    """
+    if os.environ.get("XLA_FLAGS", "").strip():
+        _check_xla_flags()
+    try:
+        import jax  # noqa: F401
+    except ValueError as error:
+        said = " ".join(str(error).split())
+        raise UsageError(f"JAX does not start: {said}; correct or unset it") from None
+
+
+def check_devices() -> None:
+    """Asks JAX for its devices, after other processes of the run were joined.
+
+    Raises:
+        UsageError: there are none, or none of those that the environment asks for.
+    """
+    import jax
+
+    try:
+        jax.devices()
+    except Exception as error:
+        said = " ".join(str(error).split()) or "no such device here"
+        asked = [key for key in ("JAX_PLATFORMS", "XLA_FLAGS") if os.environ.get(key)]
+        where = " and ".join(f"{key}={os.environ[key]}" for key in asked)
+        raise UsageError(
+            f"JAX finds no device with {where} ({said}); unset it to take what there is"
+            if asked
+            else f"JAX finds no device ({said}); JAX_PLATFORMS=cpu takes the processor"
+        ) from None
+
+
+def _check_xla_flags() -> None:
+    """Reads XLA_FLAGS in another process, for XLA ends one that has wrong flags."""
+    import subprocess
+
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    if read.returncode:
+        lines = [line for line in read.stderr.splitlines() if line.strip()]
+        said = next((line for line in lines if "XLA_FLAGS" in line), "")
+        said = said.partition("] ")[2] or "XLA does not take them"
+        raise UsageError(f"XLA_FLAGS is {os.environ['XLA_FLAGS']!r}: {said}; correct or unset it")
+
+
+def _sentence(error: BaseException) -> str:
+    """Returns what to say of an error of the surroundings; "" for a mistake of ours."""
+    said, kind = " ".join(str(error).split()), type(error).__name__
+    if isinstance(error, OSError):
+        if error.errno in FULL:
+            return f"{said}; make room there, and start the same command again"
+        if error.errno and error.filename is not None:
+            return f"{error.filename} cannot be used: {error.strerror}"
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in said:
+        return (
+            f"there is not enough memory ({said[:200] or kind}); lower config.train.batch_size, "
+            "config.ensemble.members or the sizes of items, or set config.data.feeding=streamed"
+        )
+    if kind in ("TerminatedWorkerError", "BrokenProcessPool"):
+        return "a process that prepares items was killed, perhaps for its memory; start again"
+    return ""
+
+
+def _drop_lost_writes() -> None:
+    """Keeps the threads that write checkpoints from printing tracebacks after one has failed.
+
+    The event loop of a write ends with its first error. What is still under way then finds the loop
+    closed, where nobody can catch it; the error itself is raised to us.
+    """
+    before = sys.unraisablehook
+
+    def report(unraisable) -> None:
+        if unraisable.object is not None or str(unraisable.exc_value) != "Event loop is closed":
+            before(unraisable)
+
+    sys.unraisablehook = report
+
+
+def log_for_people() -> None:
+    """Makes log lines of a time and a sentence, and leaves out what libraries say of themselves."""
+    logging.use_absl_handler()
+    logging.set_verbosity(logging.INFO)
+    handler = logging.get_absl_handler()
+    handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
+    # Libraries report their progress at level INFO too; people came for ours. And what goes wrong
+    # with checkpoints is told by us, in one sentence.
+    ours = (str(HERE), str(HERE.parent / "jaxcmr"))
+    quiet = ("orbax", "asyncio")
+    handler.addFilter(
+        lambda record: (
+            record.pathname.startswith(ours)
+            or (
+                record.levelno > std_logging.INFO
+                and not any(f"{os.sep}{name}{os.sep}" in record.pathname for name in quiet)
+            )
+        )
+    )

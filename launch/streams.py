@@ -1,0 +1,45 @@
+"""Standard streams that may be closed, full, narrow, or without a reader."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+# Whether this process is one of the commands of this folder, and no test that imports them.
+STARTED = Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent
+
+
+def open_all() -> None:
+    """Gives closed streams to nobody, and lets the others take every character."""
+    for descriptor in (0, 1, 2):
+        try:
+            os.fstat(descriptor)
+        except OSError:  # else the next file that is opened would get what is printed
+            os.open(os.devnull, os.O_RDWR)
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(sentence: str) -> None:
+    """Prints a sentence to stderr, if anybody reads it."""
+    try:
+        print(sentence, file=sys.stderr, flush=True)
+    except (OSError, ValueError):
+        drop()
+
+
+def drop() -> None:
+    """Writes out what stdout holds; nothing of what is printed later is seen."""
+    with contextlib.suppress(OSError, ValueError):  # a reader that went away, or a full disk
+        sys.stdout.flush()
+    nobody = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nobody, 1)
+    os.dup2(nobody, 2)
+
+
+if STARTED:
+    open_all()

@@ -1,0 +1,90 @@
+"""Config files: what is none, or fails, is one sentence that names the file."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from jaxcmr import config_files
+from jaxcmr.errors import UsageError
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+GOOD = "from jaxcmr.config import default\ndef get_config(variant=''):\n    c = default()\n"
+
+
+def test_a_file_with_a_variant_is_loaded_and_locked():
+    config = config_files.load(f"{CONFIGS}/rono_modelnet.py:quick", CONFIGS)
+    assert config.train.epochs == 8 and config.is_locked
+    assert config_files.name_of("configs/rono_modelnet.py:quick") == "rono_modelnet-quick"
+    assert config_files.name_of("configs/rono_modelnet.py") == "rono_modelnet"
+
+
+def test_a_colon_in_a_folder_or_a_file_is_no_variant(tmp_path):
+    folder = tmp_path / "a:b"
+    folder.mkdir()
+    (folder / "c.py").write_text(GOOD + "    c.seed = 7 if variant else 5\n    return c\n")
+    assert config_files.load(f"{folder}/c.py", CONFIGS).seed == 5
+    assert config_files.load(f"{folder}/c.py:x", CONFIGS).seed == 7
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("x = 1\n", "is no config file: it has no function get_config"),
+        ("get_config = 1\n", "is no config file: it has no function get_config"),
+        ("label,image\na,b\n", "fails in line 1 with NameError: name 'label' is not defined"),
+        ("a photo of a cat\n", "is no config file: line 1 is no Python (invalid syntax)"),
+        ("\0\0", "is no config file: "),
+        ("\n\nraise RuntimeError('no\\nluck')\n", "fails in line 3 with RuntimeError: no luck"),
+        ("import nowhere\n", "fails in line 1 with ModuleNotFoundError: No module named"),
+        ("raise SystemExit(3)\n", "fails in line 1 with SystemExit: 3"),
+        ("def get_config():\n    return None\n", "returns a NoneType, but it must return the"),
+        ("def get_config():\n    return {'seed': 1}\n", "returns a dict, but it must return the"),
+        ("def get_config():\n    return 1 / 0\n", "fails in line 2 with ZeroDivisionError"),
+        ("def get_config(variant):\n    return None\n", "needs a variant, --config="),
+        (GOOD + "    c.seed = 'many'\n    return c\n", "fails in line 4 with TypeError"),
+    ],
+)
+def test_what_is_no_config_is_said(tmp_path, content, words):
+    file = tmp_path / "own.py"
+    file.write_text(content)
+    with pytest.raises(UsageError) as error:
+        config_files.load(str(file), CONFIGS)
+    assert words in str(error.value) and "own.py" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_variant_of_a_config_without_variants_is_said(tmp_path):
+    (tmp_path / "own.py").write_text("def get_config():\n    return None\n")
+    with pytest.raises(UsageError, match=r"own\.py takes no variant, but 'slow' is given"):
+        config_files.load(f"{tmp_path}/own.py:slow", CONFIGS)
+
+
+@pytest.mark.parametrize(
+    ("argument", "words"),
+    [
+        ("configs/rono_modelnt.py", r"did you mean configs/rono_modelnet\.py\?"),
+        ("rono_modelnet", r"there is no config file rono_modelnet \(did you mean configs/"),
+        ("configs/zzz.py", r"there is no config file configs/zzz\.py; see the folder configs/"),
+        ("{0}", r"is a folder, but --config takes a file"),
+        ("{0}/items.csv", r"--config=configs/rono_custom\.py --config\.data\.path=.*items\.csv"),
+        ("{0}/binary.py", r"binary\.py is no config file"),
+    ],
+)
+def test_a_file_that_is_not_there_or_something_else_is_said(tmp_path, argument, words):
+    (tmp_path / "items.csv").write_text("label,image\na,b.png\n")
+    (tmp_path / "binary.py").write_bytes(bytes(range(128, 256)))
+    with pytest.raises(UsageError, match=words):
+        config_files.load(argument.format(tmp_path), CONFIGS)
+
+
+def test_a_file_that_cannot_be_read_is_said(tmp_path, monkeypatch):
+    file = tmp_path / "own.py"
+    file.write_text(GOOD + "    return c\n")
+
+    def refuse(self, path):
+        raise PermissionError(13, os.strerror(13), path)
+
+    monkeypatch.setattr("importlib.machinery.SourceFileLoader.get_data", refuse)
+    with pytest.raises(UsageError, match=r"own\.py cannot be read: Permission denied"):
+        config_files.load(str(file), CONFIGS)

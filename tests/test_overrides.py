@@ -1,0 +1,177 @@
+"""Fields set at the command line: read by their type, named if they cannot be set."""
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from jaxcmr import checks, config_files, method_numbers, overrides
+from jaxcmr import config as configuration
+from jaxcmr.errors import UsageError
+from jaxcmr.overrides import Override
+
+CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+EVERY = sorted(path.name for path in CONFIGS.glob("*.py"))
+
+
+def load(file: str = "mmcd_modelnet.py"):
+    return config_files.load(f"{CONFIGS}/{file}", CONFIGS)
+
+
+def changed(*fields: str, file: str = "mmcd_modelnet.py"):
+    """The config after `path=text`, and the notes."""
+    config = load(file)
+    return config, overrides.apply(config, [Override(*field.split("=", 1)) for field in fields])
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "value"),
+    [
+        ("train.epochs", "3", 3),
+        ("train.epochs", " 1_000 ", 1000),
+        ("seed", "0x10", 16),
+        ("seed", "007", 7),
+        ("noise.rate", "0", 0.0),
+        ("noise.rate", "2e-1", 0.2),
+        ("noise.per_modality", "true", True),
+        ("noise.per_modality", "False", False),
+        ("data.root", "a b", "a b"),
+        ("data.root", "'a b'", "a b"),
+        ("data.root", '"~/data"', "~/data"),
+        ("data.root", "it's", "it's"),
+        ("data.modalities", "('image','points')", ("image", "points")),
+        ("data.modalities", "['image', 'points']", ("image", "points")),
+        ("data.modalities", "image,points", ("image", "points")),
+        ("data.modalities", "(image, points)", ("image", "points")),
+        ("data.standardize", "()", ()),
+        ("data.standardize", "text", ("text",)),
+        ("evaluate.at", "5", (5,)),
+        ("evaluate.at", "1,5,10", (1, 5, 10)),
+        ("optimizer.groups.image.learning_rate", "1e-4", 1e-4),
+        ("encoders.image.augment.zoom_images", "0.3", 0.3),
+        ("encoders.image.options.resnet18.width", "32", 32),
+        ("stage.contrast.train.epochs", "2", 2),
+        ("stage.contrast.optimizer.learning_rate", "1e-3", 1e-3),
+        ("stage.contrast.method.temperature", "0.5", 0.5),
+    ],
+)
+def test_a_text_is_read_by_the_type_of_the_field(path, text, value):
+    config, notes = changed(f"{path}={text}")
+    found = dict(checks.leaves(config))[path]
+    assert found == value and type(found) is type(value) and notes == []
+    configuration.check(config)
+
+
+def test_sections_that_may_be_empty_are_set_whole():
+    config, _ = changed("encoders.image.augment={'crop_images': 2}", "optimizer.groups={}")
+    assert config.encoders.image.augment.to_dict() == {"crop_images": 2}
+    assert config.is_locked
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("train.epoch=3", r"field --config\.train\.epoch \(did you mean --config\.train\.epochs\?"),
+        ("epochs=3", r"no field --config\.epochs \(did you mean --config\.train\.epochs\?"),
+        ("config.train.epochs=3", r"did you mean --config\.train\.epochs\?"),
+        ("=3", r"no field --config\.$"),
+        ("train..epochs=3", r"no field --config\.train\.\.epochs"),
+        ("train.epochs.more=3", r"no field --config\.train\.epochs\.more"),
+        ("encoders.imgae.name=fc", r"no field --config\.encoders\.imgae\.name"),
+        ("stage.vote.train.epochs=3", r"no field --config\.stage\.vote\.train\.epochs"),
+        ("method.tau1=3", r"no field --config\.method\.tau1$"),
+        ("method.temperatur=3", r"did you mean --config\.method\.temperature\?"),
+        ("train=3", r"--config\.train is a section; .* --config\.train\.\w+=VALUE"),
+        ("encoders.image.augment=3", r"augment=3 gives no section"),
+        ("train.epochs=many", r"--config\.train\.epochs=many gives no whole number"),
+        ("train.epochs=2.0", r"--config\.train\.epochs=2\.0 gives no whole number"),
+        ("train.epochs=", r"--config\.train\.epochs= gives no whole number"),
+        ("noise.rate=40%", r"--config\.noise\.rate=40% gives no number"),
+        ("noise.per_modality=maybe", r"per_modality=maybe must be True or False"),
+        ("data.modalities=('image','points'", r"no tuple; write --config\.data\.modalities=FIRST"),
+        ("data.modalities=image points)", r"gives no tuple"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_set_is_named(field, words):
+    with pytest.raises(UsageError, match=words):
+        changed(field)
+
+
+def test_of_several_values_the_last_counts_and_tuples_are_refused():
+    config, notes = changed("train.epochs=2", "train.epochs=4", "seed=1", "seed=1")
+    assert config.train.epochs == 4
+    assert notes == ["--config.train.epochs is given 2 times; the last, 4, counts"]
+    with pytest.raises(
+        UsageError, match=r"at is given twice, as 5 and 10; .*--config\.evaluate\.at=5,10"
+    ):
+        changed("evaluate.at=5", "evaluate.at=10")
+
+
+@pytest.mark.parametrize("method", sorted(method_numbers.METHODS))
+@pytest.mark.parametrize("file", EVERY)
+def test_every_method_brings_its_numbers_to_every_config(file, method):
+    before = load(file)
+    config, notes = changed(f"method.name={method}", file=file)
+    assert config.method.name == method
+    if before.method.name == method:
+        assert config == before and notes == []
+    else:
+        assert config.method.to_dict() == method_numbers.defaults(method)
+        assert f"the method {method!r} in place of {before.method.name!r}" in notes[0]
+    if config.data.name == "own":
+        config.data.path = "items.csv"
+    configuration.check(config)
+
+
+def test_numbers_of_another_method_are_set_whatever_their_order():
+    config, notes = changed("method.tau1=0.2", "method.name=rono", "method.warmup_epochs=3")
+    assert (config.method.tau1, config.method.warmup_epochs, config.method.tau2) == (0.2, 3, 0.5)
+    assert len(notes) == 1
+    config, _ = changed("method.name=none")
+    with pytest.raises(UsageError, match="there is no method 'none'"):
+        configuration.check(config)
+    config, _ = changed("stage.contrast.method.name=matching")
+    assert config.stage.contrast.method.to_dict() == method_numbers.defaults("matching")
+
+
+def test_own_data_get_the_noise_of_a_config_only_when_it_is_asked_for():
+    own = ("data.name=own", "data.path=items.csv")
+    config, notes = changed(*own)
+    assert config.noise.rate == 0.0
+    assert notes == [
+        "your own data get none of this config's noise; --config.noise.rate=0.4 puts it in"
+    ]
+    assert changed(*own, "noise.rate=0.2")[0].noise.rate == 0.2
+    assert changed(*own, "noise.kind=asymmetric")[0].noise.rate == 0.4
+    assert changed("noise.seed=1")[0].noise.rate == 0.4  # the config's own data
+    assert changed(*own, file="rono_custom.py")[1] == []
+
+
+def test_an_encoder_is_chosen_for_a_modality_of_own_data():
+    config, _ = changed(
+        "encoders.image.views=1", "encoders.image.name=resnet18", file="rono_custom.py"
+    )
+    assert config.encoders.image.name == "resnet18" and config.encoders.image.views == 1
+
+
+LEAVES = sorted(path for path, _ in checks.leaves(load()))
+TEXTS = st.one_of(
+    st.sampled_from(
+        ["", "nan", "inf", "-1", "1e999", "None", "True", "()", "('a','a')", "[1", "{}"]
+    ),
+    st.text(max_size=6),
+    st.integers().map(str),
+    st.floats().map(str),
+)
+
+
+@settings(derandomize=True, max_examples=300, deadline=None)
+@given(path=st.one_of(st.sampled_from(LEAVES), st.text(max_size=8)), text=TEXTS)
+def test_any_text_for_any_field_passes_or_is_a_sentence(path, text):
+    try:
+        config = load()
+        overrides.apply(config, [Override(path, text)])
+        configuration.check(config)
+    except UsageError as error:
+        assert path in str(error) or "config" in str(error)
