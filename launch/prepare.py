@@ -17,6 +17,7 @@ from typing import NoReturn
 import environment
 from absl import flags
 
+from jaxcmr.checks import check_value
 from jaxcmr.data.names import suggestion
 from jaxcmr.data.outputs import check_output
 from jaxcmr.errors import UsageError
@@ -158,6 +159,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
     for field in FIELDS:
         if getattr(arguments, field, None) is not None:
             config[field] = getattr(arguments, field)
+            check_value(f"data.{field}", config[field])
     if arguments.workers < 0:
         raise UsageError(f"--workers is {arguments.workers}, but it must be 0 or more")
     if arguments.modalities is not None:

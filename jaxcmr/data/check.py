@@ -4,6 +4,7 @@ import jax
 import numpy as np
 from absl import logging
 
+from jaxcmr.data.names import suggestion
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -81,8 +82,8 @@ def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> N
     for modality in modalities:
         if modality not in dataset.inputs:
             raise UsageError(
-                f"{name} has no modality {modality!r}, only {', '.join(dataset.inputs)}; "
-                "correct config.data.modalities"
+                f"{name} has no modality {modality!r}, only {', '.join(dataset.inputs)}"
+                f"{suggestion(modality, tuple(dataset.inputs))}; correct config.data.modalities"
             )
         mask = dataset.present.get(modality, np.ones(len(dataset), bool))
         if mask.dtype != bool or mask.shape != (len(dataset),):

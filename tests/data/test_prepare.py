@@ -240,6 +240,7 @@ def test_a_file_that_is_not_ours_is_never_written_over(prepare, tmp_path):
         (("digits", "--picture=a.jpg"), "the output a.jpg must end in .png"),
         (("digits", "--path=a.csv"), "--path is no flag of this command"),
         (("own",), "the following arguments are required: --path"),
+        (("own", "--path=a.npz", "--seed=-1"), "--seed is -1, but it must be"),
         (("own", "--path="), "your data are not named; add --path=FILE"),
         (("points", "--source=a.npz"), "the following arguments are required: --output"),
         (("points", "--source=a.npz", "--output=b.npz", "--low=nan"), "low is nan and high 1"),
