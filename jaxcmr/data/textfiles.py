@@ -23,6 +23,8 @@ def read_text(path: Path) -> str:
         UsageError: it cannot be read, is larger than 1 GiB, or is in another encoding.
     """
     try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait forever
+            raise UsageError(f"{path} is no file; name the file that holds the text")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")
         data = path.read_bytes()

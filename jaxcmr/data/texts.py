@@ -48,9 +48,9 @@ def strange(texts: list[str], fit: np.ndarray) -> np.ndarray:
 def tokens(text: str) -> list[str]:
     """Cuts a text into what is counted, in small letters and compatible forms (NFKC).
 
-    These are words of two letters or more, numbers, and symbols such as emoji; of scripts without
-    blanks between words, the single letters and the pairs of neighbors. A text that has none of
-    these, such as "A" or "?!", is cut into its visible characters.
+    These are words, single letters included (a size, or a whole word in Korean), numbers, and
+    symbols such as emoji; of scripts without blanks between words, the single letters and the pairs
+    of neighbors. A text that has none of these, such as "?!", is cut into its visible characters.
     """
     text = unicodedata.normalize("NFKC", text.translate(_JOINERS)).casefold()
     found = []
@@ -58,7 +58,7 @@ def tokens(text: str) -> list[str]:
         piece = match[0]
         if match.lastgroup == "unspaced":
             found += [*piece, *map("".join, itertools.pairwise(piece))]
-        elif len(piece) > 1 or match.lastgroup == "symbol" or piece.isnumeric():
+        elif piece.strip("_"):
             found.append(piece)
     return found or [letter for letter in text if not letter.isspace()]
 

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 from hypothesis import given, settings
@@ -145,6 +146,10 @@ def test_other_endings_and_unreadable_files_are_said(tmp_path):
         read_table(tmp_path / "none.csv", KNOWN)
     with pytest.raises(UsageError, match="cannot be read"):
         read_text(tmp_path / "a\0b")
+    os.mkfifo(tmp_path / "pipe.csv")
+    for name in ("pipe.csv", ""):
+        with pytest.raises(UsageError, match="is no file; name the file that holds the text"):
+            read_text(tmp_path / name)
 
 
 LETTERS = st.characters(codec="utf-8", exclude_characters="\0")

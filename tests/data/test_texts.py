@@ -10,9 +10,9 @@ from jaxcmr.errors import UsageError
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("A red pot, 5 of IT", "red pot 5 of it"),
+        ("A red pot, 5 of IT", "a red pot 5 of it"),
         ("\u6728\u6905\u5b50", "\u6728 \u6905 \u5b50 \u6728\u6905 \u6905\u5b50"),
-        ("a \u7ea2 chair", "\u7ea2 chair"),
+        ("a \u7ea2 chair", "a \u7ea2 chair"),
         (
             "\u0e40\u0e01\u0e49\u0e32",
             "\u0e40 \u0e01 \u0e49 \u0e32 \u0e40\u0e01 \u0e01\u0e49 \u0e49\u0e32",
@@ -20,12 +20,14 @@ from jaxcmr.errors import UsageError
         # Marks belong to their letters: a Hindi and a Tamil word are one token each.
         ("\u0915\u0941\u0930\u094d\u0938\u0940", "\u0915\u0941\u0930\u094d\u0938\u0940"),
         ("\uc758\uc790 \ub098\ubb34", "\uc758\uc790 \ub098\ubb34"),
-        ("a\U0001f600b \u2764\ufe0f", "\U0001f600 \u2764"),
+        ("a\U0001f600b \u2764\ufe0f", "a \U0001f600 b \u2764"),
         ("\U0001f1e9\U0001f1ea", "\U0001f1e9\U0001f1ea"),
         ("\uff23\uff21\uff34 \ufb01sh", "cat fish"),
         ("cafe\u0301", "caf\u00e9"),
         ("A", "a"),
         ("7", "7"),
+        ("size_M _ X-L", "size_m x l"),
+        ("\ube68\uac04 \ucc28", "\ube68\uac04 \ucc28"),  # a red car: a word of one letter
         ("?!", "? !"),
         (" \n\t\u3000", ""),
     ],
