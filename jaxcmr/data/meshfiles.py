@@ -134,7 +134,7 @@ def read_mesh(item: Item) -> Mesh:
             raise UsageError(f"{name} cannot be read ({error.strerror})") from None
     else:
         path, stamp, member = item.source
-        name = f"{path}:{member}"
+        name = f"{path}:{''.join(c if c.isprintable() else '?' for c in member)}"
         data = _read_member(path, stamp, member, name)
     return parse_off(data, name)
 
