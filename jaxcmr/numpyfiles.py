@@ -40,6 +40,30 @@ def read_npy(path: Path) -> np.ndarray:
         raise _damaged(path, error) from None
 
 
+def read_any_npy(path: Path) -> np.ndarray:
+    """Reads a `.npy` file as `read_npy`; in the place of other things stands `unread`.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            found = head(file)
+        if found.dtype.kind not in KINDS:
+            return unread(found)
+    except Exception as error:
+        raise _damaged(path, error) from None
+    return read_npy(path)
+
+
+def unread(announced: Head) -> np.ndarray:
+    """Returns an array of a shape and type without entries of its own, nor room for them.
+
+    It stands for what is neither numbers nor text, of which nobody may ask for more than this.
+    """
+    return np.broadcast_to(np.empty((), announced.dtype), announced.shape)
+
+
 def read_npz(path: Path) -> dict[str, np.ndarray]:
     """Reads all arrays of an `.npz` file.
 
@@ -55,9 +79,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_any_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an `.npz` file, also those of times, fields and objects.
-
-    Pickled objects are not opened: in their place stands None.
+    """Reads all arrays of an `.npz` file; in the place of other things stands `unread`.
 
     Raises:
         UsageError: the file cannot be read.
@@ -144,11 +166,10 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype, size: int, name: str = 
 
 
 def _member(file: np.lib.npyio.NpzFile, name: str, announced: Head) -> np.ndarray:
-    if announced.dtype.hasobject:
-        return np.broadcast_to(np.array(None, object), announced.shape)
+    if announced.dtype.kind not in KINDS:
+        return unread(announced)
     try:
-        array = file[name]
-        return _checked(array) if announced.dtype.kind in KINDS else array
+        return _checked(file[name])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 

@@ -116,6 +116,15 @@ def test_arrays_that_nobody_may_ask_for_are_handed_out_unopened(tmp_path):
     assert found["when"].dtype == "M8[s]" and found["a"].shape == (2, 2)
 
 
+def test_an_object_of_an_impossible_shape_is_one_sentence(tmp_path):
+    lying = _header(b"{'descr': '|O', 'fortran_order': False, 'shape': (-4,)}")
+    (tmp_path / "a.npy").write_bytes(lying)
+    (tmp_path / "a.npz").write_bytes(_zip("a.npy", lying))
+    for read, name in ((numpyfiles.read_any_npy, "a.npy"), (numpyfiles.read_any_npz, "a.npz")):
+        with pytest.raises(UsageError, match="cannot be read"):
+            read(tmp_path / name)
+
+
 def test_sizes_are_compared_before_room_is_made(tmp_path, monkeypatch):
     lying = _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999,)}")
     (tmp_path / "a.npz").write_bytes(_zip("a.npy", lying))

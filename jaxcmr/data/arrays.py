@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.is_dir():
         return pointfiles.read_arrays(path)
-    return {file.stem: numpyfiles.read_npy(file) for file in npy_files(path)}
+    return {file.stem: numpyfiles.read_any_npy(file) for file in npy_files(path)}
 
 
 def npy_files(folder: Path) -> list[Path]:

@@ -52,11 +52,18 @@ def test_what_is_not_used_is_named_and_counted(caplog):
     assert splits.train.modalities == ("image", "text")
 
 
-def test_a_dictionary_beside_the_arrays_is_no_hindrance(config, tmp_path, caplog):
-    np.savez(tmp_path / "a.npz", **table(), meta=np.array({"made": "today"}, object))
-    config.name, config.path, config.modalities = "own", str(tmp_path / "a.npz"), ("image", "text")
+@pytest.mark.parametrize("form", ["own.npz", "own"])
+def test_a_dictionary_beside_the_arrays_is_no_hindrance(config, tmp_path, caplog, form):
+    arrays = table() | {"meta": np.array({"made": "today"}, object)}
+    if form == "own":
+        (tmp_path / form).mkdir()
+        for name, array in arrays.items():
+            np.save(tmp_path / form / f"{name}.npy", array)
+    else:
+        np.savez(tmp_path / form, **arrays)
+    config.name, config.path, config.modalities = "own", str(tmp_path / form), ("image", "text")
     assert len(data.load(config).train) == 4
-    assert "a.npz: 1 array is not used: meta" in caplog.text
+    assert "1 array is not used: meta" in caplog.text
 
 
 def test_a_folder_without_arrays_names_what_it_holds(config, tmp_path):
