@@ -90,15 +90,21 @@ def same(files: Sequence[Path | None]) -> np.ndarray:
     states = {path: _state(path) for path in set(paths.values())}
     sizes: dict[int, int] = {}
     for size, _ in states.values():
-        sizes[size] = sizes.get(size, 0) + 1
+        if size >= 0:
+            sizes[size] = sizes.get(size, 0) + 1
     keys = {
-        path: _digest(path, *state) if state[0] >= 0 and sizes[state[0]] > 1 else path
+        path: _digest(path, *state) if _may_equal(path, sizes.get(state[0], 0)) else path
         for path, state in states.items()
     }
     numbers: dict[str, int] = {}
     return np.array(
         [-1 if f is None else numbers.setdefault(keys[paths[f]], len(numbers)) for f in files], int
     )
+
+
+def _may_equal(path: str, of_its_size: int) -> bool:
+    """A `.gltf` has its numbers in other files, so that its own bytes do not tell."""
+    return of_its_size > 1 and not path.lower().endswith(".gltf")
 
 
 def _state(path: str) -> tuple[int, int]:

@@ -67,6 +67,14 @@ def test_files_are_numbered_by_content(folder):
     assert same([*paths, None, other]).tolist() == [0, 1, 0, 2, 1, 3, -1, 2]
 
 
+def test_files_that_only_name_their_numbers_are_different_unless_they_are_one(folder):
+    (folder / "other").mkdir()
+    paths = [folder / "a.gltf", folder / "other" / "a.gltf"]
+    for path in paths:
+        path.write_text('{"buffers": [{"uri": "a.bin"}]}')
+    assert same([*paths, paths[0]]).tolist() == [0, 1, 0]
+
+
 def test_a_changed_file_is_read_again(folder):
     (folder / "a").write_bytes(b"one")
     (folder / "b").write_bytes(b"two")
