@@ -12,10 +12,10 @@ from jaxcmr.errors import UsageError
 VERSION = 3  # part of cache keys; raise it when the same file gives another mesh
 Line = tuple[int, str]  # its number in the file, from 1, and its text without comment
 # ST, C, N: a vertex has texture coordinates, a color, a normal behind its place; 4: a weight.
-_KEYWORD = re.compile(r"(ST)?(C)?(N)?(4)?OFF")
-_BINARY = re.compile(rb"(ST)?(C)?(N)?(4)?OFF[ \t]+BINARY[ \t\r]*\n")
+_KEYWORD = re.compile(r"((?:ST|C|N|4)*)OFF")  # MeshLab has them in another order than Geomview
+_BINARY = re.compile(rb"((?:ST|C|N|4)*)OFF[ \t]+BINARY[ \t\r]*\n")
 # The whole head of a file without comments, up to the first vertex.
-_PLAIN = re.compile(r"\s*(?:ST)?C?N?OFF\s*(\d{1,11})[ \t]+(\d{1,11})(?:[ \t]+\d+)?[ \t]*\n")
+_PLAIN = re.compile(r"\s*(?:ST|C|N)*OFF\s*(\d{1,11})[ \t]+(\d{1,11})(?:[ \t]+\d+)?[ \t]*\n")
 
 
 def parse_off(data: bytes, name: str) -> Mesh:
@@ -36,7 +36,7 @@ def parse_off(data: bytes, name: str) -> Mesh:
     """
     binary = _BINARY.match(data)
     if binary:
-        return _binary_mesh(data[binary.end() :], binary, name)
+        return _binary_mesh(data[binary.end() :], binary[1].decode(), name)
     text = _text(data, name)
     return _plain_mesh(text, name) or _mesh(text, name)
 
@@ -90,14 +90,14 @@ def _mesh(text: str, name: str) -> Mesh:
             f"{name} is cut off: its header announces {vertex_count} vertices and {face_count} "
             f"faces, but only {len(lines)} lines follow; get the file again"
         )
-    vertices = _vertices(lines[:vertex_count], 4 if keyword[4] else 3, name)
+    vertices = _vertices(lines[:vertex_count], 4 if "4" in keyword else 3, name)
     faces = lines[vertex_count : vertex_count + face_count]
     corners, counts = _faces(faces, vertex_count, name)
     return polygon_mesh(vertices, corners, counts, name)
 
 
-def _header(lines: list[Line], name: str) -> tuple[re.Match, tuple[int, int], list[Line]]:
-    """Returns the keyword, the numbers of vertices and faces, and the lines behind them."""
+def _header(lines: list[Line], name: str) -> tuple[str, tuple[int, int], list[Line]]:
+    """Returns what stands before OFF, the counts of vertices and faces, and the lines behind."""
     keyword = _KEYWORD.match(lines[0][1]) if lines else None
     if not keyword:
         found = lines[0][1][:20] if lines else ""
@@ -116,7 +116,7 @@ def _header(lines: list[Line], name: str) -> tuple[re.Match, tuple[int, int], li
             f"{name}, line {number}: expected the numbers of vertices and faces, "
             f"found {counts[:40]!r}"
         ) from None
-    return keyword, (vertex_count, face_count), rest
+    return keyword[1], (vertex_count, face_count), rest
 
 
 def _count(word: str) -> int:
@@ -181,11 +181,10 @@ def _faces(lines: list[Line], vertex_count: int, name: str) -> tuple[np.ndarray,
     return np.array(corners, np.int64), np.array(counts, np.int64)
 
 
-def _binary_mesh(body: bytes, keyword: re.Match, name: str) -> Mesh:
+def _binary_mesh(body: bytes, keyword: str, name: str) -> Mesh:
     """Parses Geomview's binary format: big-endian counts, places, and faces with their colors."""
-    texture, color, normal, weight = (bool(group) for group in keyword.groups())
-    size = 3 + weight
-    width = size + 2 * texture + 4 * color + 3 * normal
+    size = 3 + ("4" in keyword)
+    width = size + 2 * ("ST" in keyword) + 4 * ("C" in keyword) + 3 * ("N" in keyword)
     words = np.frombuffer(body[: len(body) // 4 * 4], ">i4")
     cut = UsageError(f"{name} is damaged or cut off; get the file again")
     if len(words) < 3:

@@ -43,7 +43,7 @@ def parse_pcd(data: bytes, name: str) -> np.ndarray:
     fields = _fields(header, name)
     count = _point_count(header, name)
     columns = [_column(fields, axis, name) for axis in "xyz"]
-    kind, body = " ".join(header["DATA"]), data[start:]
+    kind, body = " ".join(header["DATA"]).lower(), data[start:]
     if kind == "ascii":
         points = _ascii(body, fields, columns, count, name)
     elif kind == "binary":
@@ -82,7 +82,7 @@ def _header(data: bytes, name: str) -> tuple[dict[str, list[str]], int]:
 
 
 def _fields(header: dict[str, list[str]], name: str) -> list[Field]:
-    names = header.get("FIELDS", [])
+    names = header.get("FIELDS") or header.get("COLUMNS", [])  # before version 0.6
     types, sizes = header.get("TYPE", []), header.get("SIZE", [])
     counts = header.get("COUNT", ["1"] * len(names))
     if not names or not len(names) == len(types) == len(sizes) == len(counts):

@@ -53,7 +53,8 @@ def test_old_and_foreign_headers(kind):
     data = data.replace(b"POINTS 30\n", b"")  # width times height
     data = data.replace(b"# .PCD v0.7\n", "# café\n\n# DATA none\n".encode())
     np.testing.assert_array_equal(parse_pcd(data, "x.pcd"), CLOUD.astype(np.float64))
-    plain = head("binary").replace(b"COUNT 1 1 1\n", b"") + CLOUD.tobytes()
+    plain = head("Binary").replace(b"COUNT 1 1 1\n", b"") + CLOUD.tobytes()
+    plain = plain.replace(b"FIELDS", b"COLUMNS")
     np.testing.assert_array_equal(parse_pcd(plain, "x.pcd"), CLOUD.astype(np.float64))
 
 
