@@ -42,6 +42,20 @@ def fingerprint(**parts: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def stamp(path: Path) -> tuple[int, int, int]:
+    """Returns what tells one version of a file from another: its size, and when it was changed.
+
+    The last number changes with the content, too, but no program can set it: files that are
+    unpacked or copied may all have one time, and clouds of as many points have one size. Zeros: no
+    such file.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return 0, 0, 0
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def sha256(path: Path) -> str:
     """Returns the SHA-256 of a file, read in pieces."""
     digest = hashlib.sha256()
@@ -116,6 +130,7 @@ __all__ = [
     "prepared_folder",
     "save_arrays",
     "sha256",
+    "stamp",
     "user_cache",
     "write_atomically",
 ]

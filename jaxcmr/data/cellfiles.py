@@ -112,7 +112,7 @@ def _state(path: str) -> tuple[int, int]:
         state = os.stat(path)
     except (OSError, ValueError):
         return -1, 0
-    return state.st_size, state.st_mtime_ns
+    return state.st_size, state.st_ctime_ns  # which no program can set back
 
 
 @functools.lru_cache(1 << 18)

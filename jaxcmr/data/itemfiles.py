@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 
-from jaxcmr.data import pictures
+from jaxcmr.data import cache, pictures
 from jaxcmr.data.geometry import normalize, normalize_mesh, sample_surface
 from jaxcmr.data.gltf import buffer_files
 from jaxcmr.data.pcd import parse_pcd
@@ -99,11 +99,10 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
 
 
-def stamps(path: Path) -> list[tuple[int, int]]:
-    """Returns the size and the time of the last change of a file and of the buffers it names."""
+def stamps(path: Path) -> list[tuple[int, int, int]]:
+    """Returns the stamps (`cache.stamp`) of a file and of the buffers it names."""
     beside = buffer_files(path) if path.suffix.lower() == ".gltf" else []
-    stats = [file.stat() for file in (path, *beside) if file.is_file()]
-    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]
+    return [cache.stamp(file) for file in (path, *beside) if file.is_file()]
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:

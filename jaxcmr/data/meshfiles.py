@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from absl import logging
 
+from jaxcmr.data import cache
 from jaxcmr.data.geometry import Mesh
 from jaxcmr.data.objects import Item
 from jaxcmr.data.off import parse_off
@@ -107,9 +108,9 @@ def _list_folder(path: Path) -> list[_File]:
 
 
 def _file(file: Path, folder: Path) -> _File:
-    stat = file.stat()
+    size, _, changed = cache.stamp(file)
     name = file.relative_to(folder).as_posix().replace("\\", "/")
-    return _File(name, stat.st_size, stat.st_mtime_ns, str(file))
+    return _File(name, size, changed, str(file))
 
 
 def _list_zip(path: Path) -> list[_File]:

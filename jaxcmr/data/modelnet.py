@@ -46,7 +46,7 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
         del asked["faces"]
     given = {}
     if found.views is not None:
-        given["views"] = [str(found.views), found.views.stat().st_mtime, pictures.VERSION]
+        given["views"] = [str(found.views), _stamps(items, found, recipe), pictures.VERSION]
     key = cache.fingerprint(
         name=name, recipe=asked, version=objects.VERSION, state=found.state,
         ids=[item.id for item in items], **given,
@@ -78,9 +78,24 @@ def pictured_arrays(
     `recipe.views` of the 180 are taken, evenly spaced from number 0 on.
     """
     made = objects.shape_arrays(item, read=read, recipe=recipe._replace(views=0))
-    own = folder / class_names[item.label] / item.id
+    own = _own_folder(item, folder, class_names)
     image = pictures.read_views(own, item.id, recipe.views, GIVEN_VIEWS, recipe.image_size)
     return {**made, "image": image}
+
+
+def _stamps(items: list[Item], found: Found, recipe: Recipe) -> list[tuple[int, int, int]]:
+    """Returns the stamps of the given pictures, for they may change while their folder does not."""
+    folders = [_own_folder(item, found.views, found.class_names) for item in items]
+    return [
+        cache.stamp(file)
+        for item, folder in zip(items, folders)
+        for file in pictures.view_files(folder, item.id, recipe.views, GIVEN_VIEWS)
+    ]
+
+
+def _own_folder(item: Item, folder: Path, class_names: tuple[str, ...]) -> Path:
+    """Returns the folder of an item's pictures."""
+    return folder / class_names[item.label] / item.id
 
 
 def _dataset(arrays, class_names, config: ConfigDict, provenance) -> Dataset:

@@ -128,5 +128,10 @@ def read_views(folder: Path, name: str, count: int, total: int, size: int) -> np
     Returns:
         `[count, size, size]` uint8, grey.
     """
-    numbers = np.arange(count) * total // count
-    return np.stack([read_image(folder / f"{name}.{k}.png", size, 1)[..., 0] for k in numbers])
+    files = view_files(folder, name, count, total)
+    return np.stack([read_image(file, size, 1)[..., 0] for file in files])
+
+
+def view_files(folder: Path, name: str, count: int, total: int) -> list[Path]:
+    """Returns the files that `read_views` reads."""
+    return [folder / f"{name}.{k}.png" for k in np.arange(count) * total // count]

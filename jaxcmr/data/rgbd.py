@@ -59,7 +59,7 @@ def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
     ]
     train = sum(path.parts[-2] not in chosen for path in frames)
     recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
-    state = [(item.id, Path(item.source).stat().st_mtime_ns) for item in items]
+    state = [(item.id, [cache.stamp(file) for file in _files(item)]) for item in items]
     key = cache.fingerprint(version=VERSION, recipe=recipe, state=state, path=str(folder))
     target = cache.prepared_folder(folder.parent) / f"rgbd_object-{len(items)}-{key}"
     make = functools.partial(read_frame, recipe=recipe)
@@ -153,16 +153,21 @@ def _read_trials(listing: Path) -> list[set[str]]:
     return trials
 
 
+def _files(item: Item) -> list[Path]:
+    """Returns a frame's photograph, depth, corner and mask (which may be missing)."""
+    crop = Path(item.source)
+    endings = ("_depthcrop.png", "_loc.txt", "_maskcrop.png")
+    return [crop, *(crop.with_name(item.id + ending) for ending in endings)]
+
+
 def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     """Makes `image`, `points` and `has_points` of the frame whose photograph is `item.source`."""
-    crop = Path(item.source)
-    beside = lambda ending: crop.with_name(item.id + ending)
-    depth = _read_depth(beside("_depthcrop.png"))
-    corner = _read_corner(beside("_loc.txt"))
-    if beside("_maskcrop.png").is_file():
-        mask = _read_values(beside("_maskcrop.png"))[0] > 0
+    crop, depth_file, corner_file, mask_file = _files(item)
+    depth, corner = _read_depth(depth_file), _read_corner(corner_file)
+    if mask_file.is_file():
+        mask = _read_values(mask_file)[0] > 0
         if mask.shape != depth.shape:
-            raise UsageError(f"{beside('_maskcrop.png')} and the depth differ in size")
+            raise UsageError(f"{mask_file} and the depth differ in size")
         depth = np.where(mask, depth, 0)
     cloud = back_project(depth, corner)
     has_points = len(np.unique(cloud, axis=0)) > 1

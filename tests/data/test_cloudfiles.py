@@ -135,6 +135,10 @@ def test_given_views_are_paired_with_the_shapes_by_name(config, tmp_path):
     np.testing.assert_array_equal(image[1, :, 8, 8, 0], [255] * 4)
     np.testing.assert_array_equal(splits.train.inputs["points"], rendered.train.inputs["points"])
     assert splits.train.provenance["views"].endswith("ModelNet40-Images-180")
+    # A picture that changes in its folder is read anew.
+    Image.new("L", (20, 20), 7).save(own / f"{own.name}.0.png")
+    again = data.load(config).train.inputs["image"]
+    np.testing.assert_array_equal(again[1, :, 8, 8, 0], [7, 255, 255, 255])
 
 
 def test_a_missing_view_is_named(config, tmp_path):
