@@ -55,12 +55,19 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
     return named
 
 
-def tell(labels: np.ndarray, named: np.ndarray, name: str) -> None:
-    """Says what `held_out` chose: how many rows, and which classes have no test row."""
+def tell(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None = None) -> None:
+    """Says what `held_out` chose: how many rows, what ties them, which classes have no test row."""
     test = named == "test"
     logging.info(
         "%s: no split is given: %d of %d rows become the test set", name, test.sum(), len(test)
     )
+    if links:
+        largest = np.bincount(groups(links, len(test))).max()
+        shares = ", ".join(f"{link} {_shared(column).sum()}" for link, column in links.items())
+        logging.info(
+            "%s: rows that share something with another row (%s) are kept in one split where that "
+            "is possible; the largest group has %d rows", name, shares, largest,
+        )  # fmt: skip
     names, classes = _classes(labels)
     tested = np.bincount(classes[test], minlength=len(names)) > 0
     if not tested.all():
@@ -172,6 +179,12 @@ def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
             "%s: the same thing is in training rows, so that scores flatter: %s", name,
             "; ".join(told),
         )  # fmt: skip
+
+
+def _shared(column: np.ndarray) -> np.ndarray:
+    """Tells which rows have a number that another row has, too."""
+    _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
+    return (counts[place] > 1) & (column >= 0)
 
 
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -48,7 +48,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     for name in cells:
         columns.tell_missing(table, name)
     if columns.splits(table) is None:
-        heldout.tell(labels, named, str(path))
+        heldout.tell(labels, named, str(path), links)
     heldout.warn_of_shared(links, named, str(path))
     made = _read_files(table, {m: c for m, c in cells.items() if m != "text"}, config, workers)
     present = {name: np.array([bool(cell) for cell in column]) for name, column in cells.items()}

@@ -78,6 +78,15 @@ def test_a_class_of_one_row_is_named(caplog):
     assert "1 of 2 classes have no test row" in caplog.messages[-1] and "'a'" in caplog.messages[-1]
 
 
+def test_what_ties_rows_is_told(caplog):
+    caplog.set_level("INFO")
+    links = {"image": np.array([0, 0, 1, 1, 2, -1, -1, 3]), "text": np.array([-1, 5, 5] + [-1] * 5)}
+    labels = np.arange(8) % 2
+    tell(labels, held_out(labels, 0, links), "items.csv", links)
+    assert "(image 4, text 2) are kept in one split" in caplog.text
+    assert "the largest group has 4 rows" in caplog.text
+
+
 def test_one_class_under_two_spellings_is_drawn_from_as_one():
     labels = np.array(["caf\u00e9", "cafe\u0301"] * 5)
     assert (held_out(labels, 0) == "test").sum() == 2
