@@ -1,5 +1,6 @@
 """Reads numpy's files, `.npy` and `.npz`, from anywhere: no pickle, one error for all damage."""
 
+import contextlib
 import math
 import os
 import zipfile
@@ -147,12 +148,21 @@ def head(stream: IO[bytes]) -> Head:
 
 def check_room(size: int) -> None:
     """Raises a `ValueError` if arrays of so many bytes do not fit into the machine's memory."""
-    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    room = _memory()
     if size > room:
         raise ValueError(
             f"its arrays take {size / 1e9:.1f} GB, but the memory of this machine is "
             f"{room / 1e9:.1f} GB; a folder of .npy files is read from the disk"
         )
+
+
+def _memory() -> int:
+    """Returns the bytes of memory that the machine has, or that its container may take."""
+    room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("memory.max", "memory/memory.limit_in_bytes"):  # "max": there is none
+        with contextlib.suppress(OSError, ValueError):
+            room = min(room, int(Path("/sys/fs/cgroup", limit).read_text()))
+    return room
 
 
 def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:

@@ -10,7 +10,7 @@ import numpy as np
 from jaxcmr import numpyfiles
 from jaxcmr.errors import UsageError
 
-_SMALL = 1 << 28  # bytes up to which an array may take no room in its file, never written
+_SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
 
 
 def read_hdf5(path: Path) -> dict[str, np.ndarray]:

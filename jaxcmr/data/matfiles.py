@@ -23,7 +23,7 @@ _NUMBERS = {
     6: "f8", 7: "f4", 8: "i1", 9: "u1", 10: "i2", 11: "u2", 12: "i4", 13: "u4", 14: "i8", 15: "u8",
 }  # fmt: skip
 _COMPLEX = 0x800
-_SPARSEST = 100_000  # entries for each that is not zero; beyond, a header is damaged
+_SPARSEST = 20_000  # entries for each that is not zero; beyond, a header is damaged
 _HEADER = 128
 _ORDERS = {b"IM": "little", b"MI": "big"}
 
