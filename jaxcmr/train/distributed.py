@@ -132,7 +132,7 @@ def by_the_first(work: Callable[[], None]) -> None:
         except UsageError as error:
             sentence = str(error)
     if several():
-        text = np.frombuffer(sentence.encode()[:SENTENCE].ljust(SENTENCE), np.uint8)
+        text = np.frombuffer(sentence.encode(errors="replace")[:SENTENCE].ljust(SENTENCE), np.uint8)
         text = multihost_utils.broadcast_one_to_all(text).tobytes()
         sentence = text.decode(errors="ignore").rstrip()
     if sentence:

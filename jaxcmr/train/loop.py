@@ -75,15 +75,19 @@ def fit(
         Checkpoints(workdir / "checkpoints", members) as checkpoints,
         distributed.stopping() as stop,
     ):
-        state, record = _begin(machinery, checkpoints, initialize)
+        state, record = _begin(machinery, checkpoints, initialize, workdir)
         return _run(config, machinery, checkpoints, state, record, workdir, stop)
 
 
-def _begin(machinery: Machinery, checkpoints: Checkpoints, initialize):
+def _begin(machinery: Machinery, checkpoints: Checkpoints, initialize, workdir: Path):
     """Returns the state and the record to go on from; the untrained ones are saved first."""
     restored = checkpoints.restore_last(machinery.start)
     if restored is not None:
         return restored
+    if (workdir / "metrics.jsonl").exists():
+        logging.warning(
+            "there is no checkpoint in %s any more: the run begins anew", workdir / "checkpoints"
+        )
     record: dict[str, Any] = {"epoch": 0, "best": -1.0, "best_epoch": 0, "seconds": 0.0}
     state = sharding.put(initialize(machinery.start), machinery.layout)
     checkpoints.save_last(state, dict(record))

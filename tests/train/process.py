@@ -34,6 +34,26 @@ def saves(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
 
 
+def refused() -> list[str]:
+    """Returns what every process is told of a mistake that process 0 alone finds."""
+    import numpy as np
+    from jax.experimental import multihost_utils
+
+    from jaxcmr.errors import UsageError
+
+    def find() -> None:
+        if not distributed.first():
+            raise AssertionError("process 0 alone does the work")
+        raise UsageError("a folder in use: [ü] \udcff")
+
+    distributed.by_the_first(lambda: None)
+    try:
+        distributed.by_the_first(find)
+    except UsageError as error:
+        text = np.frombuffer(str(error).encode(errors="replace").ljust(80), np.uint8)
+        return [row.tobytes().decode().rstrip() for row in multihost_utils.process_allgather(text)]
+
+
 def main(address: str, count: str, number: str, folder: Path, task: str) -> None:
     """Joins the others before anything else, then does a task; process 0 prints what it found."""
     if int(count) > 1:
@@ -54,6 +74,8 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
                 config = on_meshes.config_of(method, member, data, feeding)
                 losses, score, _ = on_meshes.train(config)
                 found[f"{method} {member}x{data}"] = [losses.tolist(), score]
+    elif task == "refusal":
+        found["refused"] = refused()
     elif task == "saves":
         found["saved"] = saves(folder)
     else:  # the number of epochs after which the run ends

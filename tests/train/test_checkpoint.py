@@ -173,6 +173,14 @@ def test_a_finished_run_that_is_given_more_epochs_equals_one_that_had_them_from_
     assert [line["epoch"] for line in log.read(tmp_path / "longer" / "metrics.jsonl")] == [1, 2, 3]
 
 
+def test_a_run_that_has_lost_its_checkpoints_says_that_it_begins_anew(run, caplog):
+    folder, fitted = run
+    shutil.rmtree(folder / "checkpoints")
+    with caplog.at_level("WARNING"):
+        _assert_equal(_fit(folder).last, fitted.last)
+    assert "there is no checkpoint in" in caplog.text and "begins anew" in caplog.text
+
+
 def test_a_run_that_has_lost_its_best_checkpoint_says_so(run):
     folder, _ = run
     shutil.rmtree(folder / "checkpoints" / "best")

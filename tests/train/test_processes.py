@@ -75,6 +75,11 @@ def test_checkpoints_of_both_kinds_are_written_beside_steps(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_mistake_that_the_first_process_finds_is_told_by_all(tmp_path):
+    assert _run(2, 1, tmp_path, "refusal")["refused"] == ["a folder in use: [ü] ?"] * 2
+
+
+@pytest.mark.slow
 def test_a_run_goes_on_with_another_number_of_processes(tmp_path):
     """Two processes write two epochs, one reads them and goes on, two read what that one wrote."""
     begun = _run(2, 4, tmp_path, "2")
