@@ -106,8 +106,12 @@ def stamps(path: Path) -> list[tuple[int, int, int]]:
 
 
 def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    if path.suffix.lower() not in suffixes:
-        raise UsageError(f"{path} must end in one of {', '.join(suffixes)}")
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        columns = {"image": pictures.SUFFIXES, "points": CLOUDS, "mesh": MESHES}
+        fit = [repr(column) for column, endings in columns.items() if suffix in endings]
+        hint = f", or stand in the column {' or '.join(fit)}" if fit else ""
+        raise UsageError(f"{path} must end in one of {', '.join(suffixes)}{hint}")
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
     if path.stat().st_size > MAX_BYTES:

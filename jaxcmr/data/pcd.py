@@ -135,8 +135,8 @@ def _ascii(body: bytes, fields: list[Field], columns, count: int, name: str) -> 
 
 
 def _binary(body: bytes, fields: list[Field], columns, count: int, name: str) -> np.ndarray:
+    _check_length(count * sum(field.size for field in fields), len(body), name)
     row = np.dtype([(f"f{k}", field.dtype, (field.count,)) for k, field in enumerate(fields)])
-    _check_length(count * row.itemsize, len(body), name)
     table = np.frombuffer(body, row, count)
     return _points([table[f"f{place}"][:, 0] for place in columns])
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from jaxcmr.data.itemfiles import read_array, read_cloud, read_surface, stamps
+from jaxcmr.data.itemfiles import read_array, read_cloud, read_picture, read_surface, stamps
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(40, 3))
@@ -89,6 +89,31 @@ def test_a_coordinate_that_is_not_finite_is_refused(saved, value):
     cloud[7, 1] = value
     with pytest.raises(UsageError, match=r"x.npy has coordinates that are not finite"):
         read_cloud(saved(cloud), 16, 0)
+
+
+def test_a_file_of_another_column_is_told_where_it_belongs(tmp_path):
+    with pytest.raises(UsageError, match=r"one of .npy, .ply, .pcd, or stand in the column 'mesh'"):
+        read_cloud(tmp_path / "x.OBJ", 16, 0)
+    with pytest.raises(UsageError, match=r".gltf, or stand in the column 'points'$"):
+        read_surface(tmp_path / "x.npy", 16, 0)
+    with pytest.raises(UsageError, match=r"one of .png, .jpg, .jpeg$"):
+        read_picture(tmp_path / "x.txt", 16, 1)
+
+
+@pytest.mark.parametrize("scale", [1e300, 1e-300])
+@pytest.mark.parametrize("suffix", [".off", ".obj"])
+def test_a_mesh_of_any_scale_is_put_into_the_unit_sphere(tmp_path, suffix, scale):
+    rows = [(0, 0, 0), (3, 0, 0), (3, 1, 0), (1, 1, 0), (1, 3, 0), (0, 3, 0)]  # an L
+    lines = [" ".join(str(scale * x) for x in row) for row in rows]
+    if suffix == ".off":
+        text = "OFF\n6 1 0\n" + "\n".join(lines) + "\n6 0 1 2 3 4 5\n"
+    else:
+        text = "".join(f"v {line}\n" for line in lines) + "f 1 2 3 4 5 6\n"
+    (tmp_path / f"x{suffix}").write_text(text)
+    x, y, _ = read_surface(tmp_path / f"x{suffix}", 2000, 0).T * np.sqrt(4.5) + 1.5
+    assert min(x.min(), y.min()) > -1e-5 and max(x.max(), y.max()) < 3 + 1e-5
+    assert not ((x > 1 + 1e-5) & (y > 1 + 1e-5)).any()
+    assert np.mean(y > 1) == pytest.approx(2 / 5, abs=0.01)  # two of five unit squares
 
 
 SOLID = trimesh.creation.box((1, 2, 3))

@@ -111,6 +111,7 @@ def test_lzf_repeats_what_it_has_unpacked():
         (head("ascii", points=10**12), "1000000000000 lines of 3 numbers are needed"),
         (head("ascii", points=2) + b"1 2 3\n1 2", "2 lines of 3 numbers are needed"),
         (head("ascii", points=1) + b"1 2 x", "1 lines of 3 numbers are needed"),
+        (head("binary", "x y z _", "4 4 4 8", "F F F F", "1 1 1 16000000"), "but 0 follow"),
         (sample("binary")[:-1], "announces 690 bytes, but 689 follow"),
         (sample("binary_compressed")[:-1], "bytes, but .* follow"),
         (head("binary_compressed") + struct.pack("<2I", 4, 2**32 - 1) + b"\0abc", "but 400 follow"),
