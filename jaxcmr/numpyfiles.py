@@ -1,6 +1,7 @@
 """Reads numpy's files, `.npy` and `.npz`, from anywhere: no pickle, one error for all damage."""
 
 import contextlib
+import functools
 import math
 import os
 import zipfile
@@ -156,6 +157,7 @@ def check_room(size: int) -> None:
         )
 
 
+@functools.cache
 def _memory() -> int:
     """Returns the bytes of memory that the machine has, or that its container may take."""
     room = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

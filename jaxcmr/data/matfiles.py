@@ -136,7 +136,10 @@ def full(
     if math.prod(shape) > _SPARSEST * max(count, 1000):
         raise ValueError(f"a sparse array of {count} numbers announces the shape {list(shape)}")
     numpyfiles.check_room(8 * math.prod(shape))
-    columns = np.repeat(np.arange(shape[1]), np.diff(starts.astype(np.int64)))
+    lengths = np.diff(starts.astype(np.int64))
+    if lengths.min(initial=0) < 0 or starts[0] != 0:  # else billions of places before they fail
+        raise ValueError("the columns of a sparse array do not follow each other")
+    columns = np.repeat(np.arange(shape[1]), lengths)
     found = np.zeros(shape, np.float64)
     try:
         found[rows[:count].astype(np.int64), columns] = values[:count]
