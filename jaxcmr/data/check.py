@@ -5,6 +5,7 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.data.names import suggestion
+from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -36,13 +37,16 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
     if (counts == 0).any():
         empty = splits.train.class_names[int(np.argmin(counts))]
         raise UsageError(
-            f"the class {empty!r} has no sample in the training set; add some or remove the class"
+            f"the class {quoted(empty)} has no sample in the training set; add some or remove the "
+            "class"
         )
     _check_presence(parts, modalities)
     ids = np.concatenate([part.ids for part in parts.values()])
     if len(np.unique(ids)) < len(ids):
         names, times = np.unique(ids, return_counts=True)
-        raise UsageError(f"the id {str(names[times > 1][0])!r} is used twice; ids must be unique")
+        raise UsageError(
+            f"the id {quoted(str(names[times > 1][0]))} is used twice; ids must be unique"
+        )
 
 
 def _check_presence(parts: dict[str, Dataset], modalities: tuple[str, ...]) -> None:
