@@ -10,6 +10,7 @@ from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import nearest
 from jaxcmr.encoders.norm import Affine, BatchNorm
+from jaxcmr.encoders.pool import max_over
 
 
 class GraphLayer(nn.Module):
@@ -55,7 +56,7 @@ class DGCNN(nn.Module):
         x = Linear(width, use_bias=False, dtype=self.dtype, name=f"conv{len(layers) + 1}")(x)
         x = BatchNorm(name=f"bn{len(layers) + 1}")(x, train=train)
         x = jnp.maximum(x, 0.2 * x)
-        x = jnp.concatenate([x.max(1), x.mean(1)], -1)
+        x = jnp.concatenate([max_over(x, 1), x.mean(1)], -1)
         x = Linear(self.embedding_size, use_bias=False, dtype=self.dtype, name="linear1")(x)
         x = BatchNorm(name="bn_linear1")(x, train=train).astype(jnp.float32)
         return jnp.maximum(x, 0.01 * x)

@@ -9,6 +9,7 @@ import numpy as np
 
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.norm import BatchNorm, along
+from jaxcmr.encoders.pool import max_over
 
 # Mean and deviation of the channels of ImageNet in [0, 1]: what pretrained ResNets were fed with.
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -60,7 +61,8 @@ def global_pool(images: jax.Array, pool: str) -> jax.Array:
     if pool != "max":
         parts.append(images.mean((1, 2)))
     if pool != "mean":
-        parts.append(images.max((1, 2)))
+        pixels = images.reshape(images.shape[0], -1, images.shape[-1])
+        parts.append(max_over(pixels, 1))
     return jnp.concatenate(parts, -1)
 
 

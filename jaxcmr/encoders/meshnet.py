@@ -11,6 +11,7 @@ from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import neighbor_max, neighbor_sum
 from jaxcmr.encoders.norm import Affine, BatchNorm
+from jaxcmr.encoders.pool import max_over
 
 AGGREGATIONS = ("concat", "max", "average")
 
@@ -140,7 +141,7 @@ class MeshNet(nn.Module):
         layers.append(mlp("fusion_mlp", 1024)(both, mask, train=train))
         x = mlp("concat_mlp", 1024)(jnp.concatenate(layers, -1), mask, train=train)
         # Behind a ReLU zero is the least value, so padded faces never win.
-        x = (x * mask[..., None].astype(x.dtype)).max(1)
+        x = max_over(x * mask[..., None].astype(x.dtype), 1)
         for layer, width in enumerate((512, self.embedding_size), start=1):
             x = nn.relu(Linear(width, dtype=self.dtype, name=f"linear{layer}")(x))
             if layer == 1:

@@ -4,8 +4,9 @@ import jax
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, Variables
+from jaxcmr.encoders.pool import max_over
 
-POOLS = {"mean": jnp.mean, "max": jnp.max}
+POOLS = {"mean": jnp.mean, "max": max_over}
 
 
 def multi_view(encoder: Encoder, pool: str = "mean", separate_statistics: bool = False) -> Encoder:

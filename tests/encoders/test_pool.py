@@ -7,7 +7,7 @@ import pytest
 from jax import lax
 from reference_conv import close, draw
 
-from jaxcmr.encoders.pool import max_pool
+from jaxcmr.encoders.pool import max_over, max_pool
 
 POOLS = [
     ((8, 6), 2, 2, 0),
@@ -41,6 +41,13 @@ def test_max_pool_and_its_gradient_equal_xlas(pool):
 
     actual, expected = jax.jit(both)(images)
     close(actual, expected, 1e-6)
+
+
+def test_the_first_of_equal_entries_takes_the_gradient():
+    entries, weights = jnp.array([[1.0, 4.0], [1.0, 5.0]]), jnp.array([2.0, 3.0])
+    np.testing.assert_array_equal(max_over(entries, 0), [1, 5])
+    grad = jax.grad(lambda x: (max_over(x, 0) * weights).sum())(entries)
+    np.testing.assert_array_equal(grad, [[2, 0], [0, 3]])
 
 
 def test_the_first_of_equal_pixels_takes_the_gradient():
