@@ -1,7 +1,10 @@
-"""Settings shared by all tests."""
+"""Settings shared by all tests, and a bound on the memory that they take."""
 
+import ctypes
+import gc
 import importlib.util
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,14 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAXCMR_OFFLINE", "1")  # no test downloads anything from the network
+# Half of the time from an empty cache is the optimisation of code that runs for milliseconds.
+if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
+    os.environ["XLA_FLAGS"] = (
+        os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+    ).strip()
 
+PROCESS_BYTES = 1_500_000_000  # the most that a process of the tests may take
+FREED_FROM = 800_000_000  # bytes held behind a test from which on compiled programs are dropped
 SHARED = ROOT.parent / "shared"
 
 
@@ -40,3 +50,26 @@ def real_config():
         return module.get_config(variant) if variant else module.get_config()
 
     return load
+
+
+@pytest.fixture(autouse=True)
+def _bounded_memory():
+    """Frees what tests compiled before it is gigabytes; fails the test that takes too much."""
+    before = _bytes("VmHWM")
+    yield
+    if _bytes("VmRSS") > FREED_FROM:
+        if "jax" in sys.modules:
+            sys.modules["jax"].clear_caches()
+        gc.collect()
+        if sys.platform == "linux":
+            ctypes.CDLL(None).malloc_trim(0)  # else the C library keeps what was freed
+    peak = _bytes("VmHWM")
+    if peak > max(before, PROCESS_BYTES):
+        pytest.fail(f"the process took {peak / 1e9:.2f} GB, more than {PROCESS_BYTES / 1e9:.2f}")
+
+
+def _bytes(field: str) -> int:
+    """Returns the memory that this process holds (VmRSS) or ever held (VmHWM); 0 if unknown."""
+    status = Path("/proc/self/status")
+    lines = status.read_text().splitlines() if status.is_file() else []
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(field))
