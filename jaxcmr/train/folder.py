@@ -71,32 +71,29 @@ def _alone(workdir: Path) -> Iterator[None]:
                 folder.rmdir()
 
 
-def check_config(workdir: Path, config: ConfigDict) -> None:
+def check_config(workdir: Path, config: ConfigDict, given: ConfigDict) -> None:
     """Checks that the folder holds a run of this config, or none, and no file that is in the way.
 
     More epochs than before are fine: a finished run goes on.
 
+    Args:
+        workdir: the folder.
+        config: the run's.
+        given: the same before the data have completed it.
+
     Raises:
-        UsageError: it does not.
+        UsageError: the folder holds something else.
     """
-    distributed.by_the_first(lambda: _check_config(workdir, config))
+    distributed.by_the_first(lambda: _check_config(workdir, config, given))
 
 
-def _check_config(workdir: Path, config: ConfigDict) -> None:
+def _check_config(workdir: Path, config: ConfigDict, given: ConfigDict) -> None:
     found = _read_config(workdir)
     if found is None:
         _check_foreign(workdir)
         return
-    # A field that the config of an older version does not have yet has its default there.
-    was, now = _flat(_plain(default())) | _flat(found), _flat(_plain(config))
-    for field in sorted(was.keys() | now.keys()):
-        before, after = was.get(field, "absent"), now.get(field, "absent")
-        if before != after and not field.startswith(FREE) and not field.endswith(".pretrained"):
-            raise UsageError(
-                f"{workdir} holds a run of another config: config.{field} was {before!r} and is "
-                f"{after!r}; choose another --workdir or remove the folder"
-            )
-    epochs, before = config.train.epochs, was.get("train.epochs")
+    _check_fields(workdir, found, config, given)
+    epochs, before = config.train.epochs, found["train"].get("epochs")
     if not isinstance(before, int) or before > epochs:
         raise UsageError(
             f"{workdir} holds a run of {before} epochs, but config.train.epochs is {epochs}; give "
@@ -109,13 +106,34 @@ def _check_config(workdir: Path, config: ConfigDict) -> None:
         )  # fmt: skip
 
 
+def _check_fields(
+    workdir: Path, found: Mapping[str, Any], config: ConfigDict, given: ConfigDict
+) -> None:
+    """Refuses a run whose config was another one.
+
+    Fields that the data have chosen are left out: if they differ, so do the data, as is told later.
+    """
+    # A field that the config of an older version does not have yet has its default there.
+    was, now = _flat(_plain(default())) | _flat(found), _flat(_plain(config))
+    asked = _flat(_plain(given))
+    for field in sorted(was.keys() | now.keys()):
+        before, after = was.get(field, "absent"), now.get(field, "absent")
+        free = field.startswith(FREE) or field.endswith(".pretrained")
+        if before != after and not free and asked.get(field, "absent") == after:
+            raise UsageError(
+                f"{workdir} holds a run of another config: config.{field} was {before!r} and is "
+                f"{after!r}; choose another --workdir or remove the folder"
+            )
+
+
 def _read_config(workdir: Path) -> dict[str, Any] | None:
     """Returns what `config.json` holds; None: there is none."""
     path = workdir / CONFIG
     try:
         found = json.loads(path.read_bytes())
-        if not isinstance(found, dict) or not found.keys() >= SECTIONS:
-            raise ValueError("it is something else")
+        sections = found if isinstance(found, dict) else {}
+        if not all(isinstance(sections.get(name), dict) for name in SECTIONS):
+            raise ValueError("it has not the sections of one")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as error:
@@ -160,7 +178,14 @@ def claim(
     Raises:
         UsageError: the folder holds a run on other data, or cannot keep one.
     """
-    distributed.by_the_first(lambda: _check_data(workdir, data, splits))
+
+    def check() -> None:
+        found = _read_config(workdir)
+        if found is not None:
+            _check_data(workdir, data, splits)
+            _check_fields(workdir, found, config, config)  # now also what the data have chosen
+
+    distributed.by_the_first(check)
     series.try_out(workdir)
 
     def write() -> None:
@@ -180,8 +205,6 @@ def claim(
 
 def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
     """Refuses a folder whose run was trained on other data."""
-    if not (workdir / CONFIG).exists():
-        return
     found = trained_on.read(workdir / DATA)
     if found is None:
         raise UsageError(

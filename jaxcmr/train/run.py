@@ -58,11 +58,12 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
             run of another config or on other data.
     """
     with logfile.kept() as keep:
-        configuration.check(config)
-        config = complete(config)
+        given = config
+        configuration.check(given)
+        config = complete(given)
         stages.check(config)
         with folder.held(workdir):
-            folder.check_config(workdir, config)
+            folder.check_config(workdir, config, given)
             return _train_and_evaluate(config, workdir, keep)
 
 
@@ -75,9 +76,8 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
     content: dict[str, Any] = {}
     describe = lambda: content.update(trained_on.describe(config, splits, record, rows))
     distributed.by_the_first(describe)
-    folder.claim(
-        workdir, config, content, splits, record, rows
-    )  # not before: mistakes must not take it
+    # Not before: a mistake must not take the folder.
+    folder.claim(workdir, config, content, splits, record, rows)
     if distributed.first():
         keep(workdir)
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)

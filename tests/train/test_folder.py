@@ -22,12 +22,12 @@ def _splits(**changed):
     return Splits(train=train, test=dataclasses.replace(test, ids=np.char.add("t", test.ids)))
 
 
-def _claim(workdir, config=None, splits=None):
+def _claim(workdir, config=None, splits=None, given=None):
     """What a run does with its folder before the first epoch."""
     config, splits = config or paired.config(), splits or _splits()
     record, _, _, rows = noisy.prepare(splits, config)
     with folder.held(workdir):
-        folder.check_config(workdir, config)
+        folder.check_config(workdir, config, given or config)
         data = trained_on.describe(config, splits, record, rows)
         folder.claim(workdir, config, data, splits, record, rows)
 
@@ -102,7 +102,18 @@ def test_another_config_is_refused_before_data_are_read(claimed):
     config = paired.config()
     config.optimizer.learning_rate = 0.5
     with pytest.raises(UsageError, match=r"config.optimizer.learning_rate was 0.01 and is 0.5"):
-        folder.check_config(claimed, config)
+        folder.check_config(claimed, config, config)
+
+
+def test_a_number_that_other_data_have_chosen_is_not_blamed_on_the_config(claimed):
+    given, config = paired.config(), paired.config()
+    given.train.batch_size, config.train.batch_size = 0, 12
+    folder.check_config(claimed, config, given)
+    splits = dataclasses.replace(_splits(), train=_splits().train.rows(np.arange(23)))
+    with pytest.raises(UsageError, match="the number of rows of the training set"):
+        _claim(claimed, config, splits, given)
+    with pytest.raises(UsageError, match=r"config.train.batch_size was 10 and is 12"):
+        _claim(claimed, config, _splits(), given)
 
 
 def test_data_that_have_moved_and_another_mesh_are_fine(claimed):
