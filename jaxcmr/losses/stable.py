@@ -61,15 +61,20 @@ def weighted_logsumexp(
         axis: the axis or axes summed over.
     """
     kept = weights > 0
-    top = jnp.max(scores, axis=axis, keepdims=True, where=kept, initial=-jnp.inf)
-    top = lax.stop_gradient(jnp.where(top == -jnp.inf, 0.0, top))
+    # Scores of -inf count as the lowest number, so that one maximum tells them from no entry at
+    # all: a second reduction would be a second message between devices.
+    lowest = jnp.finfo(jnp.result_type(scores)).min
+    floored = jnp.maximum(scores, lowest)
+    top = jnp.max(floored, axis=axis, keepdims=True, where=kept, initial=-jnp.inf)
+    nothing = top == -jnp.inf
+    top = lax.stop_gradient(jnp.where(nothing, 0.0, top))
     # The inner where keeps entries that are left out from overflowing: inf * 0 is NaN.
     below = jnp.where(kept, scores - top, -jnp.inf)
     # Compilers may contract `a * b - top` without rounding `a * b`, so that the largest score
     # (huge, a product) is not its own maximum. Then its share of the sum is still taken as 1.
     below -= lax.stop_gradient(jnp.maximum(below, 0.0))
     total = jnp.sum(jnp.where(kept, weights, 0) * jnp.exp(below), axis=axis)
-    empty = jnp.where(jnp.any(kept, axis=axis), -jnp.inf, 0.0)
+    empty = jnp.where(jnp.squeeze(nothing, axis), 0.0, -jnp.inf)
     # Not `total > 0`: NaN scores must show.
     some = jnp.log(jnp.where(total == 0, 1.0, total)) + jnp.squeeze(top, axis)
     return jnp.where(total == 0, empty, some)
