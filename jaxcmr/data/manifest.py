@@ -55,7 +55,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     if "text" in cells:
         texts = [_text(table, place, cell) for place, cell in enumerate(cells["text"])]
         made["text"] = _features(texts, named == "train", str(path))
-        present["text"] = _with_features(made["text"], present["text"], str(path))
+        present["text"] = _with_features(made["text"], present["text"], named, str(path))
     _tell_empty(present, str(path))
     found["split"] = named
     found |= {name: made[name] for name in cells}  # in the order of config.modalities
@@ -96,9 +96,21 @@ def _features(texts: list[str], fit: np.ndarray, name: str) -> np.ndarray:
         raise UsageError(f"{name}: {error}") from None
 
 
-def _with_features(rows: np.ndarray, present: np.ndarray, name: str) -> np.ndarray:
-    """Counts texts without any feature as missing, and says so."""
+def _with_features(
+    rows: np.ndarray, present: np.ndarray, named: np.ndarray, name: str
+) -> np.ndarray:
+    """Counts texts without any feature as missing, and says so.
+
+    Raises:
+        UsageError: there are test texts, but none has a feature.
+    """
     known = rows.any(1)
+    test = present & (named == "test")
+    if test.any() and not (test & known).any():
+        raise UsageError(
+            f"{name}: none of the {test.sum()} test texts shares a word with the training texts, "
+            "so that nothing is known of them; give more texts, or another split"
+        )
     if lost := int((present & ~known).sum()):
         logging.warning(
             "%s: %d of %d texts are blank or share no word with the training rows, and count as "

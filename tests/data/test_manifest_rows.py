@@ -161,6 +161,14 @@ def test_texts_without_a_known_word_count_as_missing_and_are_said(load, caplog):
     assert "2 of 10 texts are blank or share no word with the training rows" in caplog.text
 
 
+def test_test_texts_that_share_no_word_with_training_texts_are_refused(load):
+    rows = rows_of(10)
+    for row in rows:
+        row["text"] = "red pot" if row["split"] == "train" else "blauer Topf"
+    with pytest.raises(UsageError, match="none of the 4 test texts shares a word with the train"):
+        load(rows)
+
+
 def test_rows_of_one_picture_stay_in_one_split_whatever_it_is_called(load, pictures, caplog):
     for k in range(10):
         pictures(f"{k}.png", 10 * k)
