@@ -11,6 +11,11 @@ from jaxcmr.data.missing import WORDS
 NAMED = 5  # groups that the line names
 # Letters of other scripts that look like Latin ones, once all are small.
 _LATIN = str.maketrans("авеѕіјкмнорԛстухѵαειορτυνκ", "abesijkmhopqctyxvaeioptuvk")
+# Names that may stand for no label, beside the words of `missing` in other cases.
+_DOUBTFUL = frozenset((
+    "inf", "-inf", "infinity", "-infinity", "?", "-", "--", ".", "n.a.", "missing", "unknown",
+    "unlabeled", "unlabelled",
+))  # fmt: skip
 _BLANK = re.compile(r"[\s_\-]+")
 
 
@@ -43,7 +48,7 @@ def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
             "%s: %d groups of class names look alike, but count as different classes: %s; correct "
             "the labels if they are the same", name, len(found), "; ".join(found[:NAMED]),
         )  # fmt: skip
-    nothing = {word.casefold() for word in WORDS} | {"inf", "-inf", "infinity", "-infinity"}
+    nothing = {word.casefold() for word in WORDS} | _DOUBTFUL
     doubtful = [label for label in counts if label.casefold() in nothing and label not in WORDS]
     if doubtful:
         logging.warning(

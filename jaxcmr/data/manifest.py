@@ -109,7 +109,8 @@ def _with_features(
     if test.any() and not (test & known).any():
         raise UsageError(
             f"{name}: none of the {test.sum()} test texts shares a word with the training texts, "
-            "so that nothing is known of them; give more texts, or another split"
+            "so that nothing is known of them; give more texts or another split, or leave 'text' "
+            "out of config.data.modalities"
         )
     if lost := int((present & ~known).sum()):
         logging.warning(

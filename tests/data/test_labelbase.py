@@ -80,8 +80,9 @@ def test_different_names_raise_no_doubt(caplog):
 def test_a_class_called_none_is_said(caplog):
     assert _unify(["none", "some"])[1] == ("none", "some")
     assert "'none' (1 times) is taken for the name of a class" in caplog.messages[0]
-    _unify(["inf", "1"])
-    assert "'inf' (1 times) is taken for the name of a class" in caplog.messages[1]
+    for word in ("inf", "?", "Unknown"):
+        _unify([word, "1"])
+        assert f"{word!r} (1 times) is taken for the name of a class" in caplog.messages[-1]
 
 
 @pytest.mark.parametrize("word", ["nan", "NA", "None", "", "  ", "N/A"])
