@@ -77,14 +77,15 @@ def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
         raise UsageError(
             f"{name} has concave polygons of {size} corners, too many to cut; triangulate the mesh"
         )
-    for row in left:
-        local = _ears(_scaled(vertices[polygons[row]][None])[0])
-        if local is None:
+    if len(left):
+        local, which, crossed = _ears(_scaled(vertices[polygons[left]]))
+        if crossed.any():
             raise UsageError(
-                f"{name}: face {rows[row] + 1} crosses itself; repair or triangulate the mesh"
+                f"{name}: face {rows[left[np.argmax(crossed)]] + 1} crosses itself; repair or "
+                "triangulate the mesh"
             )
-        triangles.append(polygons[row][local])
-        owner.append(np.full(len(local), row))
+        triangles.append(np.take_along_axis(polygons[left[which]], local, 1))
+        owner.append(left[which])
     return np.concatenate(triangles), np.concatenate(owner)
 
 
@@ -118,30 +119,55 @@ def _scaled(places: np.ndarray) -> np.ndarray:
         return np.divide(moved, extent, out=np.zeros_like(moved), where=extent > 0)
 
 
-def _ears(places: np.ndarray) -> np.ndarray | None:
-    """Cuts one polygon `[k, 3]` into `[T, 3]` of its corners.
+def _ears(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cuts polygons `[n, k, 3]` by ears, each in a plane of its own.
 
-    None if it is flat and crosses itself. One that is not flat may do so in its plane alone; it
-    becomes a fan.
+    Returns:
+        Triangles `[T, 3]` of corners from 0 to k - 1; the polygon of each, `[T]`; and `[n]`, which
+        polygons are flat and cross themselves. Others may do so in their plane alone, and become a
+        fan.
     """
-    centered = places - places.mean(0)
-    normal = np.cross(places[1:-1], places[2:]).sum(0)
-    if np.linalg.norm(normal) <= FLAT:  # its loops cancel each other: the plane of least squares
-        normal = np.linalg.svd(centered, full_matrices=False)[2][2]
-    normal /= np.linalg.norm(normal)
+    count, size, _ = places.shape
+    centered = places - places.mean(1, keepdims=True)
+    normal = np.cross(places[:, 1:-1], places[:, 2:]).sum(1)
+    void = np.linalg.norm(normal, axis=1) <= FLAT  # loops that cancel: the plane of least squares
+    normal[void] = np.linalg.svd(centered[void], full_matrices=False)[2][:, 2]
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    order = np.argsort(-np.abs(normal), 1)
+    triangles, owner = [], []
+    left = np.arange(count)
     # Seen along an axis nothing is rounded. What is not quite flat may cross itself along one.
-    steepness = np.abs(normal)
-    for axis in np.argsort(-steepness)[: np.count_nonzero(steepness > STEEP)]:
-        flat = places[:, [(axis + 1) % 3, (axis + 2) % 3]]
-        ends = np.array([len(flat)], np.uint32)
-        local = mapbox_earcut.triangulate_float64(flat, ends).reshape(-1, 3).astype(np.int64)
-        area = _doubled_areas(flat[None])[0]
-        ears = _doubled_areas(flat[local])
-        if abs(np.abs(ears).sum() - abs(area)) <= CROSSING:
-            return local if ears.sum() * area >= 0 else local[:, ::-1]
-    if np.abs(centered @ normal).max() < BENT:
-        return None
-    return _fans(np.arange(len(places))[None])
+    for axis in order.T:
+        tried = left[np.abs(normal[left, axis[left]]) > STEEP]
+        cut, which, sound = _ears_along(places[tried], axis[tried])
+        triangles.append(cut[sound[which]])
+        owner.append(tried[which[sound[which]]])
+        left = np.setdiff1d(left, tried[sound])
+    bent = np.abs(np.einsum("nki,ni->nk", centered, normal)).max(1) >= BENT
+    whole = left[bent[left]]
+    triangles.append(_fans(np.tile(np.arange(size), (len(whole), 1))))
+    owner.append(np.repeat(whole, size - 2))
+    crossed = np.isin(np.arange(count), left) & ~bent
+    return np.concatenate(triangles), np.concatenate(owner), crossed
+
+
+def _ears_along(places: np.ndarray, axis: np.ndarray):
+    """Cuts polygons `[n, k, 3]`, each seen along one axis `[n]`.
+
+    Returns:
+        As `_ears`, but `[n]` says whose triangles are as large as the polygon.
+    """
+    columns = np.stack([(axis + 1) % 3, (axis + 2) % 3], 1)
+    flat = np.take_along_axis(places, columns[:, None], 2)
+    ends = np.array([places.shape[1]], np.uint32)
+    cuts = [mapbox_earcut.triangulate_float64(polygon, ends).reshape(-1, 3) for polygon in flat]
+    which = np.repeat(np.arange(len(cuts)), np.array([len(cut) for cut in cuts], np.int64))
+    cut = np.concatenate([np.zeros((0, 3)), *cuts]).astype(np.int64)
+    area, ears = _doubled_areas(flat), _doubled_areas(flat[which[:, None], cut])
+    covered = np.bincount(which, np.abs(ears), len(cuts))
+    over = np.bincount(which, ears, len(cuts)) * area < 0
+    cut[over[which]] = cut[over[which]][:, ::-1]
+    return cut, which, np.abs(covered - np.abs(area)) <= CROSSING
 
 
 def _doubled_areas(polygons: np.ndarray) -> np.ndarray:

@@ -111,6 +111,24 @@ def test_faces_of_all_sizes_keep_the_order_of_the_file():
     assert polygon_mesh(places, corners[:0], counts[:0], "shape").faces.shape == (0, 3)
 
 
+def test_polygons_that_are_cut_together_keep_their_own_corners():
+    # Three combs of three teeth each, in other planes and directions; no corner sees all of one.
+    x = [0, 5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0]
+    y = [0, 0, 3, 3, 1, 1, 3, 3, 1, 1, 3, 3]
+    flat = np.array([x, y], np.float64).T
+    zero = np.zeros(12)
+    planes = [np.c_[flat, zero], np.c_[flat[:, 0], zero, flat[:, 1]][::-1], np.c_[zero, flat]]
+    places = np.concatenate([plane + 10 * k for k, plane in enumerate(planes)])
+    mesh = polygon_mesh(places, np.arange(36), np.array([12, 12, 12]), "shape")
+    normals, areas = face_areas(mesh)
+    which = mesh.faces // 12
+    assert (which == which[:, :1]).all()
+    # Five squares below, six above: 5 * 1 + 3 * 2.
+    np.testing.assert_allclose(np.bincount(which[:, 0], areas), [11, 11, 11])
+    expected = np.array([[0, 0, 1], [0, 1, 0], [1, 0, 0]])  # the second one runs backwards
+    np.testing.assert_allclose(normals, expected[which[:, 0]], atol=1e-12)
+
+
 def test_a_corner_that_is_no_vertex_is_refused():
     for wrong in (-1, 3):
         with pytest.raises(UsageError, match=rf"vertices that it lacks \({wrong} of 3"):
