@@ -80,6 +80,8 @@ def _array(item, name: str, turned: bool) -> np.ndarray | None:
     if value.dtype.kind not in numpyfiles.KINDS:
         return None
     if item.attrs.get("MATLAB_empty", 0):  # its shape stands where its numbers would
+        if value.ndim != 1 or 0 not in value:
+            raise ValueError(f"{name} is marked as empty, but has entries")
         return np.zeros(value.astype(int))
     value = value.T if turned else value
     if item.attrs.get("MATLAB_class") == b"char":

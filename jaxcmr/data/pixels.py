@@ -43,9 +43,13 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
     whole = dtype.kind in "iu"
     if whole and low >= 0 and high == 1:
         return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
+    if dtype == np.uint8 or (not whole and 0 <= low <= high <= 1):
+        top = 255 if whole else 1
+        if 0 < high < DARK / 255 * top:
+            logging.warning(
+                "%s: no pixel is brighter than %.3g of %d; is that so?", name, high, top
+            )
     if dtype == np.uint8:
-        if 0 < high < DARK:
-            logging.warning("%s: no pixel is brighter than %d of 255; is that so?", name, high)
         return lambda pixels: pixels, dtype
     if whole and low >= 0 and (high == 0 or _LEAST[255] < high <= 255):
         return lambda pixels: pixels.astype(np.uint8), np.dtype(np.uint8)

@@ -123,6 +123,8 @@ def test_one_scale_for_all_splits():
 def test_dark_pictures_are_worth_a_word(caplog):
     one(np.full((1, 2, 2, 1), 16, np.uint8))
     assert "a.npz: x: no pixel is brighter than 16 of 255" in caplog.text
+    one(np.full((1, 2, 2, 1), 1 / 255))  # divided by 255 twice
+    assert "a.npz: x: no pixel is brighter than 0.00392 of 1" in caplog.text
 
 
 def test_grey_pictures_get_their_axis():
