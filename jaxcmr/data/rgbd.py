@@ -137,7 +137,7 @@ def held_out(instances: list[str], folder: Path, seed: int) -> tuple[set[str], s
 
 def _read_trials(listing: Path) -> list[set[str]]:
     try:
-        lines = listing.read_text().splitlines()
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
     trials: list[set[str]] = []
@@ -225,7 +225,8 @@ def _read_values(path: Path) -> tuple[np.ndarray, str]:
 
 def _read_corner(path: Path) -> tuple[float, float]:
     try:
-        x, y = (float(word) for word in re.split(r"[\s,]+", path.read_text().strip()))
+        text = path.read_text(encoding="utf-8-sig").strip()
+        x, y = (float(word) for word in re.split(r"[\s,]+", text))
     except OSError as error:
         raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     except ValueError:

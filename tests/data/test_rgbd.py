@@ -179,6 +179,12 @@ def test_photographs_that_are_not_used_are_counted(own, tmp_path, caplog):
     assert len(data.load(own, workers=1).train) == count
 
 
+@pytest.mark.parametrize("text", ["100,120\n", "\ufeff100 120\r\n", "100.0,  120"])
+def test_the_place_of_a_crop_may_be_written_in_any_way(tmp_path, text):
+    (tmp_path / "a_loc.txt").write_bytes(text.encode())
+    assert rgbd._read_corner(tmp_path / "a_loc.txt") == (100, 120)
+
+
 def test_a_crop_larger_than_the_camera_is_refused(own, tmp_path):
     root = tmp_path / "rgbd-dataset"
     small(root)
