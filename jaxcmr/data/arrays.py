@@ -33,8 +33,12 @@ def read(path: Path) -> dict[str, np.ndarray]:
 
 def npy_files(folder: Path) -> list[Path]:
     """Returns the `.npy` files of a folder, sorted; there must be one."""
-    names = sorted(os.listdir(folder))
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read ({error.strerror})") from None
     found = [folder / name for name in names if name.endswith(".npy")]
+    found = [file for file in found if file.is_file()]  # opening a pipe would wait forever
     if not found:
         held = f", only {', '.join(names[:5])}" if names else ""
         raise UsageError(f"{folder} holds no .npy file{held}; name the file that holds your data")
@@ -251,17 +255,27 @@ def warn_of_squares(arrays: Mapping[str, np.ndarray], name: str) -> None:
 def load_arrays(config: ConfigDict, workers: int) -> Splits:
     """Loads `config.path`: an `.npz`, HDF5 file or folder of `.npy` of the user's own."""
     del workers
-    path = expanded(config.get("path", "") or config.root)
-    if not str(config.get("path", "") or config.root) or not path.exists():
-        raise UsageError(f"config.data.path is {str(path)!r}, but there is no such file or folder")
+    path = existing(config.get("path", "") or config.root)
+    found = read(path)
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     if path.is_file():
         provenance["sha256"] = cache.sha256(path)
     else:
-        others = sorted(file.name for file in path.iterdir() if file.suffix != ".npy")
-        warn_of_unused(others, "file", str(path))
-    arrays = read(path)
-    splits = to_splits(arrays, str(path), provenance, config.seed)
-    warn_of_squares(arrays, str(path))
+        others = set(os.listdir(path)) - {file.name for file in npy_files(path)}
+        warn_of_unused(sorted(others), "file", str(path))
+    splits = to_splits(found, str(path), provenance, config.seed)
     warn_of_copies(splits, str(path))
     return splits
+
+
+def existing(path: str) -> Path:
+    """Returns the file or folder that `config.data.path` names.
+
+    Raises:
+        UsageError: there is none, or it is neither a file nor a folder, such as a pipe.
+    """
+    found = expanded(path)
+    if not path or not (os.path.isfile(found) or os.path.isdir(found)):
+        shown = path if len(path) < 300 else path[:300] + "..."
+        raise UsageError(f"config.data.path is {shown!r}, but there is no such file or folder")
+    return found

@@ -25,9 +25,9 @@ def check_output(path: Path, suffix: str, sources: tuple[Path, ...] = ()) -> Non
     if path.suffix.lower() != suffix:
         raise UsageError(f"the output {path} must end in {suffix}")
     for source in sources:
-        if path.exists() and source.exists() and os.path.samefile(path, source):
+        if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
             raise UsageError(f"the output {path} is the source {source}; choose another name")
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"the output {path} is a folder; name a file in it")
     if os.path.lexists(path) and not _is_ours(path):
         raise UsageError(

@@ -15,7 +15,6 @@ from jaxcmr.data.hdf5files import hdf5_heads
 from jaxcmr.data.kinds import kind
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import Head, head, npz_heads, reason
-from jaxcmr.paths import expanded
 from jaxcmr.types import Splits
 
 _ADVICE = {
@@ -77,15 +76,12 @@ def outline(config: ConfigDict) -> Outline:
 
 def _path(config: ConfigDict) -> Path:
     """Returns `config.path`; the file or folder must be there."""
-    path = expanded(config.path)
     if not config.path:
         raise UsageError(
             "your data are not named; add --config.data.path=FILE, a manifest (.csv, .jsonl) or "
             "arrays (.npz, .h5, a folder of .npy)"
         )
-    if not path.exists():
-        raise UsageError(f"config.data.path is {str(path)!r}, but there is no such file or folder")
-    return path
+    return arrays.existing(config.path)
 
 
 def shapes(path: Path) -> dict[str, Head]:

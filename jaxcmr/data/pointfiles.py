@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -37,6 +38,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait forever
+        raise UsageError(f"{path} is no file")
     if path.suffix.lower() == ".npz":
         return numpyfiles.read_any_npz(path)
     return hdf5files.read_hdf5(path)

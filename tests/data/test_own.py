@@ -1,4 +1,5 @@
 import io
+import os
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import strategies as st
 
 from jaxcmr import data
 from jaxcmr.data import own
+from jaxcmr.data.pointfiles import read_arrays
 from jaxcmr.errors import UsageError
 
 
@@ -72,6 +74,33 @@ def test_other_files_are_told_what_becomes_of_them(mine, tmp_path, name, words):
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(UsageError, match=words):
         own.outline(mine)
+
+
+@pytest.mark.parametrize("name", ["none.npz", "n" * 5000, "nu\0ll", "pipe.npz"])
+def test_what_is_no_file_is_not_waited_for(mine, tmp_path, name):
+    if name == "pipe.npz":
+        os.mkfifo(tmp_path / name)
+    mine.path = str(tmp_path / name)
+    for source in ("own", "arrays"):
+        mine.name = source
+        with pytest.raises(UsageError, match="but there is no such file or folder"):
+            data.load(mine)
+    with pytest.raises(UsageError, match="but there is no such file or folder"):
+        own.outline(mine)
+
+
+def test_pipes_among_files_are_not_waited_for(mine, tmp_path, caplog):
+    arrays = {"text": np.eye(10, 3), "image": np.ones((10, 2)), "labels": np.arange(10) % 2}
+    for name, array in arrays.items():
+        np.save(tmp_path / f"{name}.npy", array)
+    os.mkfifo(tmp_path / "more.npy")
+    mine.path = str(tmp_path)
+    mine.modalities = tuple(own.outline(mine).kinds)
+    assert data.load(mine).train.modalities == ("image", "text")
+    assert "1 file is not used: more.npy" in caplog.text
+    os.mkfifo(tmp_path / "pipe.npz")
+    with pytest.raises(UsageError, match=r"pipe\.npz is no file"):
+        read_arrays(tmp_path / "pipe.npz")
 
 
 def test_a_single_number_is_no_item(mine, tmp_path):

@@ -244,11 +244,13 @@ def test_a_file_that_is_not_ours_is_never_written_over(prepare, tmp_path):
         (("own", "--path="), "your data are not named; add --path=FILE"),
         (("points", "--source=a.npz"), "the following arguments are required: --output"),
         (("points", "--source=a.npz", "--output=b.npz", "--low=nan"), "low is nan and high 1"),
+        (("points", "--source=a.npz", f"--output={'n' * 300}.npz"), "File name too long"),
         (("points", "--source=a.npz", "--output=b.npz", "--low=1"), "low is 1.0 and high 1"),
     ],
 )
 def test_a_mistaken_flag_is_one_sentence(prepare, monkeypatch, tmp_path, arguments, words):
     monkeypatch.chdir(tmp_path)
+    two_splits(tmp_path / "a.npz")
     code, _, errors = prepare(*arguments)
     assert code == 2 and words in errors
     assert errors.startswith("error: ") and len(errors.splitlines()) == 1
