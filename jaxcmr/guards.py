@@ -21,11 +21,9 @@ SLACK = 2e-3  # what probabilities in half precision may be off
 
 def is_concrete(*arguments: Any) -> bool:
     """Returns whether all values can be looked at: none is traced or lies in another process."""
-    leaves = jax.tree.leaves(arguments)
-    return not any(
-        isinstance(leaf, jax.core.Tracer)
-        or (isinstance(leaf, jax.Array) and not leaf.is_fully_addressable)
-        for leaf in leaves
+    arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
+    return all(
+        not isinstance(array, jax.core.Tracer) and array.is_fully_addressable for array in arrays
     )
 
 
@@ -82,7 +80,7 @@ def check_range(
     if not is_concrete(value):
         return
     numbers = on_host(value)
-    if not _is_real(numbers):
+    if not is_real(numbers):
         raise UsageError(f"{name} is {value!r}: give numbers")
     numbers = numbers.astype(np.float64)
     wrong = ~(np.isfinite(numbers) & (numbers >= low - slack) & (numbers <= high + slack))
@@ -105,7 +103,7 @@ def check_distributions(name: str, rows: Any, mask: Any = None) -> None:
     if not is_concrete(rows, mask):
         return
     rows = on_host(rows).astype(np.float64)
-    rows = rows if mask is None else rows[on_host(mask)]
+    rows = rows if mask is None else rows[on_host(mask).astype(bool)]
     check_range(name, rows, 0.0, 1.0, slack=SLACK)
     sums = rows.sum(-1)
     wrong = np.abs(sums - 1) > SLACK * max(rows.shape[-1], 10)
@@ -212,22 +210,15 @@ def truth(mask: Any, *, name: str = "mask") -> jax.Array:
     Raises:
         UsageError: it holds something else than truth values (or 0, 1).
     """
-    if _is_bool(mask):
-        return jnp.asarray(mask)
-    if is_concrete(mask):
-        host = on_host(mask)
-        if not (_is_real(host) and np.isin(host, (0, 1)).all()):
-            raise UsageError(f"{_with(name, 'holds')} {_first_odd(host)}: give True or False")
-        return jnp.asarray(host.astype(bool))
-    return jnp.asarray(mask) > 0
-
-
-def _is_bool(mask: Any) -> bool:
-    return hasattr(mask, "dtype") and np.issubdtype(mask.dtype, np.bool_)
-
-
-def _first_odd(host: np.ndarray) -> Any:
-    return next((value for value in host.flat if not np.isin(value, (0, 1))), host.dtype)
+    if getattr(mask, "dtype", np.dtype(object)).kind == "b":
+        return jnp.asarray(mask)  # without a look, which would wait for a device
+    if not is_concrete(mask):
+        return jnp.asarray(mask) > 0
+    host = on_host(mask)
+    if not (is_real(host) and np.isin(host, (0, 1)).all()):
+        odd = next((value for value in host.flat if not np.isin(value, (0, 1))), host.dtype)
+        raise UsageError(f"{_with(name, 'holds')} {odd}: give True or False")
+    return jnp.asarray(host.astype(bool))
 
 
 def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -> jax.Array:
@@ -243,9 +234,9 @@ def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -
         UsageError: shapes do not fit, they are no whole numbers, or one is outside.
     """
     check_shape(name, index, "B")
-    mask = row_mask(mask, np.shape(index))
+    counted = row_mask(mask, np.shape(index))
     if is_concrete(index, mask):
-        host, counted = on_host(index), on_host(mask)
+        host, counted = on_host(index), _on_host_mask(mask, np.shape(index))
         wrong = counted & ((host < 0) | (host >= size)) if host.dtype.kind in "iu" else counted
         if wrong.any():
             raise UsageError(
@@ -253,7 +244,7 @@ def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -
             )
         index = index if isinstance(index, jax.Array) else np.where(counted, host, 0)
     index = _at_least_32_bits(index)
-    return jnp.where(mask & (index >= 0) & (index < size), index, size).astype(jnp.int32)
+    return jnp.where(counted & (index >= 0) & (index < size), index, size).astype(jnp.int32)
 
 
 def finite_rows(rows: Any) -> Any:
@@ -271,16 +262,17 @@ def check_rows(name: str, rows: Any, mask: Any = None) -> None:
     Traced rows only have their shape checked: leave the others out by `finite_rows`.
     """
     check_shape(name, rows, "N", "d")
-    mask = row_mask(mask, np.shape(rows)[:1])
-    if not is_concrete(rows, mask):
-        return
+    row_mask(mask, np.shape(rows)[:1])
     array = rows if isinstance(rows, jax.Array) else np.asarray(rows)
-    if not _is_real(array) or not array.shape[1]:
+    if not is_real(array) or not array.shape[1]:
         raise UsageError(
             f"{_with(name, 'has')} shape {array.shape} and type {array.dtype}: give rows "
             "of real numbers"
         )
-    wrong = ~on_host(finite_rows(array)) & on_host(mask)
+    if not is_concrete(rows, mask):
+        return
+    with jax.ensure_compile_time_eval():
+        wrong = ~on_host(finite_rows(array)) & _on_host_mask(mask, array.shape[:1])
     if wrong.any():
         row = int(wrong.argmax())
         raise UsageError(
@@ -295,6 +287,11 @@ def _with(name: str, verb: str) -> str:
     return f"{name} {plural if name.endswith('s') else verb}"
 
 
-def _is_real(array: Any) -> bool:
+def _on_host_mask(mask: Any, shape: tuple[int, ...]) -> np.ndarray:
+    return np.ones(shape, bool) if mask is None else on_host(mask).astype(bool)
+
+
+def is_real(array: Any) -> bool:
+    """Returns whether an array holds real numbers (or truth values), of any precision."""
     dtype = array.dtype
     return any(jnp.issubdtype(dtype, kind) for kind in (jnp.floating, jnp.integer, jnp.bool_))

@@ -226,9 +226,9 @@ def relabel_precision(
     Raises:
         UsageError: K is below 2, or a number is out of range.
     """
+    rights = jnp.stack(rule_precision(agreement, noise_rate, num_classes, z))
     eta = jnp.asarray(noise_rate, jnp.float32)
     rates = jnp.stack(_wilson(agreement, z))
-    rights = jnp.stack(rule_precision(agreement, noise_rate, num_classes, z))
     ratio = rights * eta / jnp.maximum(1 - rates, ROUNDING)
     return Precision(*jnp.clip(ratio, 0, 1))
 

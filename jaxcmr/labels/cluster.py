@@ -241,7 +241,7 @@ def _counted(features: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, ja
     """Returns the rows in float32 and which of them count, after a look at both."""
     guards.check_rows("features", features, mask)
     counted = guards.row_mask(mask, jnp.shape(features)[:1])
-    if guards.is_concrete(counted) and not guards.on_host(counted).any():
+    if guards.is_concrete(mask) and mask is not None and not guards.on_host(mask).any():
         raise UsageError(f"none of {len(counted)} rows counts: give features of at least one")
     return jnp.asarray(features, jnp.float32), counted
 

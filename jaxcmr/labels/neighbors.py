@@ -14,7 +14,7 @@ from jax import lax
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.losses.stable import unit_of
+from jaxcmr.losses.stable import at_least_float32, unit_of
 
 NOISY, HARD, PURE = range(3)  # no modality, some, all confirm the given label
 
@@ -93,6 +93,8 @@ def _counts(features, labels, k, num_classes, allowed, block):
 
 def soft_labels(counts: jax.Array) -> jax.Array:
     """Turns counts `[..., K]` into shares: `counts / sum`, zero rows staying zero."""
+    guards.check_shape("counts", counts, "...", "K")
+    counts = at_least_float32(counts)
     return counts / jnp.maximum(counts.sum(-1, keepdims=True), 1)
 
 
@@ -101,6 +103,8 @@ def neighbor_labels(counts: jax.Array) -> jax.Array:
 
     The lowest class among equals; -1 where no neighbour has a label.
     """
+    guards.check_shape("counts", counts, "...", "K")
+    counts = jnp.asarray(counts)
     found = counts.max(-1) > 0
     return jnp.where(found, counts.argmax(-1), -1).astype(jnp.int32)
 

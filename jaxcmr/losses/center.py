@@ -96,7 +96,7 @@ def center_logits(
         temperature: positive.
 
     Returns:
-        `[n, K]`; a row or a center that is zero gives 0.
+        `[n, K]`; a row or a center that is zero gives 0, a row that holds NaN or infinity NaN.
 
     Raises:
         UsageError: shapes do not fit, or the temperature is not positive.
@@ -104,8 +104,12 @@ def center_logits(
     guards.check_positive("temperature", temperature)
     guards.check_shape("embeddings", embeddings, "n", "d")
     guards.check_shape("centers", centers, "K", embeddings.shape[1])
-    rows, centers = unit_rows(embeddings), unit_rows(centers)
-    return jnp.matmul(rows, centers.T, precision=lax.Precision.HIGHEST) / temperature
+    embeddings = at_least_float32(embeddings)
+    # NaN times a gradient of 0 would still be NaN in the gradient of the centers.
+    sound = jnp.all(jnp.isfinite(embeddings), axis=-1, keepdims=True)
+    rows, centers = unit_rows(jnp.where(sound, embeddings, 0.0)), unit_rows(centers)
+    logits = jnp.matmul(rows, centers.T, precision=lax.Precision.HIGHEST) / temperature
+    return jnp.where(sound, logits, jnp.nan)
 
 
 def center_classification(

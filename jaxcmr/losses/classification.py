@@ -212,13 +212,15 @@ def soft_focal(
     """
     guards.check_range("gamma", gamma, 0.0)
     check_targets(logits, targets)
+    rest = log_rest(logits, targets)
+    sound = ~jnp.isnan(rest)
     # Never -inf: a gamma of 0 would make it NaN.
-    rest = jnp.maximum(log_rest(logits, targets), jnp.finfo(jnp.float32).min)
+    rest = jnp.where(sound, jnp.maximum(rest, jnp.finfo(jnp.float32).min), 0.0)
     targets = lax.stop_gradient(at_least_float32(targets))
     log_p = jax.nn.log_softmax(sound_rows(logits)[0])
     # A class that is left out, of logit -inf, may have the target 0: their product is NaN.
-    fits = jnp.sum(jnp.where(targets > 0, targets * log_p, 0.0), axis=-1)
-    return -jnp.exp(gamma * rest) * fits
+    fits = jnp.sum(jnp.where(targets > 0, targets, 0.0) * jnp.where(targets > 0, log_p, 0.0), -1)
+    return jnp.where(sound, -jnp.exp(gamma * rest) * fits, jnp.nan)
 
 
 def label_smoothing(

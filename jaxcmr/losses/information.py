@@ -40,7 +40,7 @@ def negative_information(
     if len(probabilities) < 2:
         raise UsageError("information is shared between modalities: give two or more")
     there = guards.row_mask(present, probabilities.shape[:2], name="present")
-    guards.check_distributions("probabilities", probabilities, there)
+    guards.check_distributions("probabilities", probabilities, present)
     p = at_least_float32(probabilities)
     weight = there.astype(p.dtype)[..., None]
     p = jnp.where(there[..., None], p, 0.0)

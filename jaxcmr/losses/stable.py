@@ -25,16 +25,19 @@ def at_least_float32(values: Float[Array, "..."]) -> Float[Array, "..."]:
 def unit_rows(rows: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     """Divide each row by its Euclidean length; a zero row stays zero, with a zero gradient.
 
+    A row that holds NaN or infinity becomes NaN, with a zero gradient, too.
+
     `x / ||x||` has no value and no gradient at zero, and `||x||^2` overflows or underflows long
     before `x` does, so the rows are first divided by their largest entry.
     """
     rows = at_least_float32(rows)
     largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1, keepdims=True))
-    zero = largest <= _ZERO_ROW
+    sound = jnp.isfinite(largest)
+    zero = (largest <= _ZERO_ROW) | ~sound
     # The length cancels the scale, so stopping the gradient of the scale leaves it exact.
     scaled = jnp.where(zero, 0.0, rows / jnp.where(zero, 1.0, largest))
     squared_length = jnp.sum(jnp.square(scaled), axis=-1, keepdims=True)
-    return scaled * lax.rsqrt(jnp.where(zero, 1.0, squared_length))
+    return jnp.where(sound, scaled * lax.rsqrt(jnp.where(zero, 1.0, squared_length)), jnp.nan)
 
 
 def unit_of(values: Float[Array, "..."]) -> Float[Array, ""]:
@@ -42,6 +45,7 @@ def unit_of(values: Float[Array, "..."]) -> Float[Array, ""]:
 
     1 for values of usual size, so that these keep every bit; else their largest magnitude.
     """
+    values = at_least_float32(values)
     largest = jnp.max(jnp.abs(values), initial=0.0)
     usual = (largest == 0) | ((largest > 2.0**-40) & (largest < 2.0**40))
     # The reciprocal, by which compilers multiply, must not vanish.

@@ -63,7 +63,7 @@ def multi_hot(labels: Any, name: str) -> np.ndarray:
         UsageError: they hold something else than 0 and 1.
     """
     host = guards.on_host(labels)
-    if host.dtype.kind not in "biuf" or not np.isin(host, (0, 1)).all():
+    if not guards.is_real(host) or not np.isin(host, (0, 1)).all():
         raise UsageError(
             f"{name} of shape {host.shape} are no multi-hot labels, of 0 and 1: for one class a "
             f"row give [{len(host)}]"

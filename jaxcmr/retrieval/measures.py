@@ -52,10 +52,8 @@ def _ratio(numerator: Value, denominator: Value) -> Value:
     return numerator / jnp.where(denominator > 0, denominator, 1)
 
 
-def _top(ranked: Ranked, k: int | None) -> Bool[Array, "*batch k"]:
-    if k is not None:
-        k = guards.check_whole("k", k, 1)
-    return _relevant(ranked)[..., :k]
+def _top(ranked: Ranked, k: int) -> Bool[Array, "*batch k"]:
+    return _relevant(ranked)[..., : guards.check_whole("k", k, 1)]
 
 
 def _count(top: Bool[Array, "*batch k"]) -> Value:
@@ -78,7 +76,7 @@ def average_precision(ranked: Ranked, k: int | None = None) -> Value:
     Returns:
         `[...]` float32 in [0, 1].
     """
-    top = _top(ranked, k)
+    top = _relevant(ranked) if k is None else _top(ranked, k)
     hits = cumulative_hits(top)
     total = jnp.sum(jnp.where(top, hits / _ranks(top), 0), axis=-1)
     return _ratio(total, _count(top))
@@ -116,7 +114,7 @@ def ndcg(ranked: Ranked, k: int | None = None) -> Value:
     Returns:
         `[...]` float32 in [0, 1].
     """
-    top = _top(ranked, k)
+    top = _relevant(ranked) if k is None else _top(ranked, k)
     discount = 1 / np.log2(np.arange(2, top.shape[-1] + 2))
     gain = jnp.matmul(
         top.astype(jnp.float32),

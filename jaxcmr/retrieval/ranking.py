@@ -66,6 +66,9 @@ def ordered(
     """Map float32 scores to int32 that order as they do, no bit lost; equal scores stay equal.
 
     NaN comes with the least of them, -inf; `excluded` items below it, at `EXCLUDED`.
+
+    Raises:
+        UsageError: if `excluded` has another shape, or holds no truth values.
     """
     scores = jnp.asarray(scores, jnp.float32)
     scores = jnp.where(jnp.isnan(scores), -jnp.inf, scores)
@@ -73,6 +76,7 @@ def ordered(
     ascending = jnp.where(bits < 0, bits ^ jnp.int32(0x7FFFFFFF), bits)
     if excluded is None:
         return ascending
+    excluded = guards.row_mask(excluded, ascending.shape, name="excluded")
     return jnp.where(excluded, jnp.int32(EXCLUDED), ascending)
 
 
@@ -104,11 +108,9 @@ def rank_relevance(
     guards.check_shape("scores", scores, "...", "G")
     scores = jnp.asarray(scores)
     relevant = guards.row_mask(relevant, scores.shape, name="relevant")
-    if excluded is not None:
-        excluded = guards.row_mask(excluded, scores.shape, name="excluded")
     descending = ~ordered(scores, excluded)
     if excluded is not None:
-        relevant = relevant & ~excluded
+        relevant = relevant & ~guards.truth(excluded, name="excluded")
     with jax.enable_x64(True):
         index = lax.broadcasted_iota(jnp.int64, scores.shape, scores.ndim - 1)
         low = index << 1 | lax.convert_element_type(relevant, jnp.int64)

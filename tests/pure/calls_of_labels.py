@@ -1,0 +1,249 @@
+"""Calls of what makes, judges and finds labels."""
+
+from typing import Any
+
+import extremes as x
+import jax.numpy as jnp
+import numpy as np
+from extremes import CLASSES, MEMBERS, ROWS, STORED, WIDTH
+from table import (
+    CENTERS,
+    CLASS,
+    FEATURES,
+    KEY,
+    LOGITS,
+    PRESENT,
+    TABLE,
+    VOTERS,
+    call,
+    everything,
+    exempt,
+    normal,
+    softmax,
+)
+
+from jaxcmr.labels import (
+    banks,
+    belief,
+    clarify,
+    cluster,
+    cluster_number,
+    cluster_scores,
+    diagnosis,
+    electorate,
+    mixture,
+    neighbors,
+    noise,
+    noise_record,
+    posterior,
+    transition,
+)
+
+
+def _told(**arguments: Any) -> tuple:
+    """Returns what an electorate says, and what members are told by it."""
+    found = electorate.electorate(**arguments)
+    return found.hidden, found.fair, found.average(jnp.asarray(VOTERS))
+
+
+BANK = {"bank": x.plain(normal(STORED, WIDTH)), "index": x.index([6, 0, 2, 3, 4])}
+ENTRIES = {"values": x.scores(FEATURES), "mask": x.mask(everything(ROWS))}
+DECAY = {"decay": x.number(0.9, 0, 1)}
+call(banks.one_hot_bank, labels=x.free(x.labels(CLASS)), num_classes=x.whole(CLASSES))
+call(banks.write_rows, **BANK, **ENTRIES)
+call(banks.ema_rows, **BANK, **ENTRIES, **DECAY)
+call(banks.ema_unit_rows, **BANK, **ENTRIES, **DECAY)
+
+call(belief.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
+call(belief.votes, logits=x.scores(VOTERS))
+call(belief.panel_mean, values=x.scores(VOTERS), present=x.mask(PRESENT))
+call(belief.peer_mean, values=x.scores(VOTERS), present=x.mask(PRESENT))
+call(belief.start_memory, shape=(STORED,), value=x.number(1.0))
+call(belief.majority_thresholds, num_classes=x.whole(CLASSES))
+VOTES = softmax(normal(ROWS, ROWS - 1)).max(-1)
+call(
+    belief.remember,
+    memory=belief.start_memory((STORED,)),
+    index=x.index([6, 0, 2, 3, 4]),
+    values=x.scores(VOTES),
+    mask=x.mask(everything(ROWS)),
+    **DECAY,
+)
+call(
+    belief.remember_classes,
+    memory=belief.start_memory((CLASSES,)),
+    labels=x.labels(CLASS),
+    scores=x.scores(VOTES, x.SHOWN),
+    mask=x.mask(everything(ROWS)),
+    **DECAY,
+)
+call(
+    belief.class_mean_thresholds,
+    scores=x.scores(VOTES, x.SHOWN),
+    labels=x.labels(CLASS),
+    num_classes=x.whole(CLASSES),
+    mask=x.mask(everything(ROWS)),
+)
+call(
+    belief.accept,
+    scores=x.scores(VOTES),
+    labels=x.labels(CLASS),
+    thresholds=x.plain(np.full(CLASSES, 0.5, np.float32)),
+    mask=x.mask(everything(ROWS)),
+)
+
+PROPOSALS = {"proposals": x.labels([0, 1, -1, 1, 2], x.FINE)}
+SHARES = softmax(LOGITS)
+call(
+    clarify.propose,
+    shares=x.scores(SHARES),
+    confidence=x.scores(SHARES),
+    min_share=x.number(0.4),
+    min_confidence=x.number(0.4),
+)
+call(
+    clarify.clarify,
+    labels=x.ids(CLASS),
+    accepted=x.mask(everything(ROWS)),
+    proposals=x.ids([0, 1, -1, 1, 2]),
+    trusted=True,
+)
+call(clarify.held_out_rows, key=KEY, index=x.free(x.ids(range(ROWS))), share=x.number(0.5, 0, 1))
+call(clarify.row_draws, key=KEY, index=x.free(x.ids(range(ROWS))))
+call(
+    clarify.count_agreement,
+    proposals=x.ids([0, 1, -1, 1, 2]),
+    labels=x.ids(CLASS),
+    held_out=x.mask(everything(ROWS)),
+)
+AGREEMENT = clarify.Agreement(np.float32(5), np.float32(9))
+ESTIMATE = {"noise_rate": x.number(0.4, 0, 1), "num_classes": x.whole(CLASSES, 2)}
+call(clarify.rule_precision, agreement=AGREEMENT, **ESTIMATE, z=x.number(1.645, 0))
+call(clarify.relabel_precision, agreement=AGREEMENT, **ESTIMATE, z=x.number(1.645, 0))
+call(
+    clarify.surest,
+    **PROPOSALS,
+    confidence=x.scores(SHARES, x.FINE),
+    rows=x.mask(everything(ROWS), x.FINE),
+    share=x.number(0.5, 0, 1),
+)
+
+ROWS_AND_MASK = {"features": x.rows(FEATURES), "mask": x.mask(everything(ROWS), x.FINE)}
+LLOYD = {"max_iterations": x.whole(20, 0), "block": x.whole(2)}
+call(
+    cluster.kmeans,
+    key=KEY,
+    **ROWS_AND_MASK,
+    num_clusters=x.whole(2),
+    restarts=x.whole(2),
+    **LLOYD,
+)
+call(cluster.lloyd, **ROWS_AND_MASK, centers=x.plain(FEATURES[:2] + 1), **LLOYD)
+call(cluster.assign, features=x.rows(FEATURES, x.ALONE), centers=x.plain(CENTERS), block=x.whole(2))
+call(cluster.plus_plus_centers, key=KEY, **ROWS_AND_MASK, num_clusters=x.whole(2))
+call(cluster.cluster_sizes, labels=x.free(x.labels(CLASS)), num_clusters=x.whole(CLASSES))
+call(
+    cluster_number.estimate,
+    features=(np.tile(FEATURES, (2, 1)), np.tile(FEATURES, (2, 1))),
+    seed=x.whole(0, 0),
+    candidates=(2, 3),
+)
+BOTH = {"predicted": x.partition(CLASS), "true_labels": x.partition(CLASS)}
+call(cluster_scores.match_clusters, **BOTH)
+call(cluster_scores.normalized_mutual_information, **BOTH)
+call(cluster_scores.adjusted_rand_index, **BOTH)
+call(
+    cluster_scores.summarize_sizes,
+    predicted=x.free(x.partition(CLASS)),
+    num_clusters=x.whole(CLASSES),
+)
+
+exempt("reports of what a run found", diagnosis.pseudo_labels, diagnosis.believed_labels)
+exempt("reports of what a run found", diagnosis.posterior_labels, diagnosis.majority_class)
+
+BY_KEY = {"key": KEY, "index": x.free(x.ids(range(ROWS)))}
+call(
+    electorate.electorate,
+    kind="peers",
+    key=KEY,
+    index=x.ids(range(ROWS)),
+    present=x.mask(PRESENT),
+    members=x.whole(MEMBERS),
+    judges=1,
+    held_out_share=x.number(0.2, 0, 1),
+)
+TABLE["labels.electorate.electorate"] = TABLE["labels.electorate.electorate"]._replace(
+    function=_told
+)
+call(electorate.untaught_members, **BY_KEY, members=x.whole(3, 2), judges=x.number(1, 1, 2))
+
+LOSSES = np.array([0.1, 0.2, 1.5, 0.15, 1.7], np.float32)
+call(
+    mixture.fit_mixture,
+    values=x.scores(LOSSES, x.FINE),
+    mask=x.mask(everything(ROWS), x.FINE),
+    max_iterations=x.whole(20, 0),
+    tolerance=x.number(1e-5, 0),
+    floor=x.number(1e-6, 0),
+)
+TWO = mixture.Mixture(np.float32([0.1, 1.5]), np.float32([0.1, 0.1]), np.float32([0.5, 0.5]), 1)
+call(mixture.low_posterior, mixture=TWO, values=x.scores(LOSSES))
+
+# Where there are no neighbours left, similarities are -inf.
+NEIGHBORS = {"k": x.whole(2), "block": x.whole(2)}
+call(
+    neighbors.nearest_neighbors,
+    features=x.rows(FEATURES, x.SHOWN),
+    mask=x.mask(everything(ROWS), x.SHOWN),
+    **NEIGHBORS,
+)
+TABLE["labels.neighbors.nearest_neighbors"].instead["mask/nothing"] = (x.ACCEPTED, x.SHOWN)
+call(
+    neighbors.neighbor_counts,
+    **ROWS_AND_MASK,
+    **NEIGHBORS,
+    labels=x.labels(CLASS, x.FINE),
+    num_classes=x.whole(CLASSES),
+)
+call(neighbors.soft_labels, counts=x.scores(np.abs(LOGITS)))
+call(neighbors.neighbor_labels, counts=x.scores(np.abs(LOGITS)))
+call(
+    neighbors.divide,
+    labels=x.ids(CLASS),
+    predicted=x.ids([CLASS, CLASS]),
+    present=x.mask(PRESENT),
+)
+
+call(
+    noise.inject,
+    labels=x.free(x.given(CLASS)),
+    num_classes=x.whole(CLASSES, 2),
+    rate=x.number(0.4, 0, 1),
+    seed=x.whole(0, 0),
+)
+call(noise.generators, seed=x.whole(0, 0), modalities=("image",))
+call(noise.class_map_from_names, names={"a": "b"}, class_names=("a", "b"))
+exempt("readers of files", noise.from_file, noise_record.read_arrays)
+MATRIX = np.float32([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
+call(
+    transition.inject_transition,
+    labels=x.free(x.given(CLASS)),
+    transition=MATRIX,
+    seed=x.whole(0, 0),
+)
+call(transition.estimate_transition, labels=x.given(CLASS), posterior=x.distributions(SHARES))
+
+BELIEFS = {
+    "beliefs": x.scores(SHARES),
+    "labels": x.labels(CLASS),
+    "transition": x.plain(MATRIX),
+}
+call(
+    posterior.count_transitions,
+    proposals=x.labels([0, 1, -1, 1, 2]),
+    labels=x.labels(CLASS),
+    num_classes=x.whole(CLASSES),
+)
+call(posterior.transition, counts=x.plain(np.eye(CLASSES, dtype=np.float32)), prior=x.number(2, 0))
+call(posterior.likelihood, **BELIEFS)
+call(posterior.label_posterior, **BELIEFS)
