@@ -12,9 +12,10 @@ from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 
 VERSION = 2  # part of cache keys; raise it when the same file gives another array
-SUFFIXES = (".png", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
 FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 100_000_000
+MAX_PACKED = 10_000  # pixels in a byte: a PNG of one color and one bit has at most 8256
 # Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
 PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 # Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
@@ -49,6 +50,10 @@ def open_picture(path: Path) -> Image.Image:
         with _opened(path) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
+            if image.width * image.height > MAX_PACKED * path.stat().st_size:
+                raise UsageError(
+                    f"{path} is cut off: it announces {image.width} x {image.height} pixels"
+                )
             return _upright(image, _in_bytes(image))
     except UsageError:
         raise

@@ -96,7 +96,7 @@ def test_a_file_of_another_column_is_told_where_it_belongs(tmp_path):
         read_cloud(tmp_path / "x.OBJ", 16, 0)
     with pytest.raises(UsageError, match=r".gltf, or stand in the column 'points'$"):
         read_surface(tmp_path / "x.npy", 16, 0)
-    with pytest.raises(UsageError, match=r"one of .png, .jpg, .jpeg$"):
+    with pytest.raises(UsageError, match=r"one of .png, .jpg, .jpeg, .jpe, .jfif$"):
         read_picture(tmp_path / "x.txt", 16, 1)
 
 

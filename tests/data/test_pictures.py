@@ -58,13 +58,14 @@ def read(tmp_path):
 
 
 @pytest.mark.parametrize("orientation", STORED)
-@pytest.mark.parametrize("suffix", [".jpg", ".png", ".JPEG"])
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".JPEG", ".jfif"])
 def test_a_photograph_stands_as_its_camera_says(tmp_path, orientation, suffix):
     exif = Image.Exif()
     exif[0x0112] = orientation
     path = tmp_path / f"x{suffix}"
     quality = {} if suffix == ".png" else {"quality": 100, "subsampling": 0}
-    Image.fromarray(STORED[orientation]).save(path, exif=exif, **quality)
+    form = "PNG" if suffix == ".png" else "JPEG"
+    Image.fromarray(STORED[orientation]).save(path, form, exif=exif, **quality)
     seen = read_image(path, 16, 3).astype(int)
     np.testing.assert_allclose(seen, SCENE, atol=3)
 
@@ -154,6 +155,14 @@ def test_of_several_frames_the_first_is_taken(tmp_path):
 def test_a_color_profile_does_no_harm(read, profile):
     chunks = chunk(b"iCCP", b"name\0\0" + zlib.compress(profile))
     assert read(png(8, GREY, [b"\0\x40", b"\x80\xff"], 2, chunks)) == [[0, 64], [128, 255]]
+
+
+def test_a_short_file_that_announces_many_pixels_is_refused_before_they_are_allocated(read):
+    black = png(1, GREY, [bytes(250)] * 2000, 2000)
+    assert len(black) < 600 and len(read(black, size=8)) == 8  # 4 million pixels
+    cut = png(1, GREY, [bytes(1125)] * 9000, 9000)[:300]
+    with pytest.raises(UsageError, match="is cut off: it announces 9000 x 9000 pixels"):
+        read(cut)
 
 
 @pytest.mark.parametrize(
