@@ -5,6 +5,7 @@ import functools
 import math
 import os
 import zipfile
+from collections.abc import Container
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -80,19 +81,19 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     return found
 
 
-def read_any_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an `.npz` file; in the place of other things stands `unread`.
+def read_any_npz(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all) of an `.npz`; in the place of other things is `unread`.
 
     Raises:
         UsageError: the file cannot be read.
     """
     try:
-        heads = npz_heads(path)
+        heads = {k: v for k, v in npz_heads(path).items() if names is None or k in names}
         check_room(sum(_bytes(*found) for found in heads.values() if found.dtype.kind in KINDS))
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz file")
-            return {name: _member(file, name, heads[name]) for name in file.files}
+            return {name: _member(file, name, found) for name, found in heads.items()}
     except Exception as error:  # and zipfile raises what a damaged archive leads it to
         raise _damaged(path, error) from None
 

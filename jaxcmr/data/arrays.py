@@ -1,7 +1,7 @@
 """Your own data as arrays: one `.npz`, or a folder of `.npy` files (schema in README.md)."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +10,24 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import lazy, numpyfiles
-from jaxcmr.data import arraynames, cache, missing, names, native, pointfiles
+from jaxcmr.data import arraynames, arrayparts, cache, native, pointfiles
 from jaxcmr.data.copies import warn_of_copies
-from jaxcmr.data.heldout import GROUP, held_out, tell, warn_of_shared
+from jaxcmr.data.heldout import GROUP, tell, warn_of_shared
 from jaxcmr.data.labelbase import clean, unify
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
 
-SPLITS = ("train", "validation", "test")
 
-
-def read(path: Path) -> dict[str, np.ndarray]:
-    """Reads an `.npz`, an HDF5 file, or all `.npy` files of a folder, by name.
+def read(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all) of an `.npz`, an HDF5 file or a folder of `.npy` files.
 
     Large `.npy` files stay on the disk (`numpyfiles.MAPPED`).
     """
     if not path.is_dir():
-        return pointfiles.read_arrays(path)
-    return {file.stem: numpyfiles.read_any_npy(file) for file in npy_files(path)}
+        return pointfiles.read_arrays(path, names)
+    files = [file for file in npy_files(path) if names is None or file.stem in names]
+    return {file.stem: numpyfiles.read_any_npy(file) for file in files}
 
 
 def npy_files(folder: Path) -> list[Path]:
@@ -108,130 +107,32 @@ def to_splits(
             class_names=classes,
             provenance={**provenance, "split": split, "count": rows, "labels": done},
             present={m: part[flags[m]] for m in modalities if flags[m] in part},
-            links={GROUP: _groups(part["groups"])} if "groups" in part else {},
+            links=arrayparts.links_of(part),
         )
     return Splits(result["train"], result["test"], result.get("validation"))
 
 
 def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) -> dict[str, dict]:
     """Returns split -> role or modality -> array."""
-    read = {split: _part(arrays, keys, name) for split, keys in parts.items()}
+    read = {split: arrayparts.part(arrays, keys, name) for split, keys in parts.items()}
     if "" not in read:
         grouped = {split: part["groups"] for split, part in read.items() if "groups" in part}
         if grouped:
             named = np.repeat(list(grouped), [len(array) for array in grouped.values()])
-            links = {GROUP: _groups(np.concatenate(list(grouped.values())))}
+            links = {GROUP: arrayparts.numbered(np.concatenate(list(grouped.values())))}
             warn_of_shared(links, named, name)
-        return {split: read[split] for split in SPLITS if split in read}
-    whole, named = read[""], splits_of(arrays, parts[""], name, seed)
+        return {split: read[split] for split in arrayparts.SPLITS if split in read}
+    whole, named = read[""], arrayparts.splits_of(read[""], name, seed)
     if "split" in whole:
-        warn_of_shared(links_of(arrays, parts[""]), named, name)
+        warn_of_shared(arrayparts.links_of(whole), named, name)
     else:
         tell(whole["labels"], named, name)
     whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
     return {
         s: {key: lazy.select(array, named == s) for key, array in whole.items()}
-        for s in SPLITS
+        for s in arrayparts.SPLITS
         if s in named
     }
-
-
-def _part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -> dict[str, Any]:
-    """Returns role or modality -> array, each with a row for each label; flags are booleans."""
-    part = {}
-    for role, key in keys.items():
-        array = arrays[key]
-        array = _column(np.asarray(array)) if arraynames.is_role(role) else array
-        if role.startswith(arraynames.FLAGS):
-            array = missing.flags(array, f"{name}: {key}")
-        elif role in ("ids", "split"):
-            array = _texts(array, f"{name}: {key}")
-        if array.ndim != 1 and arraynames.is_role(role) and "label" not in role:
-            raise UsageError(f"{name}: {key} has the shape {list(array.shape)}, not [N]")
-        part[role] = array
-    if part["labels"].ndim not in (1, 2):
-        raise UsageError(
-            f"{name}: {keys['labels']} has the shape {list(part['labels'].shape)}; labels must "
-            "have a row each, [N]"
-        )
-    for role, array in part.items():
-        if array.ndim and len(array) == part["labels"].shape[-1] != len(part["labels"]):
-            raise UsageError(
-                f"{name}: {keys['labels']} has the shape {list(part['labels'].shape)} for "
-                f"{len(array)} rows of {keys[role]}; labels have a row each: save their transpose"
-            )
-        _check_rows(array, len(part["labels"]), f"{name}: {keys[role]}")
-    return part
-
-
-def splits_of(arrays, keys: Mapping[str, str], name: str, seed: int) -> np.ndarray:
-    """Returns the split's name of every row of arrays without splits in their names, `[N]`.
-
-    Args:
-        arrays: by name.
-        keys: role or modality -> the array's name.
-        name: of the file, for messages.
-        seed: of the draw where no split is given.
-    """
-    part = _part(arrays, keys, name)
-    if "split" not in part:
-        return held_out(part["labels"], seed, links_of(arrays, keys))
-    found, place = np.unique(part["split"], return_inverse=True)
-    meant = [names.split(text) for text in found.tolist()]
-    if None in meant:
-        wrong = str(found[meant.index(None)])
-        raise UsageError(f"{name}: the split {wrong!r} is none of {', '.join(SPLITS)}")
-    named = np.array(meant, "U10")[place]
-    for split in ("train", "test"):
-        if split not in named:
-            raise UsageError(f"{name} has no row whose split is {split!r}")
-    return named
-
-
-def links_of(arrays, keys: Mapping[str, str]) -> dict[str, np.ndarray]:
-    """Returns what rows have in common: their `groups`, if there is such an array.
-
-    Args:
-        arrays: by name.
-        keys: role or modality -> the array's name.
-    """
-    return {GROUP: _groups(_column(arrays[keys["groups"]]))} if "groups" in keys else {}
-
-
-def _groups(array: np.ndarray) -> np.ndarray:
-    """Numbers the groups `[N]`; a row without one has -1."""
-    return np.where(missing.missing(array), -1, np.unique(array, return_inverse=True)[1])
-
-
-def _check_rows(array: np.ndarray | lazy.LazyRows, rows: int, name: str) -> None:
-    if array.ndim and len(array) == rows:
-        return
-    advice = ""
-    if array.ndim == 2 and 1 != array.shape[1] == rows:
-        advice = "; an item is a row: save its transpose"
-    elif array.ndim > 2 and rows and len(array) % rows == 0:
-        advice = f"; if each has {len(array) // rows} views, save them as [N, V, H, W, C]"
-    raise UsageError(f"{name} has the shape {list(array.shape)} for {rows} labels{advice}")
-
-
-def _column(array: np.ndarray) -> np.ndarray:
-    """Makes `[N]` of a column `[N, 1]`, or of a row `[1, N]`, as MATLAB has them."""
-    return array.ravel() if array.ndim == 2 and 1 in array.shape else array
-
-
-def _texts(array: np.ndarray, name: str) -> np.ndarray:
-    """Returns names `[N]`, such as ids, as text; each must be there."""
-    array = numpyfiles.as_text(array)
-    if array.ndim != 1 or array.dtype.kind not in "fiubU":
-        held = f"{array.dtype} {list(array.shape)}"
-        raise UsageError(f"{name} holds {held}; it must be text, and have a row each, [N]")
-    lost = missing.missing(array)
-    if lost.any():
-        row = int(np.argmax(lost))
-        raise UsageError(
-            f"{name} has {str(array[row])!r} in row {row}, which is no name; fill it in"
-        )
-    return array.astype(str)
 
 
 def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Reads HDF5 files: all arrays, those in groups too, and nothing from outside of the file."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from pathlib import Path
 
 import h5py
@@ -13,8 +13,8 @@ from jaxcmr.errors import UsageError
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
 
 
-def read_hdf5(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of a file; the one `x` in the group `train` is `train/x`.
+def read_hdf5(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all); the one `x` in the group `train` is `train/x`.
 
     Text becomes numpy's unicode. Arrays of other types (compounds, references) are handed out as
     they are.
@@ -24,7 +24,7 @@ def read_hdf5(path: Path) -> dict[str, np.ndarray]:
     """
     try:
         with h5py.File(path) as file:
-            found = dict(datasets(file))
+            found = {k: v for k, v in datasets(file) if names is None or k in names}
             numpyfiles.check_room(sum(_size(item) for item in found.values()))
             return {name: read_dataset(item, name) for name, item in found.items()}
     except Exception as error:  # h5py raises whatever a damaged file leads it to

@@ -10,11 +10,11 @@ from typing import NamedTuple
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr.data import arraynames, arrays, manifest, tables
+from jaxcmr.data import arraynames, arrayparts, arrays, manifest, tables
 from jaxcmr.data.hdf5files import hdf5_heads
 from jaxcmr.data.kinds import kind
 from jaxcmr.errors import UsageError
-from jaxcmr.numpyfiles import Head, head, npz_heads, reason
+from jaxcmr.numpyfiles import Head, head, npz_heads, reason, unread
 from jaxcmr.types import Splits
 
 _ADVICE = {
@@ -63,14 +63,15 @@ def outline(config: ConfigDict) -> Outline:
     for name in sorted(names.modalities()):
         shape, dtype = heads[items[name]]
         kinds[name] = kind(shape[1:], dtype, f"{path}: {name}")
+    roles = [key for role, key in items.items() if arraynames.is_role(role)]
+    found = {key: unread(heads[key]) for key in items.values()} | arrays.read(path, roles)
+    part = arrayparts.part(found, items, str(path))
+    links = arrayparts.links_of(part)
     if "train" in names.parts:
-        rows = max((heads[key][0][0] for key in items.values() if heads[key][0]), default=0)
-        links = arrays.links_of(arrays.read(path), items) if "groups" in items else {}
-        return Outline(kinds, rows, "validation" in names.parts, links)
-    found = arrays.read(path)
-    named = arrays.splits_of(found, items, str(path), config.seed)
+        return Outline(kinds, len(part["labels"]), "validation" in names.parts, links)
+    named = arrayparts.splits_of(part, str(path), config.seed)
     train, validates = named == "train", bool((named == "validation").any())
-    links = {link: column[train] for link, column in arrays.links_of(found, items).items()}
+    links = {link: column[train] for link, column in links.items()}
     return Outline(kinds, int(train.sum()), validates, links)
 
 

@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +28,10 @@ class Keys:
     classes: str = "class_names"
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Reads all arrays of an `.npz` or HDF5 file; text becomes numpy unicode, no pickle is opened.
+def read_arrays(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all) of an `.npz` or HDF5 file.
+
+    Text becomes numpy's unicode, no pickle is opened.
 
     Arrays that are neither numbers nor text are handed out, for nobody may ask for them.
 
@@ -41,8 +43,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait forever
         raise UsageError(f"{path} is no file")
     if path.suffix.lower() == ".npz":
-        return numpyfiles.read_any_npz(path)
-    return hdf5files.read_hdf5(path)
+        return numpyfiles.read_any_npz(path, names)
+    return hdf5files.read_hdf5(path, names)
 
 
 def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:

@@ -103,6 +103,24 @@ def test_pipes_among_files_are_not_waited_for(mine, tmp_path, caplog):
         read_arrays(tmp_path / "pipe.npz")
 
 
+@pytest.mark.parametrize("prefix", ["", "train_"])
+def test_an_outline_reads_no_items_but_looks_at_their_rows(mine, tmp_path, monkeypatch, prefix):
+    mine.path = str(tmp_path / "own.npz")
+    arrays = {f"{prefix}text": np.eye(10, 3), f"{prefix}labels": np.arange(10) % 2}
+    arrays |= {f"{prefix}groups": np.arange(10) // 2}
+    test = {"test_text": np.ones((2, 3)), "test_labels": np.arange(2)} if prefix else {}
+    np.savez(mine.path, **arrays, **test)
+    asked, read = [], own.arrays.read
+    monkeypatch.setattr(own.arrays, "read", lambda *given: asked.append(given[1]) or read(*given))
+    assert own.outline(mine).links["group"].tolist()[:4] == [0, 0, 1, 1]
+    assert [sorted(names) for names in asked] == [[f"{prefix}groups", f"{prefix}labels"]]
+    for wrong in ({"groups": np.ones((10, 3))}, {"groups": np.ones(9)}, {"text": np.ones((9, 2))}):
+        wrong = {f"{prefix}{name}": array for name, array in wrong.items()}
+        np.savez(mine.path, **arrays | wrong, **test)
+        with pytest.raises(UsageError, match=next(iter(wrong))):
+            own.outline(mine)
+
+
 def test_a_single_number_is_no_item(mine, tmp_path):
     mine.path = str(tmp_path / "OWN.NPZ")
     with open(mine.path, "wb") as file:
