@@ -82,6 +82,8 @@ def sort(keys: Iterable[str], file: str) -> Names:
             f"{file} has labels but no modality; see the schema in jaxcmr/data/README.md"
         )
     for split, part in found.items():
+        if split and "split" in part:
+            unused.append(part.pop("split"))
         unused += _check_part(split, part, train, file)
     return Names(found, classes.get(CLASSES, ""), tuple(unused))
 

@@ -41,12 +41,19 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
             "class"
         )
     _check_presence(parts, modalities)
-    ids = np.concatenate([part.ids for part in parts.values()])
-    if len(np.unique(ids)) < len(ids):
-        names, times = np.unique(ids, return_counts=True)
-        raise UsageError(
-            f"the id {quoted(str(names[times > 1][0]))} is used twice; ids must be unique"
-        )
+    _check_ids({name: part.ids for name, part in parts.items()})
+
+
+def _check_ids(ids: dict[str, np.ndarray]) -> None:
+    found, times = np.unique(np.concatenate(list(ids.values())), return_counts=True)
+    if (times == 1).all():
+        return
+    twice = found[times > 1][0]
+    where = [name for name, own in ids.items() if (own == twice).any()]
+    raise UsageError(
+        f"the id {quoted(str(twice))} is used twice, in the {' and the '.join(where)} set; ids "
+        "must be unique over all sets"
+    )
 
 
 def _check_presence(parts: dict[str, Dataset], modalities: tuple[str, ...]) -> None:

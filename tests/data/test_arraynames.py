@@ -46,9 +46,17 @@ def test_without_splits_every_array_is_a_modality_or_a_role():
 
 
 def test_what_is_not_used_is_named_and_counted(caplog):
-    more = {"sift": np.ones(3), "test_audio": np.ones((2, 2)), "train_class_names": np.ones(2)}
+    more = {
+        "sift": np.ones(3),
+        "train_split": np.ones(4),
+        "test_audio": np.ones((2, 2)),
+        "train_class_names": np.ones(2),
+    }
     splits = to_splits(table() | more, "a.npz", {}, 0)
-    assert "a.npz: 3 arrays are not used: sift, train_class_names, test_audio" in caplog.text
+    assert (
+        "a.npz: 4 arrays are not used: sift, train_class_names, train_split, test_audio"
+        in caplog.text
+    )
     assert splits.train.modalities == ("image", "text")
 
 

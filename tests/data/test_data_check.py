@@ -66,8 +66,14 @@ def test_good_data_pass():
         ({"inputs": {"points": np.zeros((6, 3))}}, "has no modality 'image', only points"),
         ({"inputs": {**with_nan(), "image": np.zeros((6, 1, 8, 8, 1))}}, "not finite"),
         ({"ids": np.array(["a"] * 5)}, "has 6 labels but 5 ids"),
-        ({"ids": np.array(["a", "a", "b", "c", "d", "e"])}, "the id 'a' is used twice"),
-        ({"ids": np.array(["b0", "a", "b", "c", "d", "e"])}, "the id 'b0' is used twice"),
+        (
+            {"ids": np.array(["a", "a", "b", "c", "d", "e"])},
+            "the id 'a' is used twice, in the training set",
+        ),
+        (
+            {"ids": np.array(["b0", "a", "b", "c", "d", "e"])},
+            "the id 'b0' is used twice, in the training and the test set; ids must be unique",
+        ),
         ({"present": {"image": np.ones(3, bool)}}, "has 6 labels but 3 flags 'image'"),
         ({"class_names": ("cat", "cow")}, "the test set has other classes than the training set"),
     ],
