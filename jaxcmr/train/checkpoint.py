@@ -69,11 +69,25 @@ class Checkpoints:
     def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Returns the newest whole state and its record, or None if nothing was ever saved.
 
+        A `best` of a later step, from before a crash, is removed: the steps come again, and may
+        leave something else if the run has been given more epochs since.
+
         Raises:
             UsageError: if the state is another than `like`, which gives structure, shapes, dtypes
                 and layout; or if no checkpoint can be read.
         """
-        return _restore(self._last, like, self._members)
+        found = _restore(self._last, like, self._members)
+        best = list(self._best.manager.all_steps())
+        if found is None and best:
+            raise UsageError(
+                f"there is no checkpoint in {self._last.folder} to go on from, but one in "
+                f"{self._best.folder}; put back a copy, or remove both to start afresh"
+            )
+        for step in best:
+            if step > int(found[0].step):
+                with series.writing(self._best.folder):
+                    self._best.manager.delete(step)
+        return found
 
     def restore_best(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Returns the best state and its record, or None if there is none."""

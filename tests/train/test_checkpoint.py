@@ -181,6 +181,28 @@ def test_a_run_that_has_lost_its_checkpoints_says_that_it_begins_anew(run, caplo
     assert "there is no checkpoint in" in caplog.text and "begins anew" in caplog.text
 
 
+def test_a_best_state_of_steps_that_come_again_is_not_taken_for_theirs(tmp_path, whole):
+    state = whole[1].last
+    other = state.replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
+    with checkpoint.Checkpoints(tmp_path, [0]) as checkpoints:
+        checkpoints.save_last(state.replace(step=state.step * 0 + 3), {"epoch": 3})
+        checkpoints.save_best(state.replace(step=state.step * 0 + 3), {"best_epoch": 3})
+        checkpoints.save_best(other.replace(step=state.step * 0 + 4), {"best_epoch": 4})
+    with checkpoint.Checkpoints(tmp_path, [0]) as checkpoints:
+        checkpoints.restore_last(state)
+        assert checkpoints.restore_best(state)[1] == {"best_epoch": 3}
+        checkpoints.save_best(state.replace(step=state.step * 0 + 4), {"best_epoch": 4})
+        found = checkpoints.restore_best(state)[0].params
+    jax.tree.map(np.testing.assert_array_equal, found, state.params)
+
+
+def test_a_run_that_has_its_best_checkpoint_alone_does_not_begin_anew(run):
+    folder, _ = run
+    shutil.rmtree(folder / "checkpoints" / "last")
+    with pytest.raises(UsageError, match=r"no checkpoint in .*last to go on from, but one in"):
+        _fit(folder)
+
+
 def test_a_run_that_has_lost_its_best_checkpoint_says_so(run):
     folder, _ = run
     shutil.rmtree(folder / "checkpoints" / "best")
