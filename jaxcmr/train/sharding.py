@@ -29,8 +29,9 @@ Take = Callable[[Batch, jax.Array], Batch]
 def build(config: ConfigDict) -> Mesh:
     """Builds the mesh of `config.mesh` over the devices of all processes.
 
-    -1 stands for what is left. If both are -1, members are spread first (they meet only when they
-    vote), over as many devices as divide both their number and that of the devices.
+    -1 stands for a size that is chosen: such that the members and the batch can be divided and as
+    many devices as possible work; of two such meshes the one over which members are spread more,
+    for they meet only when they vote.
 
     Raises:
         UsageError: if the devices, the members or the batch cannot be divided so.
@@ -39,44 +40,69 @@ def build(config: ConfigDict) -> Mesh:
     member, data = _sizes(config, len(devices))
     if member * data < len(devices) and jax.process_count() > 1:
         raise UsageError(
-            f"config.mesh asks for {member} x {data} devices, but all {len(devices)} of the "
-            f"{jax.process_count()} processes must take part; set config.mesh.data to -1"
+            f"config.mesh comes to {member} x {data} devices, but all {len(devices)} of the "
+            f"{jax.process_count()} processes must take part; set config.mesh.member and "
+            f"config.mesh.data to -1, and config.train.batch_size to {_full(config, len(devices))}"
         )
     types = (AxisType.Auto, AxisType.Auto)
     used = devices[: member * data]
     return jax.make_mesh((member, data), (MEMBER, DATA), axis_types=types, devices=used)
 
 
+def idle(config: ConfigDict) -> str:
+    """Returns a sentence on devices that do not work, and on what lets them; "" if all do."""
+    count = jax.device_count()
+    member, data = _sizes(config, count)
+    if member * data == count:
+        return ""
+    return (
+        f"{member * data} of {count} devices work: {member} by members, {data} by batches of "
+        f"{config.train.batch_size}; with config.train.batch_size={_full(config, count)} all do"
+    )
+
+
 def _sizes(config: ConfigDict, count: int) -> tuple[int, int]:
     """Returns the sizes of the two axes over `count` devices."""
     member, data = config.mesh.member, config.mesh.data
     members, batch = config.ensemble.members, config.train.batch_size
-    if member == -1 and data == -1:
-        member = math.gcd(members, count)
     for name, size in (("member", member), ("data", data)):
-        if -1 in (member, data) and size != -1 and count % size:
+        if size > count:
             raise UsageError(
-                f"config.mesh.{name} is {size}, but it must divide the number of devices, "
-                f"which is {count}"
+                f"config.mesh.{name} is {size}, but there are {count} devices; lower it"
             )
-    data = count // member if data == -1 else data
-    member = count // data if member == -1 else member
     if member * data > count:
         raise UsageError(
             f"config.mesh asks for {member} x {data} devices, but there are {count}; "
             "lower config.mesh.member or config.mesh.data"
         )
-    if members % member:
+    if member != -1 and members % member:
         raise UsageError(
             f"config.mesh.member is {member}, but it must divide config.ensemble.members, "
             f"which is {members}"
         )
-    if batch % data:
+    if data != -1 and batch % data:
         raise UsageError(
-            f"config.train.batch_size is {batch}, but {data} devices share a batch; make it "
-            f"{-(-batch // data) * data}, or set config.mesh.data to {math.gcd(batch, data)}"
+            f"config.train.batch_size is {batch}, but config.mesh.data is {data}, and so many "
+            f"devices share a batch; make it {-(-batch // data) * data}, or config.mesh.data -1"
         )
-    return member, data
+    least = 2 if config.train.batch_statistics == "device" else 1  # a single item has no moments
+    sizes = [
+        (one, other)
+        for one in ([member] if member != -1 else _divisors(members))
+        for other in ([data] if data != -1 else _divisors(batch, batch // least))
+        if one * other <= count
+    ]
+    return max(sizes, key=lambda size: (size[0] * size[1], size[0]))
+
+
+def _divisors(number: int, most: int | None = None) -> list[int]:
+    return [size for size in range(1, (most or number) + 1) if number % size == 0]
+
+
+def _full(config: ConfigDict, count: int) -> int:
+    """Returns the next larger batch size with which all devices can work."""
+    share = count // math.gcd(config.ensemble.members, count)
+    return -(-config.train.batch_size // share) * share
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

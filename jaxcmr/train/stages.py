@@ -115,6 +115,9 @@ def check(config: ConfigDict) -> None:
     for name in config.stages:
         kind = section(config, name).labels_left
         check_choice(f"stage.{name}.labels_left", kind, KINDS_OF_LABELS)
+    for sentence in dict.fromkeys(sharding.idle(own) for own in _every(config)):
+        if sentence:
+            logging.info("%s", sentence)
     for own in _every(config):
         sharding.build(own)
         methods.build(own, max(config.classes, 2))  # no choice depends on the number of classes

@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--config.data.image_size=32", "--config.data.points=32", "--config.train.epochs=3")
 
 
-def launch(folder: Path, *arguments: str) -> subprocess.CompletedProcess:
+def launch(
+    folder: Path, *arguments: str, file: str = "configs/rono_custom.py"
+) -> subprocess.CompletedProcess:
     environment = os.environ | {"XDG_CACHE_HOME": str(folder / "cache")}
     environment.pop("JAXCMR_DATA", None)
     command = [
-        sys.executable, "launch/main.py", "--config=configs/rono_custom.py",
+        sys.executable, "launch/main.py", f"--config={file}",
         f"--workdir={folder / 'run'}", *SMALL, *arguments,
     ]  # fmt: skip
     return subprocess.run(command, capture_output=True, text=True, env=environment, cwd=ROOT)
@@ -93,6 +95,27 @@ def test_arrays_of_vectors_and_pictures_train_too(tmp_path):
     assert run.returncode == 0, run.stderr
     assert "image by compact_cnn, sound by fc; batches of 29" in run.stderr
     assert result(tmp_path)["sizes"] == {"train": 29, "validation": 3, "test": 8}
+
+
+@pytest.mark.slow
+def test_any_config_takes_own_arrays_without_its_noise_and_on_eight_devices(tmp_path, monkeypatch):
+    """Batches of 100 and five members: eight devices cannot share them, five can."""
+    monkeypatch.setenv("XLA_FLAGS", "--xla_force_host_platform_device_count=8")
+    rng, labels = np.random.default_rng(0), np.arange(150) % 3
+    arrays = {name: rng.normal(size=(150, 8)) + labels[:, None] for name in ("image", "text")}
+    np.savez(tmp_path / "own.npz", labels=labels, **arrays)
+    run = launch(
+        tmp_path,
+        "--config.data.name=own",
+        f"--config.data.path={tmp_path / 'own.npz'}",
+        "--config.train.epochs=4",
+        file="configs/mmcd_wikipedia.py",
+    )
+    assert run.returncode == 0, run.stderr
+    assert "your own data get none of this config's noise" in run.stderr
+    assert "5 of 8 devices work: 5 by members, 1 by batches of 100" in run.stderr
+    found = result(tmp_path)
+    assert found["mesh"] == {"member": 5, "data": 1} and found["noise"]["rows_changed"] == 0
 
 
 def test_a_mistake_at_the_command_line_is_one_sentence(tmp_path):

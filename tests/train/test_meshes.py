@@ -134,6 +134,14 @@ def test_a_checkpoint_is_read_on_any_mesh_bit_for_bit(report, change):
         ({"member": 2}, 8, (2, 4)),
         ({"data": 2}, 8, (4, 2)),
         ({"member": 1, "data": 1}, 8, (1, 1)),
+        # What cannot be divided leaves devices idle.
+        ({"batch": 100, "members": 1}, 8, (1, 5)),
+        ({"batch": 100, "members": 5}, 8, (5, 1)),
+        ({"batch": 100}, 8, (4, 2)),
+        ({"batch": 7, "members": 3}, 8, (1, 7)),
+        ({"data": 5, "batch": 10}, 8, (1, 5)),
+        ({"member": 4, "batch": 9}, 8, (4, 1)),
+        ({"statistics": "device", "batch": 8, "members": 1}, 8, (1, 4)),
     ],
 )
 def test_what_is_left_open_is_filled_in(fields, count, expected):
@@ -143,12 +151,11 @@ def test_what_is_left_open_is_filled_in(fields, count, expected):
 @pytest.mark.parametrize(
     "fields, count, words",
     [
-        ({"member": 3}, 8, r"config\.mesh\.member is 3, .* number of devices, which is 8"),
-        ({"data": 5}, 8, r"config\.mesh\.data is 5, .* number of devices, which is 8"),
+        ({"member": 9}, 8, r"config\.mesh\.member is 9, but there are 8 devices"),
         ({"member": 8}, 8, r"mesh\.member is 8.*config\.ensemble\.members, which is 4"),
-        ({"data": 1}, 8, r"mesh\.member is 8.*config\.ensemble\.members, which is 4"),
+        ({"member": 3}, 8, r"mesh\.member is 3.*config\.ensemble\.members, which is 4"),
         ({"member": 4, "data": 4}, 8, r"4 x 4 devices, but there are 8"),
-        ({"batch": 100, "members": 1}, 8, r"100, but 8 .* make it 104, or .*mesh\.data to 4"),
+        ({"data": 5}, 8, r"batch_size is 16, but .*mesh\.data is 5.*make it 20, or .* -1"),
     ],
 )
 def test_what_cannot_be_divided_is_a_sentence(fields, count, words):
@@ -156,8 +163,18 @@ def test_what_cannot_be_divided_is_a_sentence(fields, count, words):
         sharding._sizes(_config(**fields), count)
 
 
-def _config(member: int = -1, data: int = -1, members: int = 4, batch: int = 16):
+def test_devices_that_do_not_work_are_said(monkeypatch):
+    monkeypatch.setattr(sharding.jax, "device_count", lambda: 8)
+    assert sharding.idle(_config()) == ""
+    said = sharding.idle(_config(batch=100, members=5))
+    assert said.startswith("5 of 8 devices work: 5 by members, 1 by batches of 100; ")
+    assert said.endswith("with config.train.batch_size=104 all do")
+    assert sharding.idle(_config(batch=104, members=5)) == ""
+
+
+def _config(member=-1, data=-1, members=4, batch=16, statistics="global"):
     config = paired.config()
+    config.train.batch_statistics = statistics
     config.mesh.member, config.mesh.data = member, data
     config.ensemble.members, config.train.batch_size = members, batch
     return config
