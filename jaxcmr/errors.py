@@ -8,8 +8,12 @@ class UsageError(ValueError):
     """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
 
     The entry points in `launch/` print it without a traceback and exit with code 2; every other
-    exception is a bug of ours and keeps its traceback.
+    exception is a bug of ours and keeps its traceback. Names in damaged files may hold line breaks
+    and control characters: they become "?".
     """
+
+    def __init__(self, sentence: str):
+        super().__init__("".join(c if c.isprintable() else "?" for c in str(sentence)))
 
 
 def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:

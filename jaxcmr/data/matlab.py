@@ -1,5 +1,6 @@
 """Reads MATLAB's `.mat` files of every version: numbers, texts, sparse arrays, cells of them."""
 
+import io
 import warnings
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def read_mat(path: Path) -> dict[str, Value]:
         else:  # of MATLAB 4
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of numbers that it takes for what they are not
-                read = scipy.io.loadmat(path).items()
+                # From memory: of a file it asks for as much as the file announces.
+                read = scipy.io.loadmat(io.BytesIO(path.read_bytes())).items()
             found = {key: value for key, value in read if isinstance(value, np.ndarray)}
     except Exception as error:  # the readers raise whatever a damaged file leads them to
         message = f"{path} cannot be read ({numpyfiles.reason(error)}); get it again"

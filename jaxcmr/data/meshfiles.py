@@ -135,14 +135,17 @@ def read_mesh(item: Item) -> Mesh:
             raise UsageError(f"{name} cannot be read ({error.strerror})") from None
     else:
         path, stamp, member = item.source
-        name = f"{path}:{''.join(c if c.isprintable() else '?' for c in member)}"
+        name = f"{path}:{member}"
         data = _read_member(path, stamp, member, name)
     return parse_off(data, name)
 
 
 def _read_member(path: str, stamp: int, member: str, name: str) -> bytes:
     try:
-        with _open_zip(path, stamp).open(member) as file:
+        archive = _open_zip(path, stamp)
+        if archive.getinfo(member).compress_size > Path(path).stat().st_size:
+            raise ValueError("it is larger than the zip")
+        with archive.open(member) as file:
             data = file.read(MAX_BYTES + 1)
     except Exception as error:  # zipfile raises what a damaged archive leads it to
         raise UsageError(f"{name} is damaged ({reason(error)}); get the zip again") from None

@@ -99,6 +99,8 @@ def _in_bytes(image: Image.Image) -> Image.Image:
         image.info["transparency"] = (clear & top) * 255 // top
     if clear is not None and raw == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in clear)
+    if image.mode == "P":  # here, where a pixel that its palette lacks is told as damage
+        return image.convert("RGB" if clear is None else "RGBA")
     return image
 
 

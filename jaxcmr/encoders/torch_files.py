@@ -122,7 +122,7 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         (root,) = roots
         order = archive.read(root + "byteorder") if root + "byteorder" in names else b"little"
         if order != b"little":
-            raise UsageError(f"was written in byte order {order!r}; only little is read")
+            raise UsageError(f"was written in byte order {order[:20]!r}; only little is read")
         unpickler, tree = _load(io.BytesIO(archive.read(root + "data.pkl")))
         data = {}
         for key, storage in unpickler.storages.items():

@@ -1,6 +1,7 @@
 """Files that coverage-guided fuzzing found to end in something else than one sentence."""
 
 import io
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -230,3 +231,17 @@ def test_a_mat_file_that_announces_a_billion_texts_of_no_letter(tmp_path):
     data[place : place + 8] = (10**9).to_bytes(4, "little") + bytes(4)
     (tmp_path / "a.mat").write_bytes(data)
     assert features.read_mat(tmp_path / "a.mat")["names"].shape == (0,)
+
+
+def test_a_mat_file_of_level_4_that_announces_a_name_of_gigabytes(tmp_path):
+    scipy.io.savemat(tmp_path / "a.mat", {"lab": np.ones((2, 2))}, format="4")
+    data = bytearray((tmp_path / "a.mat").read_bytes())
+    data[16:20] = (2**30).to_bytes(4, "little")  # the length of the name
+    (tmp_path / "a.mat").write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match="cannot be read"):
+            features.read_mat(tmp_path / "a.mat")
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -1,4 +1,5 @@
 import logging
+import tracemalloc
 import zipfile
 
 import numpy as np
@@ -108,3 +109,19 @@ def test_a_name_that_would_garble_the_terminal_is_shown_without(archive):
     with pytest.raises(UsageError, match=r"bed/train/\?\[2J.off is cut off") as error:
         read_mesh(list_meshes(path).train[0])
     assert str(error.value).isprintable()
+
+
+def test_a_mesh_that_announces_more_than_its_zip_has_takes_no_memory(archive):
+    path = archive(NAMES)
+    data = bytearray(path.read_bytes())
+    place = data.index(b"PK\x01\x02") + 20  # in the table of contents: packed and unpacked bytes
+    data[place : place + 8] = (2**30).to_bytes(4, "little") * 2
+    path.write_bytes(data)
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=r"0\.off is damaged \(it is larger than the zip\)"):
+            for item in list_meshes(path).train:
+                read_mesh(item)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()

@@ -194,3 +194,10 @@ def test_no_bytes_make_it_fail_otherwise(tmp_path_factory, junk, start, stop):
         assert read_image(path, 4, 3).shape == (4, 4, 3)
     except UsageError as error:
         assert str(error).isprintable()
+
+
+def test_a_transparency_of_more_colors_than_a_palette_can_have_is_damage(tmp_path):
+    extra = chunk(b"PLTE", RED_GREEN_BLUE) + chunk(b"tRNS", bytes(300))
+    (tmp_path / "a.png").write_bytes(png(8, PALETTE, [bytes(3)], 3, extra))
+    with pytest.raises(UsageError, match="cannot be read"):
+        read_image(tmp_path / "a.png", 4, 3)

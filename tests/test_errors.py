@@ -1,0 +1,21 @@
+"""What people are told: one line that no terminal takes for a command."""
+
+import pickle
+
+import pytest
+
+from jaxcmr.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("a\nb", "a?b"),
+        ("\x1b[2Jgone", "?[2Jgone"),
+        ("no file \u6728 \u00e9", "no file \u6728 \u00e9"),
+        ("\udcff", "?"),
+    ],
+)
+def test_a_sentence_is_one_line_of_printable_letters(said, shown):
+    assert str(UsageError(said)) == shown
+    assert str(pickle.loads(pickle.dumps(UsageError(said)))) == shown
