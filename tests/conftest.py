@@ -52,6 +52,15 @@ def real_config():
     return load
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport():
+    """Lets a worker send what a test logged: names of files need not be UTF-8, reports must."""
+    report = yield
+    clean = lambda text: text.encode(errors="backslashreplace").decode()
+    report.sections = [(name, clean(text)) for name, text in report.sections]
+    return report
+
+
 @pytest.fixture(autouse=True)
 def _bounded_memory():
     """Frees what tests compiled before it is gigabytes; fails the test that takes too much."""
