@@ -38,13 +38,17 @@ def result(folder: Path) -> dict:
 
 @pytest.fixture
 def catalogue(tmp_path):
-    """Ten objects of two classes: red boxes and blue balls, as pictures, meshes and clouds."""
+    """Ten objects of two classes: red boxes and blue balls, as pictures, meshes and clouds.
+
+    No two files are the same: such rows would stay together.
+    """
     lines = ["id,label,image,points,mesh"]
     rng = np.random.default_rng(0)
     for k in range(10):
-        color, label = ((200, 0, 0), "box") if k % 2 else ((0, 0, 200), "ball")
+        color, label = ((200 + k, 0, 0), "box") if k % 2 else ((0, 0, 200 + k), "ball")
         Image.new("RGB", (20, 30), color).save(tmp_path / f"{k}.png")
         shape = trimesh.creation.box((1, 2, 3)) if k % 2 else trimesh.creation.icosphere(2)
+        shape.apply_scale((1, 1, 1 + k / 50))
         shape.export(tmp_path / f"{k}.off")
         np.save(tmp_path / f"{k}.npy", shape.sample(40, seed=int(rng.integers(1000))))
         lines.append(f"item {k},{label},{k}.png,{k}.npy,{k}.off")
