@@ -169,9 +169,9 @@ def log_for_people() -> None:
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     # Libraries report their progress at level INFO too; people came for ours. And what goes wrong
-    # with checkpoints is told by us, in one sentence.
+    # with checkpoints is told by us, in one sentence, and so is a home that cannot be written.
     ours = (str(HERE), str(HERE.parent / "jaxcmr"))
-    quiet = ("orbax", "asyncio")
+    quiet = ("orbax", "asyncio", "matplotlib")
     handler.addFilter(
         lambda record: (
             record.pathname.startswith(ours)

@@ -1,5 +1,6 @@
 """The callable behind the main command: from a config to results in a folder."""
 
+import os
 import resource
 import sys
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
 from jaxcmr import data, files, methods
+from jaxcmr.paths import expanded
 from jaxcmr.train import (
     distributed,
     earlier,
@@ -46,7 +48,7 @@ class Outcome(NamedTuple):
     embeddings: dict[str, np.ndarray]
 
 
-def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
+def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcome:
     """Trains and evaluates a config; the same call again goes on where it was stopped.
 
     Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `log.txt`, `metrics.jsonl`,
@@ -62,6 +64,7 @@ def train_and_evaluate(config: ConfigDict, workdir: Path) -> Outcome:
         configuration.check(given)
         config = complete(given)
         stages.check(config)
+        workdir = expanded(workdir)
         with folder.held(workdir):
             folder.check_config(workdir, config, given)
             return _train_and_evaluate(config, workdir, keep)

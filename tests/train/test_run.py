@@ -31,7 +31,7 @@ def start(tmp_path_factory, real_config):
         config.train.epochs, config.method.warmup_epochs = 1, 1
         config.encoders.embedding_size = 8
         config.update_from_flattened_dict(fields)
-        return train_and_evaluate(config, folder / "runs [v1] *" / "a\\b")
+        return train_and_evaluate(config, str(folder / "runs [v1] *" / "a\\b"))
 
     logging.set_verbosity(logging.INFO)
     _write(folder / "own.npz")
