@@ -64,6 +64,8 @@ def splits_of(part: Mapping[str, Any], name: str, seed: int) -> np.ndarray:
     Raises:
         UsageError: a split is none of ours, or has no row.
     """
+    if not len(part["labels"]):
+        raise UsageError(f"{name} has no row: its labels are empty")
     if "split" not in part:
         return held_out(part["labels"], seed, links_of(part))
     found, place = np.unique(part["split"], return_inverse=True)

@@ -36,8 +36,11 @@ def npy_files(folder: Path) -> list[Path]:
         names = sorted(os.listdir(folder))
     except OSError as error:
         raise UsageError(f"{folder} cannot be read ({error.strerror})") from None
-    found = [folder / name for name in names if name.endswith(".npy")]
+    found = [folder / name for name in names if name.lower().endswith(".npy")]
     found = [file for file in found if file.is_file()]  # opening a pipe would wait forever
+    stems = [file.stem for file in found]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise UsageError(f"{folder} has two files {twice[0]}.npy, in other letters; remove one")
     if not found:
         held = f", only {', '.join(names[:5])}" if names else ""
         raise UsageError(f"{folder} holds no .npy file{held}; name the file that holds your data")

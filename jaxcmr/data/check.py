@@ -35,7 +35,16 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
                 )
     counts = np.bincount(splits.train.labels, minlength=len(splits.train.class_names))
     if (counts == 0).any():
-        empty = splits.train.class_names[int(np.argmin(counts))]
+        number = int(np.argmin(counts))
+        empty = splits.train.class_names[number]
+        if not any((part.labels == number).any() for part in parts.values()) and any(
+            part.true_labels is not None and (part.true_labels == number).any()
+            for part in parts.values()
+        ):
+            raise UsageError(
+                f"the true label {quoted(empty)} is no row's label; name the classes alike in "
+                "both, or leave out such rows"
+            )
         raise UsageError(
             f"the class {quoted(empty)} has no sample in the training set; add some or remove the "
             "class"

@@ -151,9 +151,12 @@ def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
         raise UsageError(f"{name} have the shape {list(array.shape)}; one label a row is needed")
     if array.ndim == 2 and min(array.shape) > 1:
         if not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
+            empty = np.flatnonzero(~array.any(1))
+            why = "rows with several labels are not supported"
+            if len(empty):
+                why = f"row {empty[0]} has no class: leave it out"
             raise UsageError(
-                f"{name} have the shape {list(array.shape)} but are not one-hot; rows with several "
-                "labels are not supported"
+                f"{name} have the shape {list(array.shape)} but are not one-hot; {why}"
             )
         done.append("one-hot")
         return array.argmax(1)

@@ -23,7 +23,7 @@ def skeleton(name: str) -> str:
     """Reduces a name to what it looks like: small, compatible forms (NFKC), no blanks or zeros."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    if number := re.fullmatch(r"\s*(-?)0*([0-9]+)(\.0+)?\s*", text):
+    if number := re.fullmatch(r"\s*(-?)0*([0-9]+)([.,]0+)?\s*", text):
         return number[1] + number[2]
     return _BLANK.sub("", text).translate(_LATIN)
 

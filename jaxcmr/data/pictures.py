@@ -89,6 +89,11 @@ def _in_bytes(image: Image.Image) -> Image.Image:
     image.load()
     if image.mode in ("I;16", "I"):
         values = np.asarray(image)
+        if 0 < (most := values.max()) < 256:
+            raise UsageError(
+                f"{image.filename} has 16 bits, but its pixels reach {most} of 65535, which is "
+                "black; save it with 8 bits"
+            )
         grey = Image.fromarray((values >> 8).astype(np.uint8))
         if clear is None:
             return grey

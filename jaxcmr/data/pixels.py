@@ -39,7 +39,16 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
     dtype = arrays[0][0].dtype
     if dtype.kind == "b":
         return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
-    low, high = _range(arrays, DARK if dtype == np.uint8 else np.inf)
+    ranges = [
+        _range(pictures, rows, DARK if dtype == np.uint8 else np.inf) for pictures, rows in arrays
+    ]
+    low, high = min(low for low, _ in ranges), max(high for _, high in ranges)
+    dark = [top for _, top in ranges if 0 < top <= 1]
+    if dark and high >= DARK:
+        raise UsageError(
+            f"{name}: the pixels of one split reach {dark[0]:.6g} and those of another {high:.6g}; "
+            "save all on one scale"
+        )
     whole = dtype.kind in "iu"
     if whole and low >= 0 and high == 1:
         return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
@@ -71,15 +80,14 @@ def _unit(pixels: np.ndarray, top: int) -> np.ndarray:
     return np.clip(pixels / top if top > 1 else pixels, 0, 1)
 
 
-def _range(arrays, enough: float) -> tuple[float, float]:
-    """Returns the least and the largest finite number; stops at one that is `enough`."""
+def _range(array, rows: np.ndarray, enough: float) -> tuple[float, float]:
+    """Returns the least and the largest finite number of rows; stops at one that is `enough`."""
     low, high = 0.0, 0.0
-    for array, rows in arrays:
-        for start in range(0, len(rows), BLOCK):
-            block = np.asarray(array[rows[start : start + BLOCK]])
-            block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
-            if block.size:
-                low, high = min(low, float(block.min())), max(high, float(block.max()))
-            if high >= enough:
-                return low, high
+    for start in range(0, len(rows), BLOCK):
+        block = np.asarray(array[rows[start : start + BLOCK]])
+        block = block[np.isfinite(block)] if block.dtype.kind == "f" else block
+        if block.size:
+            low, high = min(low, float(block.min())), max(high, float(block.max()))
+        if high >= enough:
+            return low, high
     return low, high

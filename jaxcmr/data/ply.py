@@ -151,6 +151,11 @@ def _cut(body: Body) -> UsageError:
 
 def _places(element: Element, table: np.ndarray | None, body: Body) -> np.ndarray:
     names = [p.name for p in element.properties]
+    if lists := [p.name for p in element.properties if p.count_type]:
+        raise UsageError(
+            f"{body.name} has lists among the numbers of its vertices ({', '.join(lists[:9])}); "
+            "save it without them"
+        )
     if table is None or any(names.count(axis) != 1 for axis in "xyz"):
         raise UsageError(f"{body.name} has vertices of {names[:9]}; x, y and z are needed")
     if not len(table):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -84,6 +85,7 @@ class _Form(NamedTuple):
     delimiter: str
     quote: str
     skipped: int = 0
+    blanks: bool = False  # before quotes
 
 
 def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, Row]]:
@@ -96,6 +98,11 @@ def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, 
     keys = _keys(header, known, f"{path}, line {first[0]}")
     rows = []
     for line, cells in records:
+        if len(cells) != len(keys) and not set(keys) & set(known):
+            raise UsageError(
+                f"{path}, line {first[0]}: the first line must name the columns, such as label; "
+                f"found {quoted(form.delimiter.join(header))}"
+            )
         if len(cells) != len(keys):
             raise UsageError(
                 f"{path}, line {line}: not as many cells as the header, {len(cells)} for "
@@ -132,7 +139,13 @@ def _records(text: str, path: Path, form: _Form):
 
 def _reader(text: str, form: _Form, strict: bool):
     lines = io.StringIO(text, newline="")
-    return csv.reader(lines, delimiter=form.delimiter, quotechar=form.quote, strict=strict)
+    return csv.reader(
+        lines,
+        delimiter=form.delimiter,
+        quotechar=form.quote,
+        skipinitialspace=form.blanks,
+        strict=strict,
+    )
 
 
 def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
@@ -150,7 +163,9 @@ def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
         return sum(_is_known(cell, known) for cell in cells)
 
     forms = [_Form(delimiter, quote) for quote in "\"'" for delimiter in delimiters]
-    return text, max(forms, key=columns)
+    form = max(forms, key=columns)
+    quoted_cell = f"{re.escape(form.delimiter)} +{form.quote}[^{form.quote}\r\n]"
+    return text, form._replace(blanks=re.search(quoted_cell, text) is not None)
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:

@@ -65,6 +65,13 @@ def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
     (folder / "test_text.npy").unlink()
     with pytest.raises(UsageError, match="has no test items of the modality 'text'"):
         data.load(config)
+    (folder / "train_text.npy").rename(folder / "train_text.NPY")
+    np.save(folder / "test_text.npy", whole(4)["text"])
+    assert data.load(config).train.inputs["text"].shape[0] == 8
+    np.save(folder / "train_text.npy", whole(8)["text"])
+    with pytest.raises(UsageError, match="has two files train_text"):
+        data.load(config)
+    (folder / "train_text.NPY").unlink()
     (folder / "test_text.npy").write_bytes(b"junk")
     with pytest.raises(UsageError, match=r"test_text.npy cannot be read"):
         data.load(config)
@@ -76,6 +83,8 @@ def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
         ({"labels": None}, "has no array 'labels', only"),
         ({"image": None, "text": None}, "has labels but no modality"),
         ({"text": np.ones((7, 3))}, r"text has the shape \[7, 3\] for 20 labels"),
+        ({"image": np.ones((0, 3)), "text": np.ones((0, 3)), "labels": []}, "has no row: its"),
+        ({"true_labels": np.array(["x"] * 20)}, "the true label 'x' is no row's label"),
         ({"split": np.array(["train"] * 20)}, "has no row whose split is 'test'"),
         ({"split": np.array(["train", "held"] * 10)}, "the split 'held' is none of"),
         ({"image": np.full((20, 4), np.nan)}, "not finite in row 0"),

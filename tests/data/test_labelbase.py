@@ -59,6 +59,7 @@ def test_whole_decimals_lose_their_zeros_and_versions_keep_them():
         ("la\u200bmp", "lamp"),
         ("\u0441hair", "chair"),  # a Cyrillic letter
         ("01", "1"),
+        ("1,0", "1"),  # a decimal comma
         ("Stra\u00dfe", "STRASSE"),
     ],
 )
@@ -106,6 +107,8 @@ def test_class_names_may_be_words_that_stand_for_nothing_elsewhere():
         ([0, 1], ("a", " a"), "the class name 'a' occurs twice"),
         ([0, 1], ("a", ""), "number 1 of the class names is empty"),
         ([2**63], (), "beyond 2..53"),
+        ([[1, 0], [0, 0]], (), "are not one-hot; row 1 has no class"),
+        ([[1, 0], [1, 1]], (), "are not one-hot; rows with several labels"),
     ],
 )
 def test_labels_that_cannot_be_meant_are_one_sentence(labels, class_names, said):

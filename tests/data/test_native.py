@@ -112,12 +112,19 @@ def test_ranges_that_fit_no_scale_are_named(values, dtype, words):
 
 
 def test_one_scale_for_all_splits():
-    bright, dark = np.full((1, 2, 2, 1), 255.0), np.full((1, 2, 2, 1), 1.0)
+    bright, dark = np.full((1, 2, 2, 1), 255.0), np.full((1, 2, 2, 1), 2.0)
     found = native.items({"train": bright, "test": dark}, {}, "x")
-    np.testing.assert_array_equal(found["test"], np.float32(1 / 255) * np.ones((1, 2, 2, 1)))
+    np.testing.assert_array_equal(found["test"], np.float32(2 / 255) * np.ones((1, 2, 2, 1)))
     mixed = native.items({"train": bright.astype(np.uint8), "test": bright / 255}, {}, "x")
     assert mixed["train"].dtype == mixed["test"].dtype == np.float32
     np.testing.assert_array_equal(mixed["train"], mixed["test"])
+
+
+@pytest.mark.parametrize("dtype", ["f8", "i4", "u1"])
+def test_splits_on_different_scales_are_refused(dtype):
+    parts = {"train": np.full((1, 2, 2, 1), 255, dtype), "test": np.full((1, 2, 2, 1), 1, dtype)}
+    with pytest.raises(UsageError, match="x: the pixels of one split reach 1 and those of another"):
+        native.items(parts, {}, "x")
 
 
 def test_dark_pictures_are_worth_a_word(caplog):

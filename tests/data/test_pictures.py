@@ -87,6 +87,12 @@ def test_grey_of_every_depth_keeps_its_values(read):
     assert read(png(16, GREY, rows, 2)) == [[0, 1], [128, 255]]
 
 
+def test_sixteen_bits_of_which_the_high_ones_are_never_used_are_refused(read):
+    with pytest.raises(UsageError, match=r"x\.png has 16 bits, but its pixels reach 255 of 65535"):
+        read(png(16, GREY, [struct.pack(">HH", 0, 255), struct.pack(">HH", 7, 8)], 2))
+    assert read(png(16, GREY, [bytes(4), bytes(4)], 2)) == [[0, 0], [0, 0]]
+
+
 def test_what_is_transparent_shows_the_white_behind_it_at_every_depth(read):
     clear = lambda *values: chunk(b"tRNS", struct.pack(f">{len(values)}H", *values))
     assert read(png(1, GREY, [b"\x40", b"\x80"], 2, clear(0))) == [[255, 255], [255, 255]]

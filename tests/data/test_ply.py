@@ -122,6 +122,11 @@ CLOUD = [("vertex", ["float x", "float y", "float z"], [(1, 2, 3)])]
         (ply("ascii", CLOUD), "holds no face"),
         (solid("ascii").replace(b"float x", b"real x"), "the line 'property real x'"),
         (solid("ascii").replace(b"float x", b"float u"), "x, y and z are needed"),
+        (
+            b"ply\nformat ascii 1.0\nelement vertex 1\nproperty float x\nproperty list char int n\n"
+            b"element face 1\nproperty list uchar int vertex_index\nend_header\n5 1 7\n1 0\n",
+            r"has lists among the numbers of its vertices \(n\)",
+        ),
         (solid("ascii").replace(b"vertex_indices", b"corners"), "vertex_indices are needed"),
         (solid("ascii").replace(b"element vertex", b"element vertices"), "holds no vertex"),
         (solid("ascii").replace(b"vertex 7", b"vertex 0"), "holds no point"),

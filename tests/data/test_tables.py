@@ -54,6 +54,15 @@ def test_a_comma_is_kept_where_semicolons_stand_in_cells(table):
     assert table("label,text\na,b;c;d\n").rows == [(2, {"label": "a", "text": "b;c;d"})]
 
 
+def test_blanks_may_stand_before_quotes(table):
+    found = table('label, text\na, "red, blue"\nb,  "c"\n').rows
+    assert found == [(2, {"label": "a", "text": "red, blue"}), (3, {"label": "b", "text": "c"})]
+
+
+def test_blanks_without_quotes_belong_to_the_cell(table):
+    assert table('label,text\na, "" b\n').rows == [(2, {"label": "a", "text": ' "" b'})]
+
+
 def test_single_quotes_are_quotes_where_the_header_has_them(table):
     found = table("'Label','text'\n'a','b, it''s \"c\"'\n")
     assert found.rows == [(2, {"label": "a", "text": 'b, it\'s "c"'})]
@@ -80,6 +89,7 @@ def test_marked_encodings_are_read(table, encoding):
         ("label,text\na,b\n\nc\n", r"line 4: not as many cells as the header, 1 for 2 columns"),
         ('label,text\na,b\nc,"d\n\n', r"line 3: a quote that opens in this row is never closed"),
         ('label,text\na,"b"c\n', r"line 2: ',' expected after '\"'; put quotes around"),
+        ("# by hand\nlabel,text\na,b\n", "line 1: the first line must name the columns, .* '# by"),
         ("label,text\n,\n ,nan\n", "has no row with a filled cell"),
         ("", "has no row"),
         ("label,text\n", "has no row"),
