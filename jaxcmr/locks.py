@@ -67,9 +67,7 @@ def in_turn(path: Path, what: str) -> Iterator[None]:
 def _take(path: Path) -> int | None:
     """Returns the open file of the lock, which is ours then; None: another process holds it."""
     while True:
-        with files.writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        handle = _open(path)
         taken = False
         try:
             given, note = _system_lock(handle), _note(handle)
@@ -86,6 +84,18 @@ def _take(path: Path) -> int | None:
         finally:
             if not taken:
                 os.close(handle)
+
+
+def _open(path: Path) -> int:
+    """Opens the file of a lock; one of another user, whom it may be held by, only to read."""
+    with files.writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except PermissionError:
+            if not path.is_file():
+                raise
+            return os.open(path, os.O_RDONLY)
 
 
 def _system_lock(handle: int) -> bool | None:
@@ -139,8 +149,9 @@ def _held(path: Path, handle: int) -> Iterator[None]:
     finally:
         ended.set()
         thread.join()
-        if _is_still(path, handle):
-            path.unlink(missing_ok=True)
+        with suppress(OSError):  # the folder may let its owner alone remove a file
+            if _is_still(path, handle):
+                path.unlink()
         os.close(handle)
 
 

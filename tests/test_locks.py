@@ -162,6 +162,25 @@ def test_without_locks_of_the_system_the_dead_are_taken_over(tmp_path, without_s
         pass
 
 
+def test_a_lock_that_another_user_holds_is_waited_for_or_told(tmp_path, holder, quick, monkeypatch):
+    real = os.open
+
+    def refuse(path, flags, *mode):
+        if flags & os.O_RDWR:
+            raise PermissionError(13, "Permission denied")
+        return real(path, flags, *mode)
+
+    monkeypatch.setattr(os, "open", refuse)
+    refused = pytest.raises(UsageError, match=f"in use by process {holder.pid} on")
+    with refused, locks.alone(tmp_path / "lock", _refusal):
+        pass
+    threading.Timer(0.2, holder.kill).start()
+    with locks.in_turn(tmp_path / "lock", "preparing x"):
+        assert holder.wait() != 0
+    with pytest.raises(UsageError, match="other cannot be written: Permission denied"):
+        locks._take(tmp_path / "other")
+
+
 def test_a_lock_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "lock").mkdir()
     with (

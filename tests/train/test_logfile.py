@@ -1,6 +1,7 @@
 """The log that a run keeps in its folder."""
 
 import os
+import signal
 
 import pytest
 from absl import logging
@@ -46,7 +47,7 @@ def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
     "error, line",
     [
         (UsageError("the mistake"), "ERROR  the mistake"),
-        (StoppedError("stopped by SIGTERM"), "INFO  stopped by SIGTERM"),
+        (StoppedError("stopped", signal.SIGTERM), "INFO  stopped"),
         (KeyboardInterrupt(), "ERROR  KeyboardInterrupt"),
         (KeyError("ours"), "ERROR  Traceback (most recent call last):"),
     ],
