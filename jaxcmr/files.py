@@ -5,7 +5,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from jaxcmr.errors import UsageError
 
+UNFINISHED = ".jaxcmr-partial"  # ending of a file that is being written
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -25,7 +26,7 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         UsageError: the disk is full, or does not let us write.
     """
     # Short: with a part of the name in it, a name as long as the disk allows would not fit.
-    unfinished = path.with_name(f".{secrets.token_hex(8)}.partial")
+    unfinished = path.with_name(f".{secrets.token_hex(8)}{UNFINISHED}")
     with writing(path):
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,6 +38,13 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Removes what killed processes have left in a folder that no process writes into now."""
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with suppress(OSError):
+            path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import secrets
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -68,11 +67,14 @@ def sha256(path: Path) -> str:
 def save_arrays(folder: Path, arrays: Mapping[str, np.ndarray], meta: Mapping[str, Any]) -> None:
     """Writes a folder of `.npy` files and `meta.json`; it appears under its name when complete.
 
+    One process at a time: what a killed one has left unfinished is removed.
+
     Raises:
         UsageError: the disk is full, or does not let us write.
     """
-    unfinished = folder.with_name(f".{secrets.token_hex(8)}.partial")
+    unfinished = folder.with_name(f".{folder.name}.unfinished")
     with writing(folder):
+        shutil.rmtree(unfinished, ignore_errors=True)
         try:
             unfinished.mkdir(parents=True)
             for name, array in arrays.items():

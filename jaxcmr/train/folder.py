@@ -64,6 +64,8 @@ def _alone(workdir: Path) -> Iterator[None]:
             "--workdir"
         )
         with locks.alone(workdir / LOCK, refusal):
+            for place in (workdir, workdir / "embeddings"):
+                files.remove_unfinished(place)
             yield
     finally:
         with suppress(OSError):  # the first that is not empty

@@ -128,3 +128,11 @@ def test_a_prepared_folder_whose_name_is_too_long_for_the_disk_gets_a_shorter_on
         assert cache.fitting(tmp_path / name).name.endswith("-key")
         assert cache.fitting(tmp_path / name).is_dir()
     assert cache.fitting(tmp_path / "short-key") == tmp_path / "short-key"
+
+
+def test_what_a_killed_process_was_saving_is_removed(tmp_path):
+    left = tmp_path / ".set.unfinished"
+    left.mkdir()
+    (left / "points.npy").write_bytes(b"half")
+    objects.prepare(items(2), MAKE, tmp_path / "set", {}, workers=1)
+    assert os.listdir(tmp_path) == ["set"]

@@ -193,6 +193,24 @@ def test_a_run_that_was_killed_while_it_claimed_its_folder_comes_again(tmp_path,
     _claim(tmp_path)
 
 
+def test_what_a_killed_run_was_writing_is_removed(tmp_path):
+    class Killed(BaseException):
+        pass
+
+    def die(*_, **__):
+        raise Killed
+
+    (tmp_path / ".mine.partial").write_text("mine")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(folder.files.os, "replace", die)
+        patch.setattr(Path, "unlink", lambda *_, **__: None)  # nor does a killed run clean up
+        with pytest.raises(Killed):
+            folder.files.write_text(tmp_path / "result.json", "half")
+    assert len(os.listdir(tmp_path)) == 2
+    with folder.held(tmp_path):
+        assert sorted(os.listdir(tmp_path)) == [".jaxcmr-lock", ".mine.partial"]
+
+
 def test_a_folder_in_use_is_refused_at_once_and_names_its_user(tmp_path):
     with folder.held(tmp_path / "run"):
         refused = pytest.raises(
