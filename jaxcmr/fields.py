@@ -36,8 +36,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
     {
         "seed": Field(0, SEED, "of initial weights, batches, augmentation and voters"),
         "labels": Field("given", choice("given", "absent"), "absent: none reaches the training"),
-        "classes": Field(0, whole(-1), "where labels are absent: clusters; 0 as many as the "
-                         "data's classes, -1 an estimate"),
+        "classes": Field(0, either(0, either(-1, whole(2))), "where labels are absent: clusters; "
+                         "0 as many as the data's classes, -1 an estimate"),
         "stages": Field((), several(name), "stages before the last one, sections of `stage`"),
         "continues": Field(False, flag, "start from the parameters of the stage before"),
         "start_from": Field("", text, "folder of another run, from whose best weights this one "

@@ -186,6 +186,7 @@ def test_a_field_that_is_missing_is_named(path):
         ({"noise.kind": "odd"}, "unknown kind of noise 'odd' .*; use one of symmetric,"),
         ({"noise.file": "a.npy"}, "noise.kind is 'symmetric', which reads no file"),
         ({"noise.class_map": "rono"}, "add --config.noise.kind=asymmetric"),
+        ({"classes": 1}, "classes is 1, but it must be 0, or -1, or at least 2"),
         ({"classes": 5}, "classes is 5, but it must be 0 where labels are given"),
         ({"labels": "absent"}, "no stage before the method 'mmcd' leaves it any"),
         ({"labels_left": "mean"}, "nothing follows the last stage"),

@@ -22,6 +22,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import files, methods
+from jaxcmr.encoders import items
 from jaxcmr.errors import check_choice
 from jaxcmr.labels import belief, cluster_number
 from jaxcmr.losses.stable import unit_rows
@@ -129,10 +130,19 @@ def check_data(config: ConfigDict, train: Dataset) -> None:
     Raises:
         UsageError: for the first such mistake.
     """
+    if config.classes > len(train):
+        raise UsageError(
+            f"config.classes is {config.classes}, but there are {len(train)} rows to cluster; "
+            "lower it"
+        )
     few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
     for own in _every(config):
         machinery.steps_per_epoch(own, len(train))
-        jax.eval_shape(methods.build(own, max(config.classes, 2)).init, jax.random.key(0), few)
+        items.check_items(own.encoders, few)
+        method, key = methods.build(own, max(config.classes, 2)), jax.random.key(0)
+        embed = lambda few, m=method, k=key: m.apply(m.init(k, few), few, key=None, train=False)
+        outputs, _ = jax.eval_shape(embed, few)
+        items.check_embeddings(outputs.embeddings, own.encoders.embedding_size)
 
 
 def first(config: ConfigDict, workdir: Path) -> tuple[ConfigDict, Path]:

@@ -10,6 +10,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxcmr import methods, presets
+from jaxcmr.config import encoder
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Outputs
 from jaxcmr.train import log, loop, noisy, stages
@@ -163,6 +164,22 @@ def test_a_batch_of_a_stage_larger_than_the_data_is_found_before_any_is_trained(
     config.train.batch_size, config.stage.match.train.batch_size = 16, 64
     with pytest.raises(UsageError, match=r"batch_size is 64, .* 20 rows"):
         stages.check_data(config, few)
+
+
+def test_what_does_not_fit_the_data_is_found_before_anything_is_trained():
+    few = paired.dataset(rows=60)
+    config = _config()
+    stages.check_data(config, few)
+    config.classes = 61
+    with pytest.raises(UsageError, match=r"config\.classes is 61, but there are 60 rows"):
+        stages.check_data(config, few)
+    config = _config()
+    config.encoders.text = encoder("pointnet")
+    with pytest.raises(UsageError, match=r"encoders\.text\.name is 'pointnet', .*\[N, 9\]"):
+        stages.check_data(config, few)
+    config = _config()
+    config.stage.match.encoders = {"text": encoder("fc", hidden=(4,)), "embedding_size": 3}
+    stages.check_data(config, few)
 
 
 def test_rows_without_an_item_of_every_modality_have_no_say_in_the_number_of_clusters(monkeypatch):
