@@ -34,6 +34,12 @@ def complete(config: ConfigDict) -> ConfigDict:
     for name in config.data.modalities:
         if name not in config.encoders:
             config.encoders[name] = by_kind(found.kinds[name])
+    for name in config.encoders:
+        if name not in (*found.kinds, "embedding_size"):
+            logging.warning(
+                "config.encoders.%s is not used: %s has %s",
+                name, config.data.path, ", ".join(found.kinds),
+            )  # fmt: skip
     rows = found.rows
     if not found.validates:
         if config.data.validation < 0:

@@ -252,3 +252,12 @@ def test_a_validation_share_that_leaves_no_rows_to_train_on_is_named(custom, tmp
     config.data.validation = 0.9
     with pytest.raises(UsageError, match=r"validation is 0\.9, which leaves 0 of 4 rows"):
         complete(config)
+
+
+def test_an_encoder_of_no_modality_is_said(custom, tmp_path, caplog):
+    rows = "\n".join(f"{k % 2},{k}.png,text {k},{'train' if k < 30 else 'test'}" for k in range(40))
+    (tmp_path / "items.csv").write_text(f"label,image,text,split\n{rows}\n")
+    config = custom(tmp_path / "items.csv")
+    config.encoders.imgae = encoder("resnet18")
+    complete(config)
+    assert "config.encoders.imgae is not used" in caplog.text and "image, text" in caplog.text
