@@ -32,16 +32,19 @@ def on_host(array: Any) -> np.ndarray:
     return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
 
 
-def check_shape(name: str, array: Any, *axes: int | str) -> None:
-    """Raises a `UsageError` unless `array` has these axes.
+def check_shape(name: str, array: Any, *axes: int | str) -> Any:
+    """Returns `array`, a list as an array; raises a `UsageError` unless it has these axes.
 
     A letter stands for any length; "..." in the first place for any number of axes.
     """
+    if not hasattr(array, "shape"):
+        array = np.asarray(array) if is_concrete(array) else jnp.asarray(array)
     shape = np.shape(array)
     if not _fits(shape, axes):
         column = shape[-1:] == (1,) and _fits(shape[:-1], axes)
         wanted = f"[{', '.join(map(str, axes))}]" + f", as {name}[..., 0]" * column
         raise UsageError(f"{_with(name, 'has')} shape {shape}: give {wanted}")
+    return array
 
 
 def _fits(shape: tuple[int, ...], axes: tuple[int | str, ...]) -> bool:

@@ -11,6 +11,7 @@ does not depend on the order of the batch.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
@@ -33,7 +34,7 @@ def one_hot_bank(labels: jax.Array, num_classes: int) -> jax.Array:
     """
     num_classes = guards.check_whole("num_classes", num_classes, 1)
     guards.check_shape("labels", labels, "N")
-    labels = guards.class_labels(labels, num_classes, jnp.shape(labels))
+    labels = guards.class_labels(labels, num_classes, np.shape(labels))
     one_hot = jax.nn.one_hot(labels, num_classes, dtype=jnp.float32)
     return jnp.where((labels >= 0)[:, None], one_hot, 1.0 / num_classes)
 
@@ -85,7 +86,7 @@ def ema_rows(
         UsageError: the shapes do not fit, an index is outside, or a decay is not in [0, 1].
     """
     bank, values = jnp.asarray(bank), jnp.asarray(values, jnp.float32)
-    shapes = bank.shape, jnp.shape(index), values.shape
+    shapes = bank.shape, np.shape(index), values.shape
     if bank.ndim < 1 or len(shapes[1]) != 1 or values.shape != shapes[1] + bank.shape[1:]:
         raise UsageError(
             "bank, index and values must be [N, ...], [B] and [B, ...], got "

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.labels import banks
@@ -35,7 +36,7 @@ def ballots(logits: jax.Array, labels: jax.Array) -> jax.Array:
     Raises:
         UsageError: shapes do not fit, or labels are no classes.
     """
-    guards.check_shape("logits", logits, "...", "B", "K")
+    logits = guards.check_shape("logits", logits, "...", "B", "K")
     predicted = _predicted(logits)
     shape = guards.one_a_row(labels, predicted.shape)
     labels = guards.class_labels(labels, logits.shape[-1], shape)
@@ -53,7 +54,7 @@ def votes(logits: jax.Array) -> jax.Array:
         `[..., K]` float32; among equal logits the lowest class is chosen, and none (zeros) where
         one of them is NaN.
     """
-    guards.check_shape("logits", logits, "...", "K")
+    logits = guards.check_shape("logits", logits, "...", "K")
     return jax.nn.one_hot(_predicted(logits), logits.shape[-1], dtype=jnp.float32)
 
 
@@ -112,7 +113,7 @@ def peer_mean(values: jax.Array, present: jax.Array | None = None) -> jax.Array:
 def _tally(values: jax.Array, present: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """Returns each member's sum `[E, B, ...]` and its number of voters `[B, 1...]`."""
     values = jnp.asarray(values, jnp.float32)
-    guards.check_shape("values", values, "E", "V", "B", *values.shape[3:])
+    values = guards.check_shape("values", values, "E", "V", "B", *values.shape[3:])
     present = guards.row_mask(present, values.shape[1:3], name="present")
     present = present.reshape(values.shape[1:3] + (1,) * (values.ndim - 3))
     total = jnp.where(present[None], values, 0).sum(1)  # where: a missing item may hold NaN
@@ -165,13 +166,15 @@ def remember(
         UsageError: shapes do not fit, an index is outside, or the decay is not in [0, 1].
     """
     guards.check_range("decay", decay, 0.0, 1.0)
+    rows = guards.row_index(index, memory.count.shape[-1], mask)
     if memory.value.ndim > 1:
         # Each memory has row numbers of its own: where memories lie on several devices, the
         # partitioner would take common ones apart between them, and put them together again.
-        rows = jnp.broadcast_to(index, (len(values), *index.shape))
-        one = lambda memory, rows, values: remember(memory, rows, values, decay, mask)
+        values = jnp.asarray(values)
+        rows = jnp.broadcast_to(rows, (len(values), *rows.shape))
+        known = rows[0] < memory.count.shape[-1]
+        one = lambda memory, rows, values: remember(memory, rows, values, decay, known)
         return jax.vmap(one)(memory, rows, values)
-    rows = guards.row_index(index, len(memory.count), mask)
     seen = memory.count.at[rows].get(mode="clip") + 1
     keep = _bias_corrected(decay, seen)
     value = banks.ema_rows(memory.value, index, values, keep, mask)
@@ -213,9 +216,9 @@ def class_mean_thresholds(
     Raises:
         UsageError: shapes do not fit, or labels are no classes.
     """
-    guards.check_shape("scores", scores, "N")
+    scores = guards.check_shape("scores", scores, "N")
     num_classes = guards.check_whole("num_classes", num_classes, 1)
-    labels = guards.class_labels(labels, num_classes, jnp.shape(scores))
+    labels = guards.class_labels(labels, num_classes, np.shape(scores))
     keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     weight = keep.astype(jnp.float32)
     slot = jnp.where(keep, labels, 0)
@@ -248,7 +251,7 @@ def remember_classes(
     Raises:
         UsageError: shapes do not fit, labels are no classes, or the decay is not in [0, 1].
     """
-    labels = guards.class_labels(labels, memory.value.shape[-1], jnp.shape(scores)[-1:])
+    labels = guards.class_labels(labels, memory.value.shape[-1], np.shape(scores)[-1:])
     keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     return remember(memory, labels, scores, decay, keep)
 
@@ -270,9 +273,9 @@ def accept(
     Raises:
         UsageError: shapes do not fit, or labels are no classes.
     """
-    guards.check_shape("scores", scores, "...", "B")
-    guards.check_shape("thresholds", thresholds, "...", "K")
-    labels = guards.class_labels(labels, jnp.shape(thresholds)[-1], jnp.shape(scores)[-1:])
+    scores = guards.check_shape("scores", scores, "...", "B")
+    thresholds = guards.check_shape("thresholds", thresholds, "...", "K")
+    labels = guards.class_labels(labels, np.shape(thresholds)[-1], np.shape(scores)[-1:])
     keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
     needed = jnp.take(thresholds, jnp.where(keep, labels, 0), axis=-1)
     return (scores >= needed - ROUNDING) & jnp.broadcast_to(keep, scores.shape)

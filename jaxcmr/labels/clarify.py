@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.labels.belief import ROUNDING
@@ -45,7 +46,8 @@ def propose(
     Raises:
         UsageError: shapes differ, or a threshold is not a finite number.
     """
-    guards.check_shape("confidence", confidence, *jnp.shape(shares))
+    shares = guards.check_shape("shares", shares, "...", "B", "K")
+    confidence = guards.check_shape("confidence", confidence, *shares.shape)
     guards.check_range("min_share", min_share)
     guards.check_range("min_confidence", min_confidence)
     most = shares.max(-1, keepdims=True)
@@ -82,9 +84,9 @@ def clarify(
     Raises:
         UsageError: shapes do not fit, or labels or proposals are no whole numbers.
     """
-    accepted = guards.row_mask(accepted, jnp.shape(accepted), name="accepted")
-    guards.check_shape("proposals", proposals, "...", *accepted.shape)
-    proposals = guards.class_labels(proposals, None, jnp.shape(proposals), name="proposals")
+    accepted = guards.row_mask(accepted, np.shape(accepted), name="accepted")
+    proposals = guards.check_shape("proposals", proposals, "...", *accepted.shape)
+    proposals = guards.class_labels(proposals, None, np.shape(proposals), name="proposals")
     given = guards.class_labels(labels, None, guards.one_a_row(labels, accepted.shape))
     given = jnp.broadcast_to(given, proposals.shape)
     return jnp.where(accepted, given, jnp.where(trusted & (proposals != given), proposals, -1))
@@ -112,8 +114,8 @@ def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) ->
 
 def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
     """Draws a number in [0, 1) for each row, `[B]`, that depends on the key and the row alone."""
-    guards.check_shape("index", index, "B")
-    index = guards.class_labels(index, None, jnp.shape(index), name="index")
+    index = guards.check_shape("index", index, "B")
+    index = guards.class_labels(index, None, np.shape(index), name="index")
     draw = lambda row: jax.random.uniform(jax.random.fold_in(key, row))
     return jax.vmap(draw)(index)
 
@@ -145,8 +147,8 @@ def count_agreement(proposals: jax.Array, labels: jax.Array, held_out: jax.Array
     Raises:
         UsageError: shapes do not fit, or proposals or labels are no whole numbers.
     """
-    guards.check_shape("proposals", proposals, "...", "B")
-    shape = jnp.shape(proposals)
+    proposals = guards.check_shape("proposals", proposals, "...", "B")
+    shape = np.shape(proposals)
     proposals = guards.class_labels(proposals, None, shape, name="proposals")
     labels = guards.class_labels(labels, None, guards.one_a_row(labels, shape))
     held_out = guards.row_mask(held_out, guards.one_a_row(held_out, shape), name="held_out")
@@ -252,10 +254,10 @@ def surest(proposals: jax.Array, confidence: jax.Array, rows: jax.Array, share: 
     Raises:
         UsageError: shapes do not fit, proposals are no classes, or the share is not in [0, 1].
     """
-    guards.check_shape("confidence", confidence, "...", "B", "K")
+    confidence = guards.check_shape("confidence", confidence, "...", "B", "K")
     guards.check_range("share", share, 0.0, 1.0)
-    classes, shape = confidence.shape[-1], jnp.shape(proposals)
-    guards.check_shape("proposals", proposals, *confidence.shape[:-1])
+    classes, shape = confidence.shape[-1], np.shape(proposals)
+    proposals = guards.check_shape("proposals", proposals, *confidence.shape[:-1])
     proposals = guards.class_labels(proposals, classes, shape, name="proposals")
     rows = guards.row_mask(rows, shape, name="rows")
     sure = jnp.take_along_axis(confidence, jnp.maximum(proposals, 0)[..., None], -1)[..., 0]

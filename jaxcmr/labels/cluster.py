@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxcmr import guards
@@ -232,7 +233,7 @@ def cluster_sizes(labels: jax.Array, num_clusters: int) -> jax.Array:
         UsageError: the labels are no whole numbers below K.
     """
     num_clusters = guards.check_whole("num_clusters", num_clusters, 1)
-    labels = guards.class_labels(labels, num_clusters, jnp.shape(labels))
+    labels = guards.class_labels(labels, num_clusters, np.shape(labels))
     slot = jnp.where(labels >= 0, labels, num_clusters)
     return jnp.zeros(num_clusters, jnp.int32).at[slot].add(1, mode="drop")
 
@@ -240,7 +241,7 @@ def cluster_sizes(labels: jax.Array, num_clusters: int) -> jax.Array:
 def _counted(features: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, jax.Array]:
     """Returns the rows in float32 and which of them count, after a look at both."""
     guards.check_rows("features", features, mask)
-    counted = guards.row_mask(mask, jnp.shape(features)[:1])
+    counted = guards.row_mask(mask, np.shape(features)[:1])
     if guards.is_concrete(mask) and mask is not None and not guards.on_host(mask).any():
         raise UsageError(f"none of {len(counted)} rows counts: give features of at least one")
     return jnp.asarray(features, jnp.float32), counted
@@ -248,10 +249,10 @@ def _counted(features: jax.Array, mask: jax.Array | None) -> tuple[jax.Array, ja
 
 def _check_centers(features: jax.Array, centers: jax.Array) -> jax.Array:
     guards.check_rows("centers", centers)
-    if features.shape[1] != jnp.shape(centers)[1]:
+    if features.shape[1] != np.shape(centers)[1]:
         raise UsageError(
             "features and centers must have one width, got "
-            f"{features.shape} and {jnp.shape(centers)}"
+            f"{features.shape} and {np.shape(centers)}"
         )
     return jnp.asarray(centers, jnp.float32)
 

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
@@ -69,7 +70,7 @@ def electorate(
         raise UsageError(f"unknown electorate {kind!r}: use one of {', '.join(ELECTORATES)}")
     guards.check_shape("index", index, "B")
     members = guards.check_whole("members", members, 1)
-    present = guards.row_mask(present, jnp.shape(present)[:1] + jnp.shape(index), name="present")
+    present = guards.row_mask(present, np.shape(present)[:1] + np.shape(index), name="present")
     if kind == "untaught" and members > 1:
         hidden = untaught_members(key, index, members, judges)
         average = lambda votes: _judges_mean(votes, present, hidden, judges)

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxcmr import guards
@@ -65,11 +66,11 @@ def fit_mixture(
     Raises:
         UsageError: values or mask are not `[N]`, or a number is out of range.
     """
-    guards.check_shape("values", values, "N")
+    values = guards.check_shape("values", values, "N")
     max_iterations = guards.check_whole("max_iterations", max_iterations, 0)
     guards.check_range("tolerance", tolerance, 0.0)
     guards.check_range("floor", floor, 0.0)
-    mask = guards.row_mask(mask, jnp.shape(values))
+    mask = guards.row_mask(mask, np.shape(values))
     values = jnp.asarray(values, jnp.float32)
     if not len(values):  # as if the only one were masked
         values, mask = jnp.zeros(1, jnp.float32), jnp.zeros(1, bool)

@@ -10,6 +10,7 @@ from functools import partial
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 
 from jaxcmr import guards
@@ -93,7 +94,7 @@ def _counts(features, labels, k, num_classes, allowed, block):
 
 def soft_labels(counts: jax.Array) -> jax.Array:
     """Turns counts `[..., K]` into shares: `counts / sum`, zero rows staying zero."""
-    guards.check_shape("counts", counts, "...", "K")
+    counts = guards.check_shape("counts", counts, "...", "K")
     counts = at_least_float32(counts)
     return counts / jnp.maximum(counts.sum(-1, keepdims=True), 1)
 
@@ -103,7 +104,7 @@ def neighbor_labels(counts: jax.Array) -> jax.Array:
 
     The lowest class among equals; -1 where no neighbour has a label.
     """
-    guards.check_shape("counts", counts, "...", "K")
+    counts = guards.check_shape("counts", counts, "...", "K")
     counts = jnp.asarray(counts)
     found = counts.max(-1) > 0
     return jnp.where(found, counts.argmax(-1), -1).astype(jnp.int32)
@@ -125,9 +126,9 @@ def divide(labels: jax.Array, predicted: jax.Array, present: jax.Array | None = 
     Raises:
         UsageError: shapes do not fit, or labels are no whole numbers.
     """
-    guards.check_shape("predicted", predicted, "V", "N")
-    labels = guards.class_labels(labels, None, jnp.shape(predicted)[1:])
-    predicted = guards.class_labels(predicted, None, jnp.shape(predicted), name="predicted")
+    predicted = guards.check_shape("predicted", predicted, "V", "N")
+    labels = guards.class_labels(labels, None, np.shape(predicted)[1:])
+    predicted = guards.class_labels(predicted, None, np.shape(predicted), name="predicted")
     present = guards.row_mask(present, predicted.shape, name="present")
     confirms = ((predicted == labels[None]) & (labels >= 0)[None] & present).sum(0)
     some = confirms > 0
@@ -138,7 +139,7 @@ def divide(labels: jax.Array, predicted: jax.Array, present: jax.Array | None = 
 def _checked(features, k, mask, block):
     """Returns the arguments of a search after a look at them; `block` is at most N."""
     guards.check_rows("features", features, mask)
-    allowed = guards.row_mask(mask, jnp.shape(features)[:1])
+    allowed = guards.row_mask(mask, np.shape(features)[:1])
     size = len(features)
     if not 1 <= (k := guards.check_whole("k", k, 0)) < size:
         raise UsageError(f"k must be in 1 .. N - 1 = {size - 1}, got {k}")

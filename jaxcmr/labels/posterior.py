@@ -14,6 +14,7 @@ see the label; wrong votes make T flatter than it is, which trusts labels less.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.losses.stable import at_least_float32
@@ -36,8 +37,8 @@ def count_transitions(proposals: jax.Array, labels: jax.Array, num_classes: int)
         UsageError: shapes do not fit, or proposals or labels are no classes.
     """
     num_classes = guards.check_whole("num_classes", num_classes, 1)
-    guards.check_shape("proposals", proposals, "...", "B")
-    shape = jnp.shape(proposals)
+    proposals = guards.check_shape("proposals", proposals, "...", "B")
+    shape = np.shape(proposals)
     proposals = guards.class_labels(proposals, num_classes, shape, name="proposals")
     labels = guards.class_labels(labels, num_classes, shape[-1:])
     proposed = jax.nn.one_hot(proposals, num_classes)  # a row of zeros for -1
@@ -61,7 +62,7 @@ def transition(counts: jax.Array, prior: jax.Array | float) -> jax.Array:
     Raises:
         UsageError: counts are negative or not finite, or the prior is not positive.
     """
-    guards.check_shape("counts", counts, "...", "K", "K")
+    counts = guards.check_shape("counts", counts, "...", "K", "K")
     guards.check_range("counts", counts, 0.0)
     guards.check_positive("prior", prior)
     counts = at_least_float32(counts)
@@ -115,10 +116,10 @@ def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array
 
 
 def _checked(beliefs, labels, transition) -> tuple[jax.Array, jax.Array]:
-    guards.check_shape("beliefs", beliefs, "...", "B", "K")
-    classes = jnp.shape(beliefs)[-1]
-    guards.check_shape("transition", transition, "...", classes, classes)
-    labels = guards.class_labels(labels, classes, jnp.shape(beliefs)[-2:-1])
+    beliefs = guards.check_shape("beliefs", beliefs, "...", "B", "K")
+    classes = np.shape(beliefs)[-1]
+    transition = guards.check_shape("transition", transition, "...", classes, classes)
+    labels = guards.class_labels(labels, classes, np.shape(beliefs)[-2:-1])
     return at_least_float32(beliefs), labels
 
 

@@ -62,7 +62,7 @@ def paired_rows(
     Raises:
         UsageError: embeddings are not `[V, B, d]`, or another argument does not fit them.
     """
-    guards.check_shape("embeddings", embeddings, "V", "B", "d")
+    embeddings = guards.check_shape("embeddings", embeddings, "V", "B", "d")
     shape = embeddings.shape[:2]
     embeddings = at_least_float32(embeddings)
     present = guards.row_mask(present, shape, name="present")
@@ -71,7 +71,7 @@ def paired_rows(
     known = jnp.full(shape[1:], -1) if labels is None else labels
     labels = jnp.broadcast_to(guards.class_labels(known, None, shape[1:])[None], shape)
     weights = jnp.ones(shape[1:]) if weights is None else weights
-    guards.check_shape("weights", weights, *shape[1:])
+    weights = guards.check_shape("weights", weights, *shape[1:])
     weights = jnp.broadcast_to(jnp.asarray(weights).astype(embeddings.dtype)[None], shape)
     weights = jnp.where(present & (labels >= 0), weights, 0.0)
     return Rows(

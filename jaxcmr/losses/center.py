@@ -21,7 +21,12 @@ def warmup_ramp(epoch: ScalarLike, warmup_epochs: ScalarLike) -> Float[Array, ""
 
     Returns:
         A scalar in [0, 1].
+
+    Raises:
+        UsageError: an argument is not a finite number.
     """
+    guards.check_range("epoch", epoch)
+    guards.check_range("warmup_epochs", warmup_epochs)
     dtype = jnp.result_type(float)
     steps = jnp.asarray(warmup_epochs, dtype) - 1.0
     share = jnp.asarray(epoch, dtype) / jnp.where(steps > 0, steps, 1.0)
@@ -73,6 +78,7 @@ def robust_center(
         temperatures; here tau1 is always that of L1.
     """
     guards.check_range("ramp", ramp, 0.0, 1.0)
+    guards.check_range("margin", margin)
     guards.check_positive("tau1", tau1)
     guards.check_positive("tau2", tau2)
     labels, rows, sound = _labelled(embeddings, labels, centers)
@@ -102,8 +108,8 @@ def center_logits(
         UsageError: shapes do not fit, or the temperature is not positive.
     """
     guards.check_positive("temperature", temperature)
-    guards.check_shape("embeddings", embeddings, "n", "d")
-    guards.check_shape("centers", centers, "K", embeddings.shape[1])
+    embeddings = guards.check_shape("embeddings", embeddings, "n", "d")
+    centers = guards.check_shape("centers", centers, "K", embeddings.shape[1])
     embeddings = at_least_float32(embeddings)
     # NaN times a gradient of 0 would still be NaN in the gradient of the centers.
     sound = jnp.all(jnp.isfinite(embeddings), axis=-1, keepdims=True)
@@ -177,8 +183,8 @@ def _labelled(embeddings, labels, centers):
 
     A row gives no value where it has no label, or holds NaN or infinity.
     """
-    guards.check_shape("embeddings", embeddings, "n", "d")
-    guards.check_shape("centers", centers, "K", embeddings.shape[1])
+    embeddings = guards.check_shape("embeddings", embeddings, "n", "d")
+    centers = guards.check_shape("centers", centers, "K", embeddings.shape[1])
     labels = guards.class_labels(labels, centers.shape[0], embeddings.shape[:1])
     embeddings = at_least_float32(embeddings)
     sound = (labels >= 0) & jnp.all(jnp.isfinite(embeddings), axis=-1)

@@ -32,7 +32,7 @@ def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:
     References:
         NIRNL, AAAI 2026, the weights of its hard pairs.
     """
-    guards.check_shape("logits", logits, "V", "B", "K")
+    logits = guards.check_shape("logits", logits, "V", "B", "K")
     p = jax.nn.softmax(lax.stop_gradient(at_least_float32(logits)))
     return -jnp.expm1(jnp.sum(jnp.log1p(-p), axis=0))
 
@@ -55,7 +55,7 @@ def pure_label_loss(
     References:
         NIRNL, AAAI 2026.
     """
-    guards.check_shape("logits", logits, "V", "B", "K")
+    logits = guards.check_shape("logits", logits, "V", "B", "K")
     labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
     return jnp.sum(jax.vmap(cross_entropy, in_axes=(0, None))(logits, labels), axis=0)
 
@@ -80,6 +80,7 @@ def hard_label_loss(
     References:
         NIRNL, AAAI 2026.
     """
+    logits = guards.check_shape("logits", logits, "V", "B", "K")
     weights = consensus(logits)
     labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
     own = jnp.take_along_axis(weights, jnp.maximum(labels, 0)[:, None], axis=-1)
@@ -106,6 +107,7 @@ def noisy_label_loss(logits: Float[Array, "v b k"]) -> Float[Array, "b"]:
     References:
         NIRNL, AAAI 2026.
     """
+    logits = guards.check_shape("logits", logits, "V", "B", "K")
     pseudo_labels = jnp.argmax(consensus(logits), axis=-1)
     errors = jax.vmap(mean_absolute_error, in_axes=(0, None))(logits, pseudo_labels)
     return 2.0 * jnp.sum(errors, axis=0)

@@ -36,7 +36,7 @@ def negative_information(
         Ji, Henriques, Vedaldi: Invariant information clustering, ICCV 2019, eq. 3, with modalities
         as the two views.
     """
-    guards.check_shape("probabilities", probabilities, "V", "B", "K")
+    probabilities = guards.check_shape("probabilities", probabilities, "V", "B", "K")
     if len(probabilities) < 2:
         raise UsageError("information is shared between modalities: give two or more")
     there = guards.row_mask(present, probabilities.shape[:2], name="present")

@@ -43,7 +43,7 @@ def cross_modal_margin(
     """
     guards.check_range("margin", margin)
     rows = paired_rows(embeddings, present=present, normalize=normalize)
-    modalities = embeddings.shape[0]
+    modalities = rows.present.shape[0]
 
     def value_of(anchor: Rows, columns: Rows) -> Float[Array, ""]:
         scores = similarities(anchor, columns)
@@ -79,7 +79,7 @@ def modality_distance(
         squared error between the features of each two modalities.
     """
     rows = paired_rows(embeddings, present=present, normalize=False)
-    first, second = jnp.triu_indices(embeddings.shape[0], k=1)
+    first, second = jnp.triu_indices(rows.present.shape[0], k=1)
     difference = rows.embedding[first] - rows.embedding[second]
     both = rows.present[first] & rows.present[second]
     squares = jnp.mean(jnp.square(difference), axis=-1)

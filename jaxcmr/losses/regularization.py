@@ -70,12 +70,12 @@ def class_prior_penalty(
         Tanaka et al.: Joint optimization framework for learning with noisy labels, CVPR 2018;
         also in the released loops of NRCL and DivideMix.
     """
-    guards.check_shape("logits", logits, "n", "K")
+    logits = guards.check_shape("logits", logits, "n", "K")
     check_classes(logits)
     logits = at_least_float32(logits)
     rows, classes = logits.shape
     prior = jnp.full((classes,), 1.0 / classes) if prior is None else prior
-    guards.check_shape("prior", prior, classes)
+    prior = guards.check_shape("prior", prior, classes)
     guards.check_distributions("prior", prior)
     prior = at_least_float32(prior)
     mask = guards.row_mask(mask, (rows,))

@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
@@ -74,7 +75,7 @@ def robust_concentrating(
     guards.check_range("alpha", alpha, 0.0)
     guards.check_range("clip", 0.0 if clip is None else clip, 0.0, 1 - 2**-24)
     odds, labelled = label_log_odds(logits, labels)
-    clip = jnp.asarray(1.0 / logits.shape[-1] if clip is None else clip, odds.dtype)
+    clip = jnp.asarray(1.0 / np.shape(logits)[-1] if clip is None else clip, odds.dtype)
     least_odds = lax.stop_gradient(jnp.log(clip) - jnp.log1p(-clip))
     clipped = jnp.where(odds < least_odds, least_odds, odds)
     return jnp.where(labelled, _concentrating(clipped, alpha), 0.0)

@@ -6,6 +6,7 @@ narrower than float32, and gradients come back in the dtype of the input.
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Integer
 
@@ -64,6 +65,7 @@ def weighted_logsumexp(
         weights: same shape; an entry whose weight is not above 0 is left out, whatever its score.
         axis: the axis or axes summed over.
     """
+    scores, weights = jnp.asarray(scores), jnp.asarray(weights)
     kept = weights > 0
     # Scores of -inf count as the lowest number, so that one maximum tells them from no entry at
     # all: a second reduction would be a second message between devices.
@@ -113,7 +115,7 @@ def label_log_odds(
         UsageError: labels are not one a row, are no whole numbers or not below K (where they can
             be looked at), or there are fewer than two classes.
     """
-    check_classes(logits)
+    logits = check_classes(logits)
     classes = logits.shape[-1]
     labels = guards.class_labels(labels, classes, logits.shape[:-1])
     labelled = labels >= 0
@@ -140,18 +142,21 @@ def log_rest(logits: Float[Array, "*n k"], targets: Float[Array, "*n k"]) -> Flo
     return jnp.where(sound, rest, jnp.nan)
 
 
-def check_classes(logits: Float[Array, "..."]) -> None:
-    """Raises a `UsageError` unless the logits are of at least two classes."""
-    shape = jnp.shape(logits)
-    if not shape or shape[-1] < 2:
-        raise UsageError(f"logits have shape {shape}: give [..., K] with at least two classes")
+def check_classes(logits: Float[Array, "*n k"]) -> Float[Array, "*n k"]:
+    """Returns logits; raises a `UsageError` unless they are of at least two classes."""
+    logits = guards.check_shape("logits", logits, "...", "K")
+    if logits.shape[-1] < 2:
+        raise UsageError(
+            f"logits have shape {logits.shape}: give [..., K] with at least two classes"
+        )
+    return logits
 
 
 def check_targets(logits: Float[Array, "..."], targets: Float[Array, "..."]) -> None:
     """Raises a `UsageError` unless targets are probabilities of the shape of logits."""
-    if jnp.shape(logits) != jnp.shape(targets):
+    if np.shape(logits) != np.shape(targets):
         raise UsageError(
-            f"targets have shape {jnp.shape(targets)} and logits {jnp.shape(logits)}: give one "
+            f"targets have shape {np.shape(targets)} and logits {np.shape(logits)}: give one "
             "target probability a logit"
         )
     guards.check_range("targets", targets, 0.0, 1.0, slack=guards.SLACK)

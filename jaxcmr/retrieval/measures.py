@@ -40,7 +40,7 @@ def cumulative_hits(ranked: Ranked) -> Float[Array, "*batch g"]:
 
 
 def _relevant(ranked: Ranked) -> Bool[Array, "*batch g"]:
-    guards.check_shape("ranked", ranked, "...", "G")
+    ranked = guards.check_shape("ranked", ranked, "...", "G")
     return guards.truth(ranked, name="ranked")
 
 

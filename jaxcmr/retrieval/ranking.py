@@ -2,6 +2,7 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
@@ -25,8 +26,8 @@ def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Flo
     Raises:
         UsageError: if shapes do not fit.
     """
-    guards.check_shape("query", query, "Q", "d")
-    guards.check_shape("gallery", gallery, "G", jnp.shape(query)[1])
+    query = guards.check_shape("query", query, "Q", "d")
+    gallery = guards.check_shape("gallery", gallery, "G", np.shape(query)[1])
     query, gallery = jnp.asarray(query, jnp.float32), jnp.asarray(gallery, jnp.float32)
     return jnp.matmul(
         query, gallery.T, precision=lax.Precision.HIGHEST, preferred_element_type=jnp.float32
@@ -105,7 +106,7 @@ def rank_relevance(
     Raises:
         UsageError: if shapes differ, or `relevant` or `excluded` hold no truth values.
     """
-    guards.check_shape("scores", scores, "...", "G")
+    scores = guards.check_shape("scores", scores, "...", "G")
     scores = jnp.asarray(scores)
     relevant = guards.row_mask(relevant, scores.shape, name="relevant")
     descending = ~ordered(scores, excluded)

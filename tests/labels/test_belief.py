@@ -262,3 +262,8 @@ class TestWhatIsNoVote:
         moved = jax.jit(belief.remember)(memory, jnp.array([0, -1]), values, 0.5)
         np.testing.assert_array_equal(moved.count, [1, 0, 0])
         np.testing.assert_array_equal(moved.value, [0, 1, 1])
+        members = belief.start_memory((2, 3))
+        with pytest.raises(ValueError, match="index holds 3"):
+            belief.remember(members, jnp.array([0, 3]), jnp.zeros((2, 2)), 0.5)
+        moved = jax.jit(belief.remember)(members, jnp.array([0, 3]), jnp.zeros((2, 2)), 0.5)
+        np.testing.assert_array_equal(moved.count, [[1, 0, 0]] * 2)

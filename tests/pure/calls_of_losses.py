@@ -65,7 +65,7 @@ call(
     ramp=x.number(0.5, 0, 1),
     tau1=x.number(0.5, 0),
     tau2=x.number(0.5, 0),
-    margin=0.2,
+    margin=x.number(0.2),
 )
 call(losses.center_classification, **CENTERED, temperature=x.number(0.4, 0), gamma=x.number(1.0, 0))
 call(losses.center_distance, **CENTERED)
@@ -75,7 +75,7 @@ call(
     centers=x.plain(CENTERS),
     temperature=x.number(0.4, 0),
 )
-call(losses.warmup_ramp, epoch=3, warmup_epochs=10)
+call(losses.warmup_ramp, epoch=x.number(3), warmup_epochs=x.number(10))
 call(
     losses.masked_mean,
     {"mask/scalar": None, "mask/column": None},  # masks that broadcast, or do not with one axis

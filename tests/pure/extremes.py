@@ -62,13 +62,15 @@ def _fill(value: Any, concrete: str, traced: str | None = None) -> Extreme:
     return Extreme(lambda array: np.full_like(array, value), concrete, traced)
 
 
+_LIST = {"list": Extreme(lambda array: np.asarray(array).tolist(), ACCEPTED)}
 _SHAPES = {
     "column": Extreme(lambda array: np.asarray(array)[..., None], REFUSED),
     "a row too few": Extreme(lambda array: cut(array, ROWS - 1), REFUSED),
     "no rows": Extreme(lambda array: cut(array, 0), REFUSED),
     "scalar": Extreme(lambda array: np.asarray(array).flat[0], REFUSED),
 }
-_HALVES = {"float16": _cast(np.float16), "bfloat16": _cast(jnp.bfloat16), "doubles": _cast(float)}
+_KINDS = {"float16": _cast(np.float16), "bfloat16": _cast(jnp.bfloat16), "doubles": _cast(float)}
+_HALVES = _KINDS | _LIST
 _NO_NUMBERS = {
     "bool": _cast(bool, REFUSED),
     "text": _cast(str, REFUSED),
@@ -81,7 +83,7 @@ _NO_LABELS = {
     **_NO_NUMBERS,
     **_SHAPES,
 }
-_WHOLE_TYPES = {"int8": _cast(np.int8), "int64": _cast(np.int64)}
+_WHOLE_TYPES = {"int8": _cast(np.int8), "int64": _cast(np.int64), **_LIST}
 
 
 def labels(value: Any, others: str = ALONE, classes: int = CLASSES) -> Argument:
@@ -190,6 +192,7 @@ def mask(value: Any, others: str = ALONE) -> Argument:
         "first row out": _row(False, ACCEPTED, others),
         "0 and 1": _cast(np.float32),
         "whole numbers": _cast(np.int8),
+        **_LIST,
         "halves": Extreme(lambda array: first_row(array, np.float32(0.5)), REFUSED),
         "NaN": Extreme(lambda array: first_row(array, np.float32(np.nan)), REFUSED),
         "text": _cast(str, REFUSED),
