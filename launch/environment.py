@@ -60,8 +60,7 @@ def guarded(work: Callable[[], int | None]) -> None:
 
 def mistake(sentence: str) -> NoReturn:
     """Prints the sentence in one line, and ends the command with code 2."""
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in sentence)
-    say(f"error: {line}")
+    say(f"error: {UsageError(sentence)}")  # which keeps printable characters alone
     if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
         time.sleep(2.0)  # the others may have met the same mistake, and say so
         os._exit(2)  # an orderly exit would wait minutes for processes that wait for this one

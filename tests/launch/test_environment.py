@@ -35,7 +35,7 @@ class TerminatedWorkerError(Exception):
     ("error", "code", "said"),
     [
         (UsageError("no such thing; do that"), 2, "error: no such thing; do that"),
-        (UsageError("two\nlines\x1b"), 2, "error: two\\nlines\\x1b"),
+        (UsageError("two\nlines\x1b"), 2, "error: two?lines?"),
         (StoppedError("stopped by SIGTERM", 15), 0, "stopped by SIGTERM"),
         (StoppedError("stopped by SIGINT", 2), 130, "stopped by SIGINT"),
         (BrokenPipeError(errno.EPIPE, "Broken pipe"), 0, ""),
