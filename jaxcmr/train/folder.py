@@ -184,7 +184,7 @@ def claim(
     def check() -> None:
         found = _read_config(workdir)
         if found is not None:
-            _check_data(workdir, data, splits)
+            _check_data(workdir, data, splits, record)
             _check_fields(workdir, found, config, config)  # now also what the data have chosen
 
     distributed.by_the_first(check)
@@ -205,7 +205,9 @@ def claim(
         )
 
 
-def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
+def _check_data(
+    workdir: Path, data: Mapping[str, Any], splits: Splits, record: NoiseRecord
+) -> None:
     """Refuses a folder whose run was trained on other data."""
     found = trained_on.read(workdir / DATA)
     if found is None:
@@ -215,7 +217,7 @@ def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
         )
     name = trained_on.difference(found, json.loads(json.dumps(data)))
     if name:
-        changed = "" if name == ("classes",) else _changed_labels(workdir, splits)
+        changed = "" if name == ("classes",) else _changed_labels(workdir, splits, record)
         raise UsageError(
             f"{workdir} holds a run that was trained on other data (changed since: "
             f"{changed or trained_on.in_words(name)}); put the data back, or choose another "
@@ -224,13 +226,14 @@ def _check_data(workdir: Path, data: Mapping[str, Any], splits: Splits) -> None:
         )
 
 
-def _changed_labels(workdir: Path, splits: Splits) -> str:
+def _changed_labels(workdir: Path, splits: Splits, record: NoiseRecord) -> str:
     """Counts the rows that the run was trained on and that have another label now.
 
     Said first: where no split is given, other labels make another split, too.
     """
     with suppress(UsageError, KeyError, ValueError):
-        labels = NoiseRecord.load(workdir / "noise.npz").true_labels
+        old = NoiseRecord.load(workdir / "noise.npz")
+        labels = old.true_labels
         ids = numpyfiles.read_npz(workdir / "split.npz")["ids"]
         before = dict(zip(ids.tolist(), labels.tolist(), strict=True))
         parts = [part for part in (splits.train, splits.validation, splits.test) if part]
@@ -238,6 +241,11 @@ def _changed_labels(workdir: Path, splits: Splits) -> str:
         wrong = sum(now.get(name, label) != label for name, label in before.items())
         if wrong and len(now) == sum(len(part) for part in parts):  # each id stands for one row
             return f"the labels of {wrong} of its {len(before)} rows"
+        drawn = (
+            (old.labels != record.labels).sum() if old.labels.shape == record.labels.shape else 0
+        )
+        if drawn and not wrong:
+            return f"{drawn} of its {old.labels.size} labels after the noise of config.noise"
     return ""
 
 

@@ -94,7 +94,7 @@ def test_a_file_of_noise_that_changes_is_refused(claimed):
     record, _, _, rows = noisy.prepare(splits, config)
     other = dataclasses.replace(record, labels=(record.labels + 1) % 4)
     data = trained_on.describe(config, splits, other, rows)
-    with pytest.raises(UsageError, match="the labels after noise"):
+    with pytest.raises(UsageError, match=r"24 of its 24 labels after the noise of config.noise"):
         folder.claim(claimed, config, data, splits, other, rows)
 
 
