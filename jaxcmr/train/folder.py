@@ -28,8 +28,10 @@ CONFIG, DATA, LOCK = "config.json", "trained_on.json", ".jaxcmr-lock"
 OURS = ("result.json", "metrics.jsonl", "noise.npz", "split.npz", "checkpoints", "embeddings",
         "stages", "curves.png", "contact_sheet.png")  # fmt: skip
 SECTIONS = {"data", "train", "method", "encoders"}  # of every config
-# Fields that may change: where the data lie (what they hold is compared), and on what it runs.
-FREE = ("data.root", "data.path", "noise.file", "mesh.", "train.epochs")
+# Fields that may change: where the data lie (what they hold is compared), how they are fed, and on
+# what the run is.
+FREE = ("data.root", "data.path", "data.feeding", "data.resident_bytes", "noise.file", "mesh.",
+        "train.epochs")  # fmt: skip
 
 
 @contextmanager

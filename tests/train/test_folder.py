@@ -116,9 +116,10 @@ def test_a_number_that_other_data_have_chosen_is_not_blamed_on_the_config(claime
         _claim(claimed, config, _splits(), given)
 
 
-def test_data_that_have_moved_and_another_mesh_are_fine(claimed):
+def test_data_that_have_moved_another_feeding_and_another_mesh_are_fine(claimed):
     config = paired.config()
     config.data.path, config.data.root, config.mesh.data = "/elsewhere", "/root", 1
+    config.data.feeding, config.data.resident_bytes = "streamed", 1
     _claim(claimed, config)
     assert json.loads((claimed / "config.json").read_text())["data"]["path"] == "/elsewhere"
 
