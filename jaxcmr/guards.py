@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.errors import UsageError
+from jaxcmr.native import native
 
 _SHORT = (jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
 SLACK = 2e-3  # what probabilities in half precision may be off
@@ -29,7 +30,7 @@ def is_concrete(*arguments: Any) -> bool:
 
 def on_host(array: Any) -> np.ndarray:
     """Returns an array of any kind as numpy's."""
-    return np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array)
+    return native(np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array))
 
 
 def check_shape(name: str, array: Any, *axes: int | str) -> Any:
@@ -44,7 +45,7 @@ def check_shape(name: str, array: Any, *axes: int | str) -> Any:
         column = shape[-1:] == (1,) and _fits(shape[:-1], axes)
         wanted = f"[{', '.join(map(str, axes))}]" + f", as {name}[..., 0]" * column
         raise UsageError(f"{_with(name, 'has')} shape {shape}: give {wanted}")
-    return array
+    return native(array)
 
 
 def _fits(shape: tuple[int, ...], axes: tuple[int | str, ...]) -> bool:
@@ -105,8 +106,7 @@ def check_distributions(name: str, rows: Any, mask: Any = None) -> None:
     """Raises a `UsageError` unless rows `[..., K]` of the mask `[...]` are probabilities, sum 1."""
     if not is_concrete(rows, mask):
         return
-    rows = on_host(rows).astype(np.float64)
-    rows = rows if mask is None else rows[on_host(mask).astype(bool)]
+    rows = on_host(rows).astype(np.float64)[... if mask is None else on_host(mask).astype(bool)]
     check_range(name, rows, 0.0, 1.0, slack=SLACK)
     sums = rows.sum(-1)
     wrong = np.abs(sums - 1) > SLACK * max(rows.shape[-1], 10)
@@ -182,7 +182,7 @@ def given_labels(labels: Any, classes: int, name: str = "labels") -> np.ndarray:
 
 def _at_least_32_bits(numbers: Any) -> jax.Array:
     """Returns whole numbers in a type that can be compared with any number of classes or rows."""
-    numbers = jnp.asarray(numbers)
+    numbers = jnp.asarray(native(numbers))
     return numbers.astype(jnp.int32) if numbers.dtype in _SHORT else numbers
 
 
@@ -266,7 +266,7 @@ def check_rows(name: str, rows: Any, mask: Any = None) -> None:
     """
     check_shape(name, rows, "N", "d")
     row_mask(mask, np.shape(rows)[:1])
-    array = rows if isinstance(rows, jax.Array) else np.asarray(rows)
+    array = rows if isinstance(rows, jax.Array) else on_host(rows)
     if not is_real(array) or not array.shape[1]:
         raise UsageError(
             f"{_with(name, 'has')} shape {array.shape} and type {array.dtype}: give rows "

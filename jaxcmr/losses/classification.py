@@ -20,6 +20,7 @@ from jaxcmr.losses.stable import (
     log_rest,
     sound_rows,
 )
+from jaxcmr.native import native
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:
@@ -88,7 +89,7 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
     """
     odds, labelled = label_log_odds(logits, labels)
     logits, _ = sound_rows(logits, labelled)
-    own = jax.nn.one_hot(jnp.asarray(labels), logits.shape[-1], dtype=bool)
+    own = jax.nn.one_hot(jnp.asarray(native(labels)), logits.shape[-1], dtype=bool)
     values = logits.mean(-1) - jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
     return jnp.where(labelled, jnp.where(jnp.isnan(odds), jnp.nan, values), 0.0)
 

@@ -12,6 +12,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
+from jaxcmr.native import native
 
 # A row whose largest entry is below this counts as zero: it has no direction.
 _ZERO_ROW = 1e-12
@@ -19,7 +20,7 @@ _ZERO_ROW = 1e-12
 
 def at_least_float32(values: Float[Array, "..."]) -> Float[Array, "..."]:
     """Returns `values` in float32, or in their own dtype if that is wider."""
-    values = jnp.asarray(values)
+    values = jnp.asarray(native(values))
     return values.astype(jnp.promote_types(values.dtype, jnp.float32))
 
 
@@ -35,8 +36,10 @@ def unit_rows(rows: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
     largest = lax.stop_gradient(jnp.max(jnp.abs(rows), axis=-1, keepdims=True))
     sound = jnp.isfinite(largest)
     zero = (largest <= _ZERO_ROW) | ~sound
+    # The reciprocal, by which compilers multiply, must not vanish.
+    scale = jnp.minimum(largest, 2.0**125)
     # The length cancels the scale, so stopping the gradient of the scale leaves it exact.
-    scaled = jnp.where(zero, 0.0, rows / jnp.where(zero, 1.0, largest))
+    scaled = jnp.where(zero, 0.0, rows / jnp.where(zero, 1.0, scale))
     squared_length = jnp.sum(jnp.square(scaled), axis=-1, keepdims=True)
     return jnp.where(sound, scaled * lax.rsqrt(jnp.where(zero, 1.0, squared_length)), jnp.nan)
 
@@ -65,7 +68,7 @@ def weighted_logsumexp(
         weights: same shape; an entry whose weight is not above 0 is left out, whatever its score.
         axis: the axis or axes summed over.
     """
-    scores, weights = jnp.asarray(scores), jnp.asarray(weights)
+    scores, weights = jnp.asarray(native(scores)), jnp.asarray(native(weights))
     kept = weights > 0
     # Scores of -inf count as the lowest number, so that one maximum tells them from no entry at
     # all: a second reduction would be a second message between devices.

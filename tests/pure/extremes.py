@@ -69,7 +69,13 @@ _SHAPES = {
     "no rows": Extreme(lambda array: cut(array, 0), REFUSED),
     "scalar": Extreme(lambda array: np.asarray(array).flat[0], REFUSED),
 }
-_KINDS = {"float16": _cast(np.float16), "bfloat16": _cast(jnp.bfloat16), "doubles": _cast(float)}
+_KINDS = {
+    "float16": _cast(np.float16),
+    "bfloat16": _cast(jnp.bfloat16),
+    "doubles": _cast(float),
+    "other order of bytes": _cast(np.dtype("f4").newbyteorder()),
+    "long doubles": _cast(np.longdouble),
+}
 _HALVES = _KINDS | _LIST
 _NO_NUMBERS = {
     "bool": _cast(bool, REFUSED),
@@ -83,7 +89,12 @@ _NO_LABELS = {
     **_NO_NUMBERS,
     **_SHAPES,
 }
-_WHOLE_TYPES = {"int8": _cast(np.int8), "int64": _cast(np.int64), **_LIST}
+_WHOLE_TYPES = {
+    "int8": _cast(np.int8),
+    "int64": _cast(np.int64),
+    "other order of bytes": _cast(np.dtype("i4").newbyteorder()),
+    **_LIST,
+}
 
 
 def labels(value: Any, others: str = ALONE, classes: int = CLASSES) -> Argument:

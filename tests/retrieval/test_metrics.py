@@ -107,6 +107,24 @@ def test_order_of_the_gallery_and_scale_do_not_matter(seed):
     np.testing.assert_allclose(second.average_precision, first.average_precision, atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [1e-11, 1e37, 1.5e38])
+def test_the_length_of_rows_does_not_matter_up_to_the_largest_number(scale):
+    rows = np.random.default_rng(0).uniform(-2, 2, (2, 20, 3)).astype(np.float32)
+    labels = np.arange(20) % 3
+    plain = retrieval_scores(*rows, labels, labels).average_precision
+    long = retrieval_scores(*(np.float32(scale) * rows), labels, labels).average_precision
+    np.testing.assert_array_equal(long, plain)
+
+
+@pytest.mark.parametrize("dtype", [">f4", "<f4", ">f8", np.longdouble])
+def test_numbers_of_every_order_of_bytes_and_length_are_the_same(dtype):
+    rows, labels = np.random.default_rng(0).normal(size=(2, 20, 3)), np.arange(20) % 3
+    rows = rows.astype(np.float32)
+    plain = retrieval_scores(*rows, labels, labels).average_precision
+    other = retrieval_scores(*rows.astype(dtype), labels.astype(">i8"), labels).average_precision
+    np.testing.assert_array_equal(other, plain)
+
+
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 2**32 - 1))
 def test_masked_items_might_as_well_not_exist(seed):
