@@ -14,15 +14,17 @@ os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".jax_cache"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAXCMR_OFFLINE", "1")  # no test downloads anything from the network
-# Half of the time from an empty cache is the optimisation of code that runs for milliseconds.
-if "xla_backend_optimization_level" not in os.environ.get("XLA_FLAGS", ""):
-    os.environ["XLA_FLAGS"] = (
-        os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
-    ).strip()
 
 PROCESS_BYTES = 1_500_000_000  # the most that a process of the tests may take
 FREED_FROM = 800_000_000  # bytes held behind a test from which on compiled programs are dropped
+
 SHARED = ROOT.parent / "shared"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Compiles fast where no time is measured: half of it would go into code of milliseconds."""
+    if "not slow" in config.getoption("markexpr"):
+        os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
 
 
 @pytest.fixture(scope="session")

@@ -47,9 +47,7 @@ def report():
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        # What is sent and held does not depend on how well a device's own code is optimised, which
-        # takes a third of the time.
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8 --xla_backend_optimization_level=0",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
         "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
     }
     command = [sys.executable, str(HERE / "on_meshes.py")]
