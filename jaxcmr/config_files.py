@@ -2,6 +2,7 @@
 
 import difflib
 import inspect
+import os
 import traceback
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -71,7 +72,8 @@ def _check_file(file: Path, known: Path) -> None:
     if not file.exists():
         names = [path.stem for path in sorted(known.glob("*.py"))]
         close = difflib.get_close_matches(file.stem, names, 1)
-        hint = f" (did you mean configs/{close[0]}.py?)" if close else ""
+        near = os.path.relpath(known / f"{close[0]}.py") if close else ""
+        hint = f" (did you mean {near}?)" if close else ""
         raise UsageError(f"there is no config file {file}{hint}; see the folder configs/")
     if file.suffix.lower() in DATA:
         raise UsageError(

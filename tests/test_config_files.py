@@ -71,7 +71,8 @@ def test_a_variant_of_a_config_without_variants_is_said(tmp_path):
         ("{0}/binary.py", r"binary\.py is no config file"),
     ],
 )
-def test_a_file_that_is_not_there_or_something_else_is_said(tmp_path, argument, words):
+def test_a_file_that_is_not_there_or_something_else_is_said(tmp_path, monkeypatch, argument, words):
+    monkeypatch.chdir(CONFIGS.parent)
     (tmp_path / "items.csv").write_text("label,image\na,b.png\n")
     (tmp_path / "binary.py").write_bytes(bytes(range(128, 256)))
     with pytest.raises(UsageError, match=words):
@@ -88,3 +89,11 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path, monkeypatch):
     monkeypatch.setattr("importlib.machinery.SourceFileLoader.get_data", refuse)
     with pytest.raises(UsageError, match=r"own\.py cannot be read: Permission denied"):
         config_files.load(str(file), CONFIGS)
+
+
+def test_a_config_is_suggested_from_any_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as error:
+        config_files.load("configs/rono_modelnet.py", CONFIGS)
+    near = str(error.value).partition("did you mean ")[2].partition("?)")[0]
+    assert (tmp_path / near).resolve() == CONFIGS / "rono_modelnet.py"
