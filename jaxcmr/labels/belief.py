@@ -171,8 +171,8 @@ def remember(
         # Each memory has row numbers of its own: where memories lie on several devices, the
         # partitioner would take common ones apart between them, and put them together again.
         values = jnp.asarray(values)
+        known = rows < memory.count.shape[-1]  # of the common ones: no member asks another
         rows = jnp.broadcast_to(rows, (len(values), *rows.shape))
-        known = rows[0] < memory.count.shape[-1]
         one = lambda memory, rows, values: remember(memory, rows, values, decay, known)
         return jax.vmap(one)(memory, rows, values)
     seen = memory.count.at[rows].get(mode="clip") + 1
