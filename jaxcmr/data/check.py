@@ -88,11 +88,22 @@ def _check_presence(parts: dict[str, Dataset], modalities: tuple[str, ...]) -> N
     if len(masks) > 1 and not (sum(mask.astype(int) for mask in masks.values()) > 1).any():
         logging.warning("no training row has a pair of items: nothing is learned from pairs")
     for m, mask in masks.items():
+        if _all_alike(train.inputs[m], mask):
+            logging.warning("all items of %r in the training set are the same: nothing is "
+                            "learned from them", m)  # fmt: skip
         counts = np.bincount(train.labels[mask], minlength=len(train.class_names))
         if (counts == 0).any():
             names = [train.class_names[k] for k in np.flatnonzero(counts == 0)]
             shown = ", ".join(map(repr, names[:NAMED])) + (", ..." if names[NAMED:] else "")
             logging.warning("no training item of %r in %d classes: %s", m, len(names), shown)
+
+
+def _all_alike(items, present: np.ndarray) -> bool:
+    """Tells whether several items are there, all with the same numbers; not of what is on disk."""
+    rows, leaves = np.flatnonzero(present), jax.tree.leaves(items)
+    if len(rows) < 2 or not all(isinstance(leaf, np.ndarray) for leaf in leaves):
+        return False
+    return all((leaf[row] == leaf[rows[0]]).all() for row in rows[1:] for leaf in leaves)
 
 
 def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> None:

@@ -24,12 +24,14 @@ def check_output(path: Path, suffix: str, sources: tuple[Path, ...] = ()) -> Non
     """
     if path.suffix.lower() != suffix:
         raise UsageError(f"the output {path} must end in {suffix}")
+    # "new/../theirs.npz" is there as soon as the folder "new" is made.
+    place = Path(os.path.realpath(path))
     for source in sources:
-        if os.path.exists(path) and os.path.exists(source) and os.path.samefile(path, source):
+        if os.path.exists(place) and os.path.exists(source) and os.path.samefile(place, source):
             raise UsageError(f"the output {path} is the source {source}; choose another name")
-    if os.path.isdir(path):
+    if os.path.isdir(place):
         raise UsageError(f"the output {path} is a folder; name a file in it")
-    if os.path.lexists(path) and not _is_ours(path):
+    if (os.path.lexists(path) or os.path.lexists(place)) and not _is_ours(place):
         raise UsageError(
             f"the output {path} exists, and is no file that this command has written; remove it or "
             "choose another name"

@@ -10,10 +10,15 @@ from jaxcmr.types import Dataset, Splits
 
 def dataset(prefix: str, rows: int = 6) -> Dataset:
     labels = (np.arange(rows) % 2).astype(np.int32)
+    images = np.zeros((rows, 1, 4, 4, 1), np.uint8)
+    images[:, 0, 0, 0, 0] = np.arange(rows)
     return Dataset(
         inputs={
-            "image": np.zeros((rows, 1, 4, 4, 1), np.uint8),
-            "mesh": {"centers": np.zeros((rows, 5, 3)), "mask": np.ones((rows, 5), bool)},
+            "image": images,
+            "mesh": {
+                "centers": np.tile(images[..., 0, :1, 0], 15).reshape(rows, 5, 3) / 7,
+                "mask": np.ones((rows, 5), bool),
+            },
         },
         labels=labels,
         true_labels=labels,
@@ -133,6 +138,16 @@ def test_what_cannot_be_learned_is_named(caplog):
     check(splits(present=without("mesh", 6, 1) | without("image", 6, 1)), ("image", "mesh"))
     assert caplog.text.count("\n") == 1
     assert "1 rows of the training set have no item at all" in caplog.text
+
+
+def test_items_that_are_all_the_same_are_named(caplog):
+    alike = dict(dataset("a").inputs)
+    alike["image"] = np.full_like(alike["image"], 7)
+    check(splits(inputs=alike), ("image", "mesh"))
+    assert "all items of 'image' in the training set are the same" in caplog.text
+    caplog.clear()
+    check(splits(), ("image", "mesh"))
+    assert not caplog.messages
 
 
 def test_different_shapes_in_the_splits():

@@ -179,7 +179,7 @@ def two_splits(path, **more):
     np.savez(path, **rows, **more)
 
 
-@pytest.mark.parametrize("other_name", ["same", "symlink", "hard link", "roundabout"])
+@pytest.mark.parametrize("other_name", ["same", "symlink", "hard link", "roundabout", "to come"])
 def test_a_source_is_never_written_over(prepare, tmp_path, other_name):
     source, output = tmp_path / "theirs.npz", tmp_path / "other.npz"
     two_splits(source, sift=np.ones(3))
@@ -190,7 +190,8 @@ def test_a_source_is_never_written_over(prepare, tmp_path, other_name):
     elif other_name == "hard link":
         output.hardlink_to(source)
     else:
-        (tmp_path / "a").mkdir()
+        if other_name == "roundabout":
+            (tmp_path / "a").mkdir()
         output = tmp_path / "a" / ".." / "theirs.npz"
     before = source.read_bytes()
     features = ("features", "--modality", "x={split}_points", "--labels_key={split}_labels")
