@@ -175,3 +175,10 @@ def test_any_text_for_any_field_passes_or_is_a_sentence(path, text):
         configuration.check(config)
     except UsageError as error:
         assert path in str(error) or "config" in str(error)
+
+
+def test_a_field_of_a_section_that_other_configs_have_is_not_suggested_for_itself():
+    field = "encoders.image.augment.flip_images"
+    with pytest.raises(UsageError, match=r"no section encoders\.image\.augment, which") as error:
+        changed(f"{field}=0.5", file="rono_custom.py")
+    assert "did you mean" not in str(error.value)
