@@ -159,7 +159,7 @@ def _method(config: ConfigDict, path: str) -> str:
 def _unknown(config: ConfigDict, path: str) -> UsageError:
     close = closest(path, _method(config, path))
     hint = f" (did you mean --config.{close}?)" if close else ""
-    if close == path:  # a field that other configs have
+    if close and close == path:  # a field that other configs have
         section = path.rpartition(".")[0]
         hint = f": it has no section {section}, which a copy of the config file could add"
     return UsageError(f"the config has no field --config.{path}{hint}")
