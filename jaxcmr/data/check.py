@@ -33,6 +33,11 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
                     f"{modality!r} items of the {name} set have the shape {ours}, those of the "
                     f"training set {theirs}; prepare both in the same way"
                 )
+    if len(splits.train.class_names) == 1:
+        raise UsageError(
+            f"all rows have the class {quoted(splits.train.class_names[0])}; at least two classes "
+            "are needed"
+        )
     counts = np.bincount(splits.train.labels, minlength=len(splits.train.class_names))
     if (counts == 0).any():
         number = int(np.argmin(counts))

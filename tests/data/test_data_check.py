@@ -140,6 +140,17 @@ def test_what_cannot_be_learned_is_named(caplog):
     assert "1 rows of the training set have no item at all" in caplog.text
 
 
+def test_one_class_is_none():
+    one = {"class_names": ("cat",), "labels": np.zeros(6, np.int32), "true_labels": None}
+    data = splits(**one)
+    others = [
+        dataclasses.replace(part, **{**one, "labels": np.zeros(len(part), np.int32)})
+        for part in (data.test, data.validation)
+    ]
+    with pytest.raises(UsageError, match="all rows have the class 'cat'; at least two"):
+        check(Splits(data.train, *others), ("image", "mesh"))
+
+
 def test_items_that_are_all_the_same_are_named(caplog):
     alike = dict(dataset("a").inputs)
     alike["image"] = np.full_like(alike["image"], 7)
