@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Mapping
+from decimal import Decimal
 
 from absl import logging
 
@@ -16,6 +17,8 @@ _DOUBTFUL = frozenset((
     "inf", "-inf", "infinity", "-infinity", "?", "-", "--", ".", "n.a.", "missing", "unknown",
     "unlabeled", "unlabelled",
 ))  # fmt: skip
+# A whole number as people and spreadsheets write it: "+1", "1,0", "1e+05".
+_WHOLE = re.compile(r"([+-]?[0-9]+)(?:[.,]0+)?((?:e[+]?[0-9]{1,2})?)")
 _BLANK = re.compile(r"[\s_\-]+")
 
 
@@ -23,8 +26,8 @@ def skeleton(name: str) -> str:
     """Reduces a name to what it looks like: small, compatible forms (NFKC), no blanks or zeros."""
     text = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
     text = "".join(letter for letter in text if unicodedata.category(letter) != "Cf")
-    if number := re.fullmatch(r"\s*(-?)0*([0-9]+)([.,]0+)?\s*", text):
-        return number[1] + number[2]
+    if number := _WHOLE.fullmatch(text.strip().replace("\u2212", "-")):  # the minus sign
+        return f"{Decimal(number[1] + number[2]):f}"
     return _BLANK.sub("", text).translate(_LATIN)
 
 

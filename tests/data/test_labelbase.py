@@ -60,6 +60,9 @@ def test_whole_decimals_lose_their_zeros_and_versions_keep_them():
         ("\u0441hair", "chair"),  # a Cyrillic letter
         ("01", "1"),
         ("1,0", "1"),  # a decimal comma
+        ("+1", "1"),
+        ("\u22121", "-1"),  # the minus sign
+        ("1E+05", "100000"),
         ("Stra\u00dfe", "STRASSE"),
     ],
 )
