@@ -4,6 +4,7 @@ import ctypes
 import gc
 import importlib.util
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -15,6 +16,7 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAXCMR_OFFLINE", "1")  # no test downloads anything from the network
 
+FAST = "--xla_cpu_use_fusion_emitters=false"  # the older way to fuse compiles in half of the time
 PROCESS_BYTES = 1_500_000_000  # the most that a process of the tests may take
 FREED_FROM = 800_000_000  # bytes held behind a test from which on compiled programs are dropped
 
@@ -22,9 +24,19 @@ SHARED = ROOT.parent / "shared"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Compiles fast where no time is measured: half of it would go into code of milliseconds."""
+    """Compiles fast where no time is measured: most of it would go into code of milliseconds."""
     if "not slow" in config.getoption("markexpr"):
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+        if "XLA_FLAGS" not in os.environ and _are_known(FAST):
+            os.environ["XLA_FLAGS"] = FAST
+
+
+def _are_known(flags: str) -> bool:
+    """Tries flags of XLA in another process, for it ends one that has flags it does not know."""
+    code = "from jaxlib import xla_client; xla_client.CompileOptions()"
+    environment = os.environ | {"XLA_FLAGS": flags}
+    command = [sys.executable, "-c", code]
+    return not subprocess.run(command, env=environment, capture_output=True).returncode
 
 
 @pytest.fixture(scope="session")
