@@ -17,7 +17,7 @@ os.environ.setdefault("JAX_NUMPY_RANK_PROMOTION", "raise")
 os.environ.setdefault("JAXCMR_OFFLINE", "1")  # no test downloads anything from the network
 
 FAST = "--xla_cpu_use_fusion_emitters=false"  # the older way to fuse compiles in half of the time
-PROCESS_BYTES = 1_500_000_000  # the most that a process of the tests may take
+PROCESS_BYTES = 1_500_000_000  # the most that a process of the fast tests may take
 FREED_FROM = 800_000_000  # bytes held behind a test from which on compiled programs are dropped
 
 SHARED = ROOT.parent / "shared"
@@ -25,10 +25,15 @@ SHARED = ROOT.parent / "shared"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Compiles fast where no time is measured: most of it would go into code of milliseconds."""
-    if "not slow" in config.getoption("markexpr"):
+    if _is_fast(config):
         os.environ.setdefault("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
         if "XLA_FLAGS" not in os.environ and _are_known(FAST):
             os.environ["XLA_FLAGS"] = FAST
+
+
+def _is_fast(config: pytest.Config) -> bool:
+    """Tells whether the slow tests are left out."""
+    return "not slow" in config.getoption("markexpr")
 
 
 def _are_known(flags: str) -> bool:
@@ -76,8 +81,8 @@ def pytest_runtest_makereport():
 
 
 @pytest.fixture(autouse=True)
-def _bounded_memory():
-    """Frees what tests compiled before it is gigabytes; fails the test that takes too much."""
+def _bounded_memory(request):
+    """Frees what tests compiled before it is gigabytes; fails the fast test that takes too much."""
     before = _bytes("VmHWM")
     yield
     if _bytes("VmRSS") > FREED_FROM:
@@ -87,7 +92,7 @@ def _bounded_memory():
         if sys.platform == "linux":
             ctypes.CDLL(None).malloc_trim(0)  # else the C library keeps what was freed
     peak = _bytes("VmHWM")
-    if peak > max(before, PROCESS_BYTES):
+    if _is_fast(request.config) and peak > max(before, PROCESS_BYTES):
         pytest.fail(f"the process took {peak / 1e9:.2f} GB, more than {PROCESS_BYTES / 1e9:.2f}")
 
 
