@@ -84,7 +84,8 @@ def _body(data: bytes, name: str) -> Body:
     lines = [line.split() for line in data[:end].decode("latin-1").splitlines()]
     kinds = [words[1] for words in lines if words[:1] == ["format"] and len(words) > 1]
     if len(kinds) != 1 or kinds[0] not in _ORDERS:
-        raise UsageError(f"{name} has the format {kinds}; it must be one of {', '.join(_ORDERS)}")
+        found = " and ".join(kinds)[:40]
+        raise UsageError(f"{name} has the format {found!r}; it must be one of {', '.join(_ORDERS)}")
     ascii = kinds == ["ascii"]
     elements = []
     for words in lines:

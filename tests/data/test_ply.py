@@ -113,8 +113,9 @@ CLOUD = [("vertex", ["float x", "float y", "float z"], [(1, 2, 3)])]
     [
         (b"", "is no .ply file, or its header is cut off"),
         (b"ply\nformat ascii 1.0\nelement vertex 5\n", "its header is cut off"),
-        (b"ply\nformat text 1.0\nend_header\n", "has the format .'text'.; it must be one of ascii"),
-        (b"ply\nend_header\n", r"has the format \[\]"),
+        (b"ply\nformat text 1.0\nend_header\n", "has the format 'text'; it must be one of ascii"),
+        (b"ply\nend_header\n", "has the format ''; it must"),
+        (b"ply\nformat " + b"x" * 500 + b"\nend_header\n", "has the format 'x{40}'; it must"),
         (b"ply\nformat ascii 1.0\nelement vertex -1\nend_header\n", "the line 'element vertex -1'"),
         (b"ply\nformat ascii 1.0\nelement vertex\nend_header\n", "the line 'element vertex'"),
         (b"ply\nformat ascii 1.0\nproperty float x\nend_header\n", "the line 'property float x'"),
