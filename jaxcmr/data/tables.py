@@ -165,7 +165,16 @@ def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
     forms = [_Form(delimiter, quote) for quote in "\"'" for delimiter in delimiters]
     form = max(forms, key=columns)
     quoted_cell = f"{re.escape(form.delimiter)} +{form.quote}[^{form.quote}\r\n]"
-    return text, form._replace(blanks=re.search(quoted_cell, text) is not None)
+    spaced = form._replace(blanks=True)
+    return text, spaced if re.search(quoted_cell, text) and _reads(text, spaced) else form
+
+
+def _reads(text: str, form: _Form) -> bool:
+    """Tells whether a form fits a text: 'a, "old" wood' has no quotes around a cell."""
+    try:
+        return all(True for _ in _reader(text, form, strict=True))
+    except csv.Error:
+        return False
 
 
 def _is_known(name: str, known: Collection[str]) -> bool:

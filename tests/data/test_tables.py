@@ -61,6 +61,8 @@ def test_blanks_may_stand_before_quotes(table):
 
 def test_blanks_without_quotes_belong_to_the_cell(table):
     assert table('label,text\na, "" b\n').rows == [(2, {"label": "a", "text": ' "" b'})]
+    found = table('label;text\na; "old" wood\n').rows
+    assert found == [(2, {"label": "a", "text": ' "old" wood'})]
 
 
 def test_single_quotes_are_quotes_where_the_header_has_them(table):
