@@ -15,6 +15,7 @@ from jaxcmr.data.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.objects import Item
 from jaxcmr.data.tables import Row, Table, read_table
 from jaxcmr.data.texts import tfidf
+from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.paths import expanded
 from jaxcmr.types import Dataset, Splits
@@ -76,10 +77,16 @@ def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool, heldout.L
     what training rows have in common.
     """
     table = read_table(path, columns.KNOWN)
+    kinds = columns.kinds(table)
+    if not kinds:
+        raise UsageError(
+            f"{path} has none of the columns {', '.join(columns.KINDS)} (or empty ones), only "
+            f"{', '.join(map(shown, table.columns[: columns.NAMED]))}; rename those of your items"
+        )
     named, links = rowlinks.split_rows(table, seed)
     train, validates = named == "train", bool((named == "validation").any())
     own = {name: column[train] for name, column in links.items()}
-    return columns.kinds(table), int(train.sum()), validates, own
+    return kinds, int(train.sum()), validates, own
 
 
 def _text(table: Table, place: int, cell: str) -> str:

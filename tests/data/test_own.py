@@ -145,3 +145,10 @@ def test_no_bytes_make_the_outline_fail_otherwise(tmp_path_factory, junk, start,
         assert "\n" not in str(error)
         return
     assert all(isinstance(shape, tuple) for shape, _ in found.values())
+
+
+def test_a_manifest_without_a_column_of_items_is_told_which_there_are(mine, tmp_path):
+    (tmp_path / "paths.csv").write_text("image_path,label\na.png,x\nb.png,y\n")
+    mine.path = str(tmp_path / "paths.csv")
+    with pytest.raises(UsageError, match=r"none of the columns image, .*, only image_path, label"):
+        data.outline(mine)

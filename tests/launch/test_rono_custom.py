@@ -155,7 +155,11 @@ def custom(real_config):
             "has the modalities mesh, but retrieval",
         ),
         ("label,image,mesh\n" + "a,,0.off\n" * 2, (), "has the modalities mesh, but retrieval"),
-        ("label,photo\n" + "a,0.png\n" * 2, (), "has the modalities none, but retrieval"),
+        (
+            "label,photo\n" + "a,0.png\n" * 2,
+            (),
+            "has none of the columns image, .*, only label, photo",
+        ),
         (
             "label,image,mesh\na,0.png,0.off\na,1.png,1.off\n",
             (),
