@@ -1,6 +1,7 @@
 """DGCNN against the released network, and its parts against plain loops over edges."""
 
 import operator
+import os
 
 import jax
 import jax.numpy as jnp
@@ -59,7 +60,11 @@ def small():
             out, state = encoder.apply(variables | {"params": params}, points, train=True)
             return jnp.square(out - 0.1).sum(), (out, state)
 
-        return jax.jit(jax.value_and_grad(loss, has_aux=True))
+        # As for users: XLA's older emitters compute a value anew in every fusion, round otherwise,
+        # and then no neighbor is found to have the maximum.
+        flag = "xla_cpu_use_fusion_emitters"
+        options = {flag: True} if flag in os.environ.get("XLA_FLAGS", "") else None
+        return jax.jit(jax.value_and_grad(loss, has_aux=True), compiler_options=options)
 
     return variables, points, gradient(encoder), gradient
 
