@@ -169,7 +169,7 @@ def _memory() -> int:
 
 
 def _bytes(shape: tuple[int, ...], dtype: np.dtype) -> int:
-    return math.prod(shape) * dtype.itemsize
+    return math.prod(shape) * max(dtype.itemsize, 1)  # text of no letter takes room, too
 
 
 def _check_size(shape: tuple[int, ...], dtype: np.dtype, size: int, name: str = "it") -> None:

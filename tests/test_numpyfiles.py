@@ -160,3 +160,15 @@ def test_every_version_of_the_format_has_a_head(version):
     np.lib.format.write_array(buffer, np.zeros((2, 3), ">f4"), version)
     buffer.seek(0)
     assert numpyfiles.head(buffer) == ((2, 3), np.dtype(">f4"))
+
+
+def test_a_billion_texts_of_no_letter_in_a_small_file_are_refused(tmp_path):
+    header = b"{'descr': '<U0', 'fortran_order': False, 'shape': (1000000000,)}\n"
+    data = b"\x93NUMPY\x01\0" + len(header).to_bytes(2, "little") + header
+    (tmp_path / "a.npy").write_bytes(data)
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as file:
+        file.writestr("a.npy", data)
+    with pytest.raises(UsageError, match=r"announces \[1000000000\] <U0, more than its"):
+        numpyfiles.read_npy(tmp_path / "a.npy")
+    with pytest.raises(UsageError, match=r"announces \[1000000000\] <U0, more than its"):
+        numpyfiles.read_npz(tmp_path / "a.npz")
