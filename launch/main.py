@@ -12,16 +12,19 @@ from absl import flags
 
 CONFIG = command_line.define_config()
 command_line.define_processes()
-WORKDIR = flags.DEFINE_string("workdir", "", "Folder of the results; default runs/<config name>.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default runs/<config name>.")
 
 
 def main() -> None:
     """Runs the config in its folder and draws what came out."""
+    from jaxcmr.errors import UsageError
     from jaxcmr.paths import expanded
     from jaxcmr.report import write_report
     from jaxcmr.train import distributed
     from jaxcmr.train.run import train_and_evaluate
 
+    if WORKDIR.value == "":  # of a shell's variable that is not set
+        raise UsageError("--workdir is empty; name a folder, or leave the flag out")
     workdir = expanded(WORKDIR.value or f"runs/{CONFIG.name}")
     outcome = train_and_evaluate(CONFIG.value, workdir)
     if distributed.first():

@@ -122,6 +122,7 @@ def assert_mistake(run: subprocess.CompletedProcess, words: str) -> None:
         ((SMALL[0], "--config.train.epochs=many"), "--config.train.epochs=many"),
         ((SMALL[0], "--nonsense=1"), "nonsense"),
         ((SMALL[0], "stray"), "'stray' is no flag"),
+        ((SMALL[0], "--workdir="), "--workdir is empty"),
     ],
 )
 def test_a_wrong_command_line_is_one_sentence(arguments, words, cache):
