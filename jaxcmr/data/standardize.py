@@ -35,7 +35,8 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
             )
         if getattr(items, "ndim", 0) != 2:
             raise UsageError(
-                f"config.data.standardize names {name!r}, but its items are no vectors [N, D]"
+                f"config.data.standardize names {name!r}, but its items are no vectors [N, D]; "
+                "leave it out (none: --config.data.standardize='()')"
             )
         mean, scale = statistics(items, splits.train.present.get(name, np.ones(len(items), bool)))
         if not scale > 0:
