@@ -8,6 +8,7 @@ import h5py
 import numpy as np
 
 from jaxcmr import numpyfiles
+from jaxcmr.data.hdf5heaps import check_heaps
 from jaxcmr.errors import UsageError
 
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
@@ -82,7 +83,8 @@ def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
     """Reads one array.
 
     Raises:
-        ValueError: it lies in other files, or is larger than what the file has stored of it.
+        ValueError: it lies in other files, is larger than what the file has stored of it, or is of
+            texts that could not be read to their end.
     """
     if item.is_virtual or item.external:
         raise ValueError(f"{name} leads to another file; copy its array into this one")
@@ -91,6 +93,8 @@ def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
         raise ValueError(f"{name} announces {list(item.shape)}, of which the file holds nothing")
     if item.shape is None:
         return np.zeros(0, item.dtype)
+    if item.dtype.hasobject:
+        check_heaps(item.file)
     return numpyfiles.as_text(np.asarray(item[()]))
 
 

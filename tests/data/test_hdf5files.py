@@ -57,6 +57,22 @@ def test_an_array_that_was_never_written_makes_no_room_for_itself(path):
         hdf5files.read_hdf5(path)
 
 
+def test_texts_that_the_library_would_read_for_ever_are_refused(path):
+    names = [f"name {'x' * k}" for k in range(200)]  # more than one heap
+    with h5py.File(path, "w") as file:
+        file["names"] = names
+    assert hdf5files.read_hdf5(path)["names"].tolist() == names
+    whole = path.read_bytes()
+    first = whole.find(b"GCOL") + 16
+    for number, size in ((0, 0), (0, 8), (1, 1 << 20), (1, (1 << 64) - 16)):
+        damaged = bytearray(whole)
+        damaged[first : first + 2] = number.to_bytes(2, "little")
+        damaged[first + 8 : first + 16] = size.to_bytes(8, "little")
+        path.write_bytes(damaged)
+        with pytest.raises(UsageError, match="a heap of texts is damaged"):
+            hdf5files.read_hdf5(path)
+
+
 def test_an_array_of_no_shape_is_empty(path):
     with h5py.File(path, "w") as file:
         file["x"] = h5py.Empty("f8")
