@@ -12,6 +12,7 @@ from jaxcmr.data import cache
 from jaxcmr.data.geometry import Mesh
 from jaxcmr.data.objects import Item
 from jaxcmr.data.off import parse_off
+from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.numpyfiles import reason
 
@@ -135,7 +136,7 @@ def read_mesh(item: Item) -> Mesh:
             raise UsageError(f"{name} cannot be read ({error.strerror})") from None
     else:
         path, stamp, member = item.source
-        name = f"{path}:{member}"
+        name = f"{path}:{shown(member, 120)}"
         data = _read_member(path, stamp, member, name)
     return parse_off(data, name)
 

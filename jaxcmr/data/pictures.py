@@ -61,6 +61,8 @@ def open_picture(path: Path) -> Image.Image:
         raise UsageError(f"there is no file {path}") from None
     except UnidentifiedImageError:
         raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
+    except MemoryError:  # of a decoder that a damaged file asks for more than there is
+        raise UsageError(f"{path} needs more memory than there is; save it again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 

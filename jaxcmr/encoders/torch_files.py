@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from jaxcmr.display import shown
 from jaxcmr.numpyfiles import reason
 from jaxcmr.types import UsageError
 
@@ -81,8 +82,8 @@ class _Unpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str):
         if (module, name) not in self._names:
             raise UsageError(
-                f"holds the object {module}.{name}, and loading it would run code; save "
-                "`model.state_dict()` instead of the model"
+                f"holds the object {shown(f'{module}.{name}', 80)}, and loading it would run code; "
+                "save `model.state_dict()` instead of the model"
             )
         return self._names[module, name]
 

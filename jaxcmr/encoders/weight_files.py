@@ -4,10 +4,12 @@ import json
 import math
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from jaxcmr import numpyfiles
+from jaxcmr.display import shown
 from jaxcmr.encoders.torch_files import LEGACY_START, read_torch, widen_bfloat16
 from jaxcmr.paths import expanded
 from jaxcmr.types import UsageError
@@ -117,7 +119,11 @@ def _is_npz(path: Path) -> bool:
         ) from None
 
 
-def _state_dict(tree: dict, path: Path) -> dict[str, np.ndarray]:
+def _state_dict(tree: Any, path: Path) -> dict[str, np.ndarray]:
+    if not isinstance(tree, dict):
+        raise UsageError(
+            f"the checkpoint {path} holds no weights by name; save `model.state_dict()`"
+        )
     for name in NESTED:
         if isinstance(tree.get(name), dict) and tree[name]:
             return _state_dict(tree[name], path)
@@ -125,6 +131,6 @@ def _state_dict(tree: dict, path: Path) -> dict[str, np.ndarray]:
     if not weights:
         raise UsageError(
             f"the checkpoint {path} holds no weights under its top level or {', '.join(NESTED)}; "
-            f"it has {', '.join(tree) or 'nothing'}"
+            f"it has {shown(', '.join(map(str, tree)), 120) or 'nothing'}"
         )
     return weights

@@ -156,6 +156,18 @@ def test_a_malicious_pickle_is_refused_and_nothing_runs(tmp_path, layout, call):
     assert not trace.exists()
 
 
+def test_a_checkpoint_of_one_array_or_of_an_endless_name_is_one_short_sentence(tmp_path):
+    write, _ = WRITERS["zip"]
+    array = np.zeros(3, np.float32)
+    write(tmp_path / "w.pth", tensor("0", array), {"0": array})
+    with pytest.raises(UsageError, match="holds no weights by name"):
+        read_weights(tmp_path / "w.pth")
+    write(tmp_path / "w.pth", {"a": Named("os" + "x" * 5000, "system", "true")}, {})
+    with pytest.raises(UsageError, match="holds the object osxxx") as caught:
+        read_weights(tmp_path / "w.pth")
+    assert len(str(caught.value)) < 400 + len(str(tmp_path))
+
+
 def test_the_same_pickle_does_run_elsewhere(tmp_path):
     """Shows that the test above could fail."""
     pickle.loads(dumps(Named(os.system.__module__, "system", f"touch {tmp_path / 'trace'}")))

@@ -34,7 +34,7 @@ class Hung(BaseException):
     """A file took too long."""
 
 
-def fuzz(name: str, seconds: float, seed: int, folder: Path) -> dict:
+def fuzz(name: str, seconds: float, seed: int, folder: Path, most: int = sys.maxsize) -> dict:
     """Tries a format for some seconds; returns counts, and the faults: name -> how often.
 
     Args:
@@ -42,11 +42,13 @@ def fuzz(name: str, seconds: float, seed: int, folder: Path) -> dict:
         seconds: how long.
         seed: of the mutations; the same seed tries the same files in the same order.
         folder: for the files; those with faults stay in `faults/`.
+        most: how many files at most, so that a fast machine tries none that others do not.
     """
     total, end, faults = Counter(), time.monotonic() + seconds, Counter()
     while (left := end - time.monotonic()) > 0:
         work = folder / str(seed)
-        command = [sys.executable, __file__, str(left), name, f"--child={work}", f"--seed={seed}"]
+        command = [sys.executable, __file__, str(left), name, f"--child={work}", f"--seed={seed}",
+                   f"--most={most}"]  # fmt: skip
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(BELOW), "JAX_PLATFORMS": "cpu"}
         child = subprocess.Popen(
             command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
@@ -70,7 +72,7 @@ def fuzz(name: str, seconds: float, seed: int, folder: Path) -> dict:
     return {**total, "faults": dict(faults)}
 
 
-def _child(name: str, seconds: float, seed: int, folder: Path) -> None:
+def _child(name: str, seconds: float, seed: int, folder: Path, most: int) -> None:
     """Tries files until the time is over; what it counts is on the disk whatever happens."""
     import formats
     from absl import logging
@@ -93,7 +95,7 @@ def _child(name: str, seconds: float, seed: int, folder: Path) -> None:
             raise RuntimeError(f"the valid file {file} is not read: {outcome}, {said}")
     guard.bound_memory()
     counts, faults, start, told = Counter(tried=0), Counter(), time.monotonic(), 0.0
-    while time.monotonic() - start < seconds:
+    while counts["tried"] < most and time.monotonic() - start < seconds:
         _copy(whole, folder / "now")
         path = folder / "now" / rng.choice(files)
         _change(path, rng)
@@ -218,19 +220,20 @@ def main() -> None:
     parser.add_argument("seconds", type=float)
     parser.add_argument("formats", nargs="*")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--most", type=int, default=sys.maxsize)
     parser.add_argument("--folder", type=Path)
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.child:
         options.child.mkdir(parents=True, exist_ok=True)
-        _child(options.formats[0], options.seconds, options.seed, options.child)
+        _child(options.formats[0], options.seconds, options.seed, options.child, options.most)
         return
     sys.path[:0] = BELOW
     from formats import FORMATS
 
     folder = options.folder or Path(tempfile.mkdtemp(prefix="fuzz"))
     for name in options.formats or FORMATS:
-        found = fuzz(name, options.seconds, options.seed, folder / name)
+        found = fuzz(name, options.seconds, options.seed, folder / name, options.most)
         print(name, json.dumps(found, indent=1), flush=True)
     print(f"files with faults are in {folder}/*/faults")
 
