@@ -131,9 +131,8 @@ def test_mutations_of_the_files_that_say_whose_a_folder_is(tmp_path, monkeypatch
         change = mutate_json if name.endswith(".json") else mutate
         (tmp_path / name).write_bytes(change(whole[name], rnd))
         claim()
-        assert [line["epoch"] for line in log.read(tmp_path / "metrics.jsonl")] in (
-            [1, 2], [1], [2], [], [1, 1, 2], [1, 2, 2], [1, 1], [2, 2]
-        )  # fmt: skip
+        # Bytes that are repeated may repeat lines; none is read that nobody has written.
+        assert {line["epoch"] for line in log.read(tmp_path / "metrics.jsonl")} <= {1, 2}
 
     assert repeat(attempt, "folder") > 1
 
