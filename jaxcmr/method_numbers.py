@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from jaxcmr.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, either, number, whole
+from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, either, number, whole
 
 _LOSSES = (
     "cross_entropy", "focal", "generalized_cross_entropy", "mean_absolute_error", "unhinged",

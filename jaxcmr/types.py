@@ -8,10 +8,10 @@ import flax.struct
 import jax
 import numpy as np
 
-from jaxcmr import lazy
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import lazy
 
-__all__ = ["Batch", "Dataset", "Items", "Splits", "UsageError"]
+__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "UsageError"]
 
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
 # (a mesh is centers, corners, normals, neighbors and mask). An array may be a `lazy.LazyRows`.
@@ -117,3 +117,18 @@ class Batch:
     mask: jax.Array
     present: Mapping[str, jax.Array]
     group: jax.Array | None = None
+
+
+@flax.struct.dataclass
+class Outputs:
+    """What one member computes from one batch.
+
+    Attributes:
+        embeddings: modality name -> `[B, d]`, not normalised.
+        logits: modality name -> `[B, K]`.
+        centers: learned class centers, `[K, d]`, or modality -> `[K, d]`; None if there are none.
+    """
+
+    embeddings: Mapping[str, jax.Array]
+    logits: Mapping[str, jax.Array]
+    centers: Any = None

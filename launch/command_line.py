@@ -15,8 +15,8 @@ from absl import flags, logging
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
-from jaxcmr import config_files, overrides
-from jaxcmr.checks import closest
+from jaxcmr.config import loading, overrides
+from jaxcmr.config.checks import closest
 from jaxcmr.errors import UsageError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -53,7 +53,7 @@ class ConfigFlag:
             raise UsageError(
                 "no config is given; add --config=configs/rono_modelnet.py, for example"
             )
-        self.value, self.name = config_files.load(files[0], CONFIGS), config_files.name_of(files[0])
+        self.value, self.name = loading.load(files[0], CONFIGS), loading.name_of(files[0])
         found, rest = _overrides(self.value, rest)
         self.notes = overrides.apply(self.value, found)
         configuration.check(self.value)
@@ -171,7 +171,7 @@ def _no_flag(name: str) -> str:
 
 def _join() -> None:
     """Joins the other processes, before any other call of JAX; process 0 alone speaks."""
-    from jaxcmr.train import distributed
+    from jaxcmr import distributed
 
     fields = flags.FLAGS
     distributed.start(fields.coordinator_address, fields.num_processes, fields.process_id)

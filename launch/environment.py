@@ -15,8 +15,8 @@ import interrupts
 from absl import logging
 from streams import drop, say
 
-from jaxcmr import paths
 from jaxcmr.errors import StoppedError, UsageError
+from jaxcmr.storage import paths
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 HERE = Path(__file__).resolve().parent

@@ -17,10 +17,10 @@ WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the results; default r
 
 def main() -> None:
     """Runs the config in its folder and draws what came out."""
+    from jaxcmr import distributed
     from jaxcmr.errors import UsageError
-    from jaxcmr.paths import expanded
     from jaxcmr.report import write_report
-    from jaxcmr.train import distributed
+    from jaxcmr.storage.paths import expanded
     from jaxcmr.train.run import train_and_evaluate
 
     if WORKDIR.value == "":  # of a shell's variable that is not set

@@ -17,11 +17,11 @@ from typing import NoReturn
 import environment
 from absl import flags
 
-from jaxcmr.checks import check_value
-from jaxcmr.data.names import suggestion
+from jaxcmr.config.checks import check_value
 from jaxcmr.data.outputs import check_output
+from jaxcmr.data.own.names import suggestion
 from jaxcmr.errors import UsageError
-from jaxcmr.paths import expanded
+from jaxcmr.storage.paths import expanded
 
 SOURCES = {
     "modelnet10": "clouds and views of ModelNet10",
@@ -187,7 +187,7 @@ def _prepare(arguments: argparse.Namespace) -> None:
 
 
 def _convert_points(arguments: argparse.Namespace) -> None:
-    from jaxcmr.data import pointfiles
+    from jaxcmr.data.formats import pointfiles
 
     keys = pointfiles.Keys(
         arguments.points_key, arguments.labels_key, arguments.names_key, arguments.classes_key
@@ -200,7 +200,7 @@ def _convert_points(arguments: argparse.Namespace) -> None:
 
 
 def _convert_features(arguments: argparse.Namespace) -> None:
-    from jaxcmr.data import featurefiles
+    from jaxcmr.data.own import featurefiles
 
     output = expanded(arguments.output)
     written = featurefiles.convert(

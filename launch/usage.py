@@ -7,7 +7,7 @@ from typing import Any
 
 from absl import flags
 
-from jaxcmr.fields import FIELDS, OPEN
+from jaxcmr.config.fields import FIELDS, OPEN
 from jaxcmr.method_numbers import METHODS
 
 

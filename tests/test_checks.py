@@ -8,14 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
-from jaxcmr import checks, fields, method_numbers, presets
 from jaxcmr import config as configuration
-from jaxcmr.config import default, encoder, stage
-from jaxcmr.encoders import ENCODERS
+from jaxcmr import method_numbers, noise, presets
+from jaxcmr.config import checks, default, encoder, fields, stage
+from jaxcmr.config.ranges import SEED, choice, either, name, number, several, text, whole, widths
+from jaxcmr.encoders import ENCODERS, towers
 from jaxcmr.errors import UsageError
-from jaxcmr.labels import noise
-from jaxcmr.methods import METHODS, towers
-from jaxcmr.ranges import SEED, choice, either, name, number, several, text, whole, widths
+from jaxcmr.methods import METHODS
 from jaxcmr.train import machinery
 
 VARIANTS = {

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from jaxcmr import config_files
+from jaxcmr.config import loading
 from jaxcmr.errors import UsageError
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
@@ -13,18 +13,18 @@ GOOD = "from jaxcmr.config import default\ndef get_config(variant=''):\n    c = 
 
 
 def test_a_file_with_a_variant_is_loaded_and_locked():
-    config = config_files.load(f"{CONFIGS}/rono_modelnet.py:quick", CONFIGS)
+    config = loading.load(f"{CONFIGS}/rono_modelnet.py:quick", CONFIGS)
     assert config.train.epochs == 8 and config.is_locked
-    assert config_files.name_of("configs/rono_modelnet.py:quick") == "rono_modelnet-quick"
-    assert config_files.name_of("configs/rono_modelnet.py") == "rono_modelnet"
+    assert loading.name_of("configs/rono_modelnet.py:quick") == "rono_modelnet-quick"
+    assert loading.name_of("configs/rono_modelnet.py") == "rono_modelnet"
 
 
 def test_a_colon_in_a_folder_or_a_file_is_no_variant(tmp_path):
     folder = tmp_path / "a:b"
     folder.mkdir()
     (folder / "c.py").write_text(GOOD + "    c.seed = 7 if variant else 5\n    return c\n")
-    assert config_files.load(f"{folder}/c.py", CONFIGS).seed == 5
-    assert config_files.load(f"{folder}/c.py:x", CONFIGS).seed == 7
+    assert loading.load(f"{folder}/c.py", CONFIGS).seed == 5
+    assert loading.load(f"{folder}/c.py:x", CONFIGS).seed == 7
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_what_is_no_config_is_said(tmp_path, content, words):
     file = tmp_path / "own.py"
     file.write_text(content)
     with pytest.raises(UsageError) as error:
-        config_files.load(str(file), CONFIGS)
+        loading.load(str(file), CONFIGS)
     assert words in str(error.value) and "own.py" in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -57,7 +57,7 @@ def test_what_is_no_config_is_said(tmp_path, content, words):
 def test_a_variant_of_a_config_without_variants_is_said(tmp_path):
     (tmp_path / "own.py").write_text("def get_config():\n    return None\n")
     with pytest.raises(UsageError, match=r"own\.py takes no variant, but 'slow' is given"):
-        config_files.load(f"{tmp_path}/own.py:slow", CONFIGS)
+        loading.load(f"{tmp_path}/own.py:slow", CONFIGS)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_file_that_is_not_there_or_something_else_is_said(tmp_path, monkeypatc
     (tmp_path / "items.csv").write_text("label,image\na,b.png\n")
     (tmp_path / "binary.py").write_bytes(bytes(range(128, 256)))
     with pytest.raises(UsageError, match=words):
-        config_files.load(argument.format(tmp_path), CONFIGS)
+        loading.load(argument.format(tmp_path), CONFIGS)
 
 
 def test_a_file_that_cannot_be_read_is_said(tmp_path, monkeypatch):
@@ -88,12 +88,12 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path, monkeypatch):
 
     monkeypatch.setattr("importlib.machinery.SourceFileLoader.get_data", refuse)
     with pytest.raises(UsageError, match=r"own\.py cannot be read: Permission denied"):
-        config_files.load(str(file), CONFIGS)
+        loading.load(str(file), CONFIGS)
 
 
 def test_a_config_is_suggested_from_any_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError) as error:
-        config_files.load("configs/rono_modelnet.py", CONFIGS)
+        loading.load("configs/rono_modelnet.py", CONFIGS)
     near = str(error.value).partition("did you mean ")[2].partition("?)")[0]
     assert (tmp_path / near).resolve() == CONFIGS / "rono_modelnet.py"

@@ -8,8 +8,8 @@ import stat
 import numpy as np
 import pytest
 
-from jaxcmr import files
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import files
 
 
 def test_what_is_interrupted_leaves_what_was_there(tmp_path):

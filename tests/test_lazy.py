@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcmr import lazy
+from jaxcmr.storage import lazy
 from jaxcmr.types import Dataset
 
 

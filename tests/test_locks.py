@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from jaxcmr import locks
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import locks
 
 HOLD = """
 import sys, pathlib

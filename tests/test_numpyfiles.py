@@ -6,8 +6,8 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxcmr import numpyfiles
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
 
 
 def _npy(array, **more):

@@ -6,17 +6,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr import checks, config_files, method_numbers, overrides
 from jaxcmr import config as configuration
+from jaxcmr import method_numbers
+from jaxcmr.config import checks, loading, overrides
+from jaxcmr.config.overrides import Override
 from jaxcmr.errors import UsageError
-from jaxcmr.overrides import Override
 
 CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 EVERY = sorted(path.name for path in CONFIGS.glob("*.py"))
 
 
 def load(file: str = "mmcd_modelnet.py"):
-    return config_files.load(f"{CONFIGS}/{file}", CONFIGS)
+    return loading.load(f"{CONFIGS}/{file}", CONFIGS)
 
 
 def changed(*fields: str, file: str = "mmcd_modelnet.py"):

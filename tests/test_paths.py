@@ -5,9 +5,9 @@ import pwd
 
 import pytest
 
-from jaxcmr import paths
 from jaxcmr.data import cache
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import paths
 
 
 @pytest.fixture(autouse=True)

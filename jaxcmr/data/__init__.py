@@ -1,76 +1,9 @@
-"""Sources of paired data: `load(config)` delivers the splits of any of them.
+"""Paired data: sources, a person's own files, stand-ins; `load(config)` delivers any of them."""
 
-Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
-"""
-
-import dataclasses
-from collections.abc import Callable
-
-from absl import logging
-from ml_collections import ConfigDict
-
-from jaxcmr.checks import check_value
-from jaxcmr.data.arrays import load_arrays
 from jaxcmr.data.check import check
-from jaxcmr.data.features import LAYOUTS, load_features
-from jaxcmr.data.manifest import load_manifest
-from jaxcmr.data.mnist3d import load_digits, load_mnist3d
-from jaxcmr.data.modelnet import load_modelnet10, load_modelnet40, load_procedural10
-from jaxcmr.data.own import load_own, outline
-from jaxcmr.data.rgbd import load_rgbd_object
-from jaxcmr.data.standardize import standardize
+from jaxcmr.data.load import SOURCES, load
+from jaxcmr.data.own.own import outline
+from jaxcmr.data.sources.features import LAYOUTS
 from jaxcmr.data.summary import describe, draw_sheet
-from jaxcmr.errors import check_choice
-from jaxcmr.types import Splits
-
-SOURCES: dict[str, Callable[[ConfigDict, int], Splits]] = {
-    "mnist3d": load_mnist3d,
-    "digits": load_digits,
-    "modelnet10": load_modelnet10,
-    "modelnet40": load_modelnet40,
-    "procedural10": load_procedural10,
-    "rgbd_object": load_rgbd_object,
-    "arrays": load_arrays,
-    "manifest": load_manifest,
-    "own": load_own,
-    **dict.fromkeys(LAYOUTS, load_features),
-}
-NUMBERS = (
-    "points", "faces", "views", "image_size", "channels", "train_size", "test_size", "seed",
-)  # fmt: skip
-
-
-def load(config: ConfigDict, workers: int = 0) -> Splits:
-    """Loads the data set that `config` (the part `data` of a config) names, and checks it.
-
-    `workers` is the number of processes that prepare objects; 0: one a core.
-
-    Raises:
-        UsageError: unknown name, no data, or data that cannot be used, in one sentence.
-    """
-    check_choice("data.name", config.name, SOURCES)
-    _check_numbers(config)
-    splits = SOURCES[config.name](config, workers)
-    check(splits, tuple(config.modalities))
-    splits = _asked_for(splits, tuple(config.modalities))
-    return standardize(splits, tuple(config.get("standardize", ())))
-
-
-def _asked_for(splits: Splits, modalities: tuple[str, ...]) -> Splits:
-    """Leaves out the modalities of the data that the config does not name."""
-    others = [name for name in splits.train.modalities if name not in modalities]
-    if not others:
-        return splits
-    logging.info("not used, for config.data.modalities leaves them out: %s", ", ".join(others))
-    parts = {field.name: getattr(splits, field.name) for field in dataclasses.fields(splits)}
-    return Splits(**{name: part and part.only(modalities) for name, part in parts.items()})
-
-
-def _check_numbers(config: ConfigDict) -> None:
-    """Finds what is out of range where nobody has checked the whole config (launch/prepare.py)."""
-    for field in NUMBERS:
-        if field in config:
-            check_value(f"data.{field}", config[field])
-
 
 __all__ = ["LAYOUTS", "SOURCES", "check", "describe", "draw_sheet", "load", "outline"]

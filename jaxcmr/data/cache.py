@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from jaxcmr import numpyfiles
 from jaxcmr.errors import UsageError
-from jaxcmr.files import write_atomically, writing
-from jaxcmr.paths import expanded, temporary_cache, user_cache, writable
+from jaxcmr.storage import numpyfiles
+from jaxcmr.storage.files import write_atomically, writing
+from jaxcmr.storage.paths import expanded, temporary_cache, user_cache, writable
 
 META = "meta.json"
 LONGEST = 200  # bytes of the name of a folder of prepared arrays; 255 with what is beside it

@@ -4,7 +4,7 @@ import jax
 import numpy as np
 from absl import logging
 
-from jaxcmr.data.names import suggestion
+from jaxcmr.data.own.names import suggestion
 from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits

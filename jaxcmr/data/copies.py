@@ -4,8 +4,8 @@ import hashlib
 
 import numpy as np
 
-from jaxcmr import lazy
 from jaxcmr.data.heldout import warn_of_shared
+from jaxcmr.storage import lazy
 from jaxcmr.types import Dataset, Splits
 
 

@@ -7,7 +7,7 @@ from absl import logging
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from jaxcmr.data.labelbase import clean
+from jaxcmr.data.own.labelbase import clean
 from jaxcmr.errors import UsageError
 
 HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given

@@ -10,7 +10,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 from jaxcmr.errors import UsageError
-from jaxcmr.files import write_atomically
+from jaxcmr.storage.files import write_atomically
 
 MARK = "written by jaxcmr"  # in the files, by which they are known again
 

@@ -7,9 +7,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from jaxcmr import fonts
-from jaxcmr.data.geometry import normalize
+from jaxcmr.data.items.geometry import normalize
+from jaxcmr.data.items.render import camera_ring
 from jaxcmr.data.outputs import check_output, write_picture
-from jaxcmr.data.render import camera_ring
 from jaxcmr.display import columns, padded, shown
 from jaxcmr.types import Dataset, Splits
 

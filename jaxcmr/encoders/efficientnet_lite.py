@@ -8,7 +8,7 @@ import flax.linen as nn
 import jax.numpy as jnp
 
 from jaxcmr.encoders.base import Encoder, from_module
-from jaxcmr.encoders.conv import Conv
+from jaxcmr.encoders.conv.layer import Conv
 from jaxcmr.encoders.image import as_images, embed, global_pool, standardize
 from jaxcmr.encoders.norm import BatchNorm
 from jaxcmr.types import UsageError

@@ -6,8 +6,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxcmr.config.fields import ENCODERS
 from jaxcmr.errors import UsageError
-from jaxcmr.fields import ENCODERS
 from jaxcmr.types import Items
 
 SHAPES = {

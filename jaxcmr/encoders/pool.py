@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from jaxcmr.encoders.conv_products import slices
+from jaxcmr.encoders.conv.products import slices
 
 
 def max_over(x: jax.Array, axis: int) -> jax.Array:

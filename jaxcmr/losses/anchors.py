@@ -14,7 +14,7 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
 from jaxcmr import guards
-from jaxcmr.losses.stable import at_least_float32, unit_rows
+from jaxcmr.numerics import at_least_float32, unit_rows
 
 
 class Rows(NamedTuple):

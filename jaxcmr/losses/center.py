@@ -6,7 +6,7 @@ from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.losses.classification import focal
-from jaxcmr.losses.stable import at_least_float32, unit_rows
+from jaxcmr.numerics import at_least_float32, unit_rows
 
 
 def warmup_ramp(epoch: ScalarLike, warmup_epochs: ScalarLike) -> Float[Array, ""]:

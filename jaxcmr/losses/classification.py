@@ -13,14 +13,8 @@ from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
-from jaxcmr.losses.stable import (
-    at_least_float32,
-    check_targets,
-    label_log_odds,
-    log_rest,
-    sound_rows,
-)
 from jaxcmr.native import native
+from jaxcmr.numerics import at_least_float32, check_targets, label_log_odds, log_rest, sound_rows
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:

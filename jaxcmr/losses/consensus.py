@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Integer
 
 from jaxcmr import guards
 from jaxcmr.losses.classification import cross_entropy, mean_absolute_error
-from jaxcmr.losses.stable import at_least_float32
+from jaxcmr.numerics import at_least_float32
 
 
 def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:

@@ -30,7 +30,7 @@ from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.losses.anchors import Rows, map_anchors, paired_rows, similarities
-from jaxcmr.losses.stable import weighted_logsumexp
+from jaxcmr.numerics import weighted_logsumexp
 
 
 def multimodal_contrastive(

@@ -5,7 +5,7 @@ from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.losses.stable import at_least_float32
+from jaxcmr.numerics import at_least_float32
 
 _TINY = 1e-12
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
-from jaxcmr.losses.stable import (
+from jaxcmr.numerics import (
     at_least_float32,
     check_classes,
     check_targets,

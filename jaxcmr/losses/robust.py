@@ -7,7 +7,7 @@ from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
-from jaxcmr.losses.stable import label_log_odds
+from jaxcmr.numerics import label_log_odds
 
 # Above these log-odds, log(-log p) is -odds to the last bit of a float64.
 _CERTAIN = 40.0

@@ -8,25 +8,10 @@ import jax
 import jax.numpy as jnp
 
 from jaxcmr import losses
-from jaxcmr.types import Batch
+from jaxcmr.types import Batch, Outputs
 
 Beliefs = Any  # pytree of arrays indexed by training row: vote memory, label banks
 Targets = Any  # pytree with a leading member axis: what each member is taught on this batch
-
-
-@flax.struct.dataclass
-class Outputs:
-    """What one member computes from one batch.
-
-    Attributes:
-        embeddings: modality name -> `[B, d]`, not normalised.
-        logits: modality name -> `[B, K]`.
-        centers: learned class centers, `[K, d]`, or modality -> `[K, d]`; None if there are none.
-    """
-
-    embeddings: Mapping[str, jax.Array]
-    logits: Mapping[str, jax.Array]
-    centers: Any = None
 
 
 @flax.struct.dataclass

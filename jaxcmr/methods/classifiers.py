@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxcmr.encoders import towers
 from jaxcmr.encoders.head import head
-from jaxcmr.losses.stable import unit_rows
-from jaxcmr.methods import towers
-from jaxcmr.methods.towers import Network
+from jaxcmr.encoders.towers import Network
+from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Items
 
 

@@ -12,8 +12,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.beliefs import belief, clarify, mixture
 from jaxcmr.errors import check_choice
-from jaxcmr.labels import belief, clarify, mixture
 from jaxcmr.methods.base import Beliefs, Targets
 from jaxcmr.methods.panel import Hearing, look_up, write
 from jaxcmr.types import Batch

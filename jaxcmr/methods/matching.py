@@ -27,11 +27,11 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.labels import banks, cluster, diagnosis
-from jaxcmr.losses.stable import unit_rows
-from jaxcmr.methods import towers
+from jaxcmr.beliefs import banks, cluster, diagnosis
+from jaxcmr.encoders import towers
 from jaxcmr.methods.base import Method, Outputs, Progress, over_modalities, present_rows, stacked
 from jaxcmr.methods.mc import modality_gap
+from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Batch
 
 

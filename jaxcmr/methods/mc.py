@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.methods import towers
+from jaxcmr.encoders import towers
 from jaxcmr.methods.base import (
     Method,
     Outputs,

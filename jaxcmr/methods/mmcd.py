@@ -57,8 +57,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.beliefs import diagnosis
 from jaxcmr.errors import check_choice
-from jaxcmr.labels import diagnosis
 from jaxcmr.methods import classifiers, label_vote, panel, posterior_vote
 from jaxcmr.methods.base import (
     Method,

@@ -12,8 +12,8 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxcmr.beliefs.folds import ELECTORATES, Electorate, electorate
 from jaxcmr.errors import UsageError, check_choice
-from jaxcmr.labels.electorate import ELECTORATES, Electorate, electorate
 from jaxcmr.methods.base import Beliefs, Outputs, Progress, Targets, present_rows
 from jaxcmr.types import Batch
 

@@ -1,6 +1,6 @@
 """The panel of MMCD that weighs every class: what each label may be, instead of which to believe.
 
-The mean logits of the voters are all that members tell each other. See `labels/posterior.py` for
+The mean logits of the voters are all that members tell each other. See `beliefs/posterior.py` for
 the rule, `methods/panel.py` for who votes, and `methods/mmcd.py` for the parts.
 """
 
@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxcmr.labels import belief, clarify, posterior
+from jaxcmr.beliefs import belief, clarify, posterior
 from jaxcmr.methods.base import Beliefs, Targets
 from jaxcmr.methods.panel import Hearing, look_up, write
 from jaxcmr.types import Batch

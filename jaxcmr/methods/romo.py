@@ -24,8 +24,8 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.beliefs import diagnosis
 from jaxcmr.errors import check_choice
-from jaxcmr.labels import diagnosis
 from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import Method, Outputs, Progress, given_labels, present_rows, stacked
 from jaxcmr.methods.mc import modality_gap

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 
-from jaxcmr.data.geometry import normalize
+from jaxcmr.data.items.geometry import normalize
 from jaxcmr.display import shown
 from jaxcmr.report import canvas
 from jaxcmr.types import Dataset

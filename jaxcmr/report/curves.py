@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 
+from jaxcmr.beliefs.diagnosis import LOG_LIKELIHOODS
 from jaxcmr.display import shown_direction
-from jaxcmr.labels.diagnosis import LOG_LIKELIHOODS
 from jaxcmr.report import canvas
 
 _NO_LOSS = {"step", "epoch", "steps_per_second", "wait_share", "seconds"}

@@ -1,0 +1,1 @@
+"""Retrieval: exact ranking, scores and search."""

@@ -19,7 +19,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.losses.stable import unit_rows
+from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.labels import paired_labels
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 

@@ -11,7 +11,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.losses.stable import unit_rows
+from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.blocks import checked_rows, map_blocks, one_device, place, spread_units
 from jaxcmr.retrieval.ranking import ordered, unit_scores
 

@@ -15,10 +15,12 @@ import orbax.checkpoint as ocp
 from absl import logging
 from jax.experimental import multihost_utils
 
-from jaxcmr.train import distributed, series, stored
-from jaxcmr.train.series import Series
+from jaxcmr import distributed
+from jaxcmr.train import stored
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import UsageError
+from jaxcmr.workdir import series
+from jaxcmr.workdir.series import Series
 
 
 class Checkpoints:

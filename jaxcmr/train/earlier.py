@@ -10,8 +10,9 @@ import orbax.checkpoint as ocp
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr import methods, paths
-from jaxcmr.numpyfiles import reason
+from jaxcmr import methods
+from jaxcmr.storage import paths
+from jaxcmr.storage.numpyfiles import reason
 from jaxcmr.train import stored
 from jaxcmr.types import Dataset, UsageError
 

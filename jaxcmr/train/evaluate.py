@@ -13,10 +13,10 @@ from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason
 from jaxcmr.errors import NotFiniteError
-from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import sharding, stream
-from jaxcmr.train.directions import Direction, directions
+from jaxcmr.numerics import unit_rows
+from jaxcmr.retrieval.directions import Direction, directions
+from jaxcmr.train import devices, stream
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Batch, Dataset
 
@@ -33,7 +33,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
     missing items are zeros, alike to nothing.
     """
 
-    @partial(jax.jit, static_argnames="take", out_shardings=sharding.of_predictions(mesh))
+    @partial(jax.jit, static_argnames="take", out_shardings=devices.of_predictions(mesh))
     def part(state: TrainState, data: Batch, rows: jax.Array, take) -> Outputs:
         def block(rows: jax.Array) -> Outputs:
             batch = take(data, rows)
@@ -51,7 +51,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
                 leaf = np.moveaxis(leaf, 0, 1)
                 return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])[:, :count]
 
-            return jax.tree.map(join, sharding.on_host(part(state, data, rows, source.take)))
+            return jax.tree.map(join, devices.on_host(part(state, data, rows, source.take)))
 
         found = [of(*piece) for piece in source.parts()]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
@@ -61,7 +61,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
 
 def predict_all(config: ConfigDict, method: Method, state: TrainState, dataset: Dataset) -> Outputs:
     """Returns what all members make of a data set, `[E, N, ...]`."""
-    predict = build_predict(method, sharding.build(config))
+    predict = build_predict(method, devices.build(config))
     return predict(state, stream.build(config, dataset))
 
 
@@ -110,7 +110,7 @@ def build_validation(
         logging.warning("the validation set measures nothing: the last epoch counts as the best")
         return None
     apart = [one for one in directions(validation, labels, keep_self=False) if not one.why_not()]
-    source, mesh = stream.build(config, validation), sharding.build(config)
+    source, mesh = stream.build(config, validation), devices.build(config)
     predict = build_predict(method, mesh)
 
     def score(state: TrainState) -> dict[str, float | None]:
@@ -144,7 +144,7 @@ def build_test(
     alone; None for every score of a direction in which nothing can be measured. Embeddings:
     modality -> `[N, E d]` unit rows.
     """
-    source, mesh = stream.build(config, test), sharding.build(config)
+    source, mesh = stream.build(config, test), devices.build(config)
     predict = build_predict(method, mesh)
     every = test_directions(config, test)
 

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.data.heldout import folded
-from jaxcmr.train.sharding import put
+from jaxcmr.train.devices import put
 from jaxcmr.types import Batch, Dataset
 
 

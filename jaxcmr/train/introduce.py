@@ -8,7 +8,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason, shown
-from jaxcmr.labels.noise import NoiseRecord
+from jaxcmr.noise.injection import NoiseRecord
 from jaxcmr.train import evaluate
 from jaxcmr.types import Dataset
 

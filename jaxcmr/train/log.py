@@ -7,8 +7,8 @@ from typing import Any
 
 from absl import logging
 
-from jaxcmr import files
 from jaxcmr.display import shown_direction
+from jaxcmr.storage import files
 
 
 class MetricsLog:

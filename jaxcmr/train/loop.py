@@ -15,9 +15,10 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import distributed
 from jaxcmr.errors import StoppedError, UsageError
 from jaxcmr.methods.base import Method
-from jaxcmr.train import distributed, log, sharding
+from jaxcmr.train import devices, log
 from jaxcmr.train.checkpoint import Checkpoints
 from jaxcmr.train.machinery import Machinery, Terms, assemble
 from jaxcmr.train.state import TrainState
@@ -89,7 +90,7 @@ def _begin(machinery: Machinery, checkpoints: Checkpoints, initialize, workdir: 
             "there is no checkpoint in %s any more: the run begins anew", workdir / "checkpoints"
         )
     record: dict[str, Any] = {"epoch": 0, "best": -1.0, "best_epoch": 0, "seconds": 0.0}
-    state = sharding.put(initialize(machinery.start), machinery.layout)
+    state = devices.put(initialize(machinery.start), machinery.layout)
     checkpoints.save_last(state, dict(record))
     return state, record
 

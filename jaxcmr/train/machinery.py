@@ -8,10 +8,10 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxcmr.config.ranges import LARGEST_INT32
 from jaxcmr.errors import NotFiniteError, UsageError
 from jaxcmr.methods.base import Method
-from jaxcmr.ranges import LARGEST_INT32
-from jaxcmr.train import evaluate, optimizer, sharding, statistics, stream
+from jaxcmr.train import devices, evaluate, optimizer, statistics, stream
 from jaxcmr.train import state as train_state
 from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
 from jaxcmr.train.step import build_step, hyper_parameters
@@ -71,22 +71,20 @@ def assemble(
     """Puts the training set on the device and builds everything that the loop calls."""
     epochs, steps = config.train.epochs, steps_per_epoch(config, len(train))
     rule = optimizer.build(config.optimizer, epochs * steps)
-    mesh, source = sharding.build(config), stream.build(config, train)
+    mesh, source = devices.build(config), stream.build(config, train)
     few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
     start = train_state.create(
         method, rule, few, seed=config.seed, members=config.ensemble.members, rows=len(train),
         mesh=mesh,
     )  # fmt: skip
     layout = jax.tree.map(lambda leaf: leaf.sharding, start)
-    hp = sharding.put(
-        hyper_parameters(config, rule, tuple(start.params)), sharding.replicated(mesh)
-    )
+    hp = devices.put(hyper_parameters(config, rule, tuple(start.params)), devices.replicated(mesh))
     step = build_step(
         statistics.trained(config, method, mesh), rule, steps_per_epoch=steps,
         total_steps=epochs * steps, take=source.take, shardings=layout,
     )  # fmt: skip
     predict = evaluate.build_predict(method, mesh)
-    key_of = lambda state, kind: jax.random.fold_in(sharding.local(state.key), kind)
+    key_of = lambda state, kind: jax.random.fold_in(devices.local(state.key), kind)
 
     def advance(
         state: TrainState,
@@ -118,20 +116,20 @@ def assemble(
         params, beliefs = method.refresh(
             lambda: predict(state, source),
             state.params,
-            sharding.local(state.beliefs),
+            devices.local(state.beliefs),
             epoch,
             key,
             hp["method"],
         )
         return state.replace(
-            params=sharding.put(params, layout.params),
-            beliefs=sharding.put(beliefs, layout.beliefs),
+            params=devices.put(params, layout.params),
+            beliefs=devices.put(beliefs, layout.beliefs),
         )
 
     def diagnose(state: TrainState) -> dict[str, Any]:
         if method.diagnose is None:
             return {}
-        return dict(method.diagnose(sharding.local(state.beliefs), train))
+        return dict(method.diagnose(devices.local(state.beliefs), train))
 
     score = None
     if validation is not None:

@@ -14,24 +14,16 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
-from jaxcmr import data, files, methods
-from jaxcmr.paths import expanded
-from jaxcmr.train import (
-    distributed,
-    earlier,
-    evaluate,
-    folder,
-    introduce,
-    logfile,
-    noisy,
-    stages,
-    survivors,
-    trained_on,
-)
-from jaxcmr.train import embeddings as saved
-from jaxcmr.train.complete import complete
+from jaxcmr import data, distributed, methods
+from jaxcmr.data import prepare
+from jaxcmr.data.own.complete import complete
+from jaxcmr.storage import files
+from jaxcmr.storage.paths import expanded
+from jaxcmr.train import earlier, evaluate, introduce, stages, survivors
 from jaxcmr.train.state import TrainState, members_of
 from jaxcmr.types import Dataset
+from jaxcmr.workdir import embeddings as saved
+from jaxcmr.workdir import folder, logfile, trained_on
 
 
 class Outcome(NamedTuple):
@@ -73,7 +65,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
 def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path], None]) -> Outcome:
     """Does so in a folder that is ours; `keep` is told where the log goes."""
     splits = distributed.in_turn(lambda: data.load(config.data))
-    record, train, validation, rows = noisy.prepare(splits, config)
+    record, train, validation, rows = prepare.prepare(splits, config)
     stages.check_data(config, train)
     weights = earlier.for_start(config, *stages.first(config, workdir), train)
     content: dict[str, Any] = {}

@@ -21,13 +21,14 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr import files, methods
+from jaxcmr import methods
+from jaxcmr.beliefs import belief, cluster_number
 from jaxcmr.encoders import items
 from jaxcmr.errors import check_choice
-from jaxcmr.labels import belief, cluster_number
-from jaxcmr.losses.stable import unit_rows
 from jaxcmr.methods.base import Outputs
-from jaxcmr.train import earlier, evaluate, machinery, sharding, survivors
+from jaxcmr.numerics import unit_rows
+from jaxcmr.storage import files
+from jaxcmr.train import devices, earlier, evaluate, machinery, survivors
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, UsageError
 
@@ -116,11 +117,11 @@ def check(config: ConfigDict) -> None:
     for name in config.stages:
         kind = section(config, name).labels_left
         check_choice(f"stage.{name}.labels_left", kind, KINDS_OF_LABELS)
-    for sentence in dict.fromkeys(sharding.idle(own) for own in _every(config)):
+    for sentence in dict.fromkeys(devices.idle(own) for own in _every(config)):
         if sentence:
             logging.info("%s", sentence)
     for own in _every(config):
-        sharding.build(own)
+        devices.build(own)
         methods.build(own, max(config.classes, 2))  # no choice depends on the number of classes
 
 

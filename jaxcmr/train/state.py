@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 
 from jaxcmr.methods.base import Method
-from jaxcmr.train import sharding
+from jaxcmr.train import devices
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.types import Items
 
@@ -57,7 +57,7 @@ def create(
         seed: the run's seed.
         members: E.
         rows: size of the training set, for the beliefs.
-        mesh: of `sharding.build`; None: the default device.
+        mesh: of `devices.build`; None: the default device.
     """
 
     def build(inputs) -> TrainState:
@@ -76,7 +76,7 @@ def create(
 
     if mesh is None:
         return jax.jit(build)(inputs)
-    shardings = sharding.of_state(mesh, method, jax.eval_shape(build, inputs), rows)
+    shardings = devices.of_state(mesh, method, jax.eval_shape(build, inputs), rows)
     return jax.jit(build, out_shardings=shardings)(inputs)
 
 

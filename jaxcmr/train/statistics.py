@@ -12,7 +12,7 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import sharding
+from jaxcmr.train import devices
 from jaxcmr.types import UsageError
 
 
@@ -22,7 +22,7 @@ def trained(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Meth
     Raises:
         UsageError: if a device would have the statistics of a single item.
     """
-    parts = mesh.shape[sharding.DATA]
+    parts = mesh.shape[devices.DATA]
     if config.train.batch_statistics == "global" or parts == 1:
         return method
     if config.train.batch_size < 2 * parts:
@@ -30,7 +30,7 @@ def trained(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Meth
             f"each of {parts} devices has 1 item of a batch, which has no statistics; raise "
             f"config.train.batch_size to {2 * parts} or set config.train.batch_statistics to global"
         )
-    spread = sharding.by_rows(mesh)
+    spread = devices.by_rows(mesh)
     return by_parts(method, parts, lambda rows: lax.with_sharding_constraint(rows, spread))
 
 

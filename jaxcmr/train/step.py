@@ -10,7 +10,7 @@ from jax import lax
 
 from jaxcmr import losses
 from jaxcmr.methods.base import Method, Progress
-from jaxcmr.train import feed, sharding
+from jaxcmr.train import devices, feed
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys, members_of
 from jaxcmr.types import Batch
@@ -53,10 +53,10 @@ def build_step(
         steps_per_epoch: optimiser steps of an epoch.
         total_steps: and of the run.
         take: gathers a batch (`stream.Feed.take`).
-        shardings: where each leaf of the state lies, and stays (`sharding.of_state`); None: where
+        shardings: where each leaf of the state lies, and stays (`devices.of_state`); None: where
             the arguments lie. Metrics then go to every device.
     """
-    laid_out = None if shardings is None else (shardings, sharding.replicated(shardings.step.mesh))
+    laid_out = None if shardings is None else (shardings, devices.replicated(shardings.step.mesh))
     stay = partial(lax.with_sharding_constraint, shardings=shardings) if shardings else lambda s: s
 
     @partial(jax.jit, donate_argnames="state", out_shardings=laid_out)

@@ -11,7 +11,7 @@ import numpy as np
 import orbax.checkpoint as ocp
 from jax import lax
 
-from jaxcmr.train import sharding
+from jaxcmr.train import devices
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import UsageError
 
@@ -39,7 +39,7 @@ def read(
     def target(path: Any, leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         if axes[_name(path)] is None:
             return leaf
-        shape, everywhere = stored[_name(path)][0], sharding.replicated(leaf.sharding.mesh)
+        shape, everywhere = stored[_name(path)][0], devices.replicated(leaf.sharding.mesh)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, sharding=everywhere)
 
     targets = jax.tree_util.tree_map_with_path(target, ours)
@@ -55,7 +55,7 @@ def read(
 
     state = jax.tree_util.tree_map_with_path(take, state)
     key = jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like.key))
-    return sharding.put(state.replace(key=key), layout), marked["record"]
+    return devices.put(state.replace(key=key), layout), marked["record"]
 
 
 def read_record(manager: ocp.CheckpointManager, step: int) -> dict[str, Any]:

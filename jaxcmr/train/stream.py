@@ -15,8 +15,8 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr import lazy
-from jaxcmr.train import feed, sharding
+from jaxcmr.storage import lazy
+from jaxcmr.train import devices, feed
 from jaxcmr.types import Batch, Dataset
 
 MAX_WORKERS = 8
@@ -58,10 +58,10 @@ def build(config: ConfigDict, dataset: Dataset) -> Feed:
 
 def resident(config: ConfigDict, dataset: Dataset) -> Feed:
     """Puts the whole set on every device; rows are gathered there, inside the step."""
-    mesh = sharding.build(config)
-    data = feed.resident(dataset, sharding.replicated(mesh))
+    mesh = devices.build(config)
+    data = feed.resident(dataset, devices.replicated(mesh))
     batch_size, steps, _ = _sizes(config, dataset)
-    place = lambda rows: sharding.put(rows, sharding.by_rows(mesh, axis=1))
+    place = lambda rows: devices.put(rows, devices.by_rows(mesh, axis=1))
 
     def calls(key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
         order = feed.epoch_order(key, epoch, len(dataset))
@@ -75,7 +75,7 @@ def resident(config: ConfigDict, dataset: Dataset) -> Feed:
         rows = np.where(rows < len(dataset), rows, -1)
         yield data, place(rows.reshape(-1, block)), len(dataset)
 
-    return Feed(calls, parts, sharding.take_whole(mesh, feed.take), streamed=False)
+    return Feed(calls, parts, devices.take_whole(mesh, feed.take), streamed=False)
 
 
 def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
@@ -84,7 +84,7 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
     What is on the way, on host and device, stays below `config.data.resident_bytes`, unless one
     batch is larger than a piece of it, or `config.train.steps_per_call` asks for more.
     """
-    host, mesh = feed.on_host(dataset), sharding.build(config)
+    host, mesh = feed.on_host(dataset), devices.build(config)
     workers = min(os.cpu_count() or 1, MAX_WORKERS)
     pool = ThreadPoolExecutor(workers, "feed")
     batch_size, steps, row_bytes = _sizes(config, dataset)
@@ -94,7 +94,7 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
 
     def batches(rows: np.ndarray) -> tuple[Batch, jax.Array]:
         read = lambda own: jax.tree.map(lambda leaf: leaf[own], host)
-        placed = sharding.put_batches(mesh, read, rows.reshape(-1, batch_size))
+        placed = devices.put_batches(mesh, read, rows.reshape(-1, batch_size))
         return jax.block_until_ready(placed)
 
     def rows_from(key: jax.Array, first_epoch: int, done: int) -> Iterator[np.ndarray]:
@@ -123,12 +123,12 @@ def streamed(config: ConfigDict, dataset: Dataset) -> Feed:
 
         def part(first: int) -> tuple[Batch, jax.Array, int]:
             rows = np.arange(first, first + size).reshape(-1, block)
-            placed = jax.block_until_ready(sharding.put_batches(mesh, read, rows))
+            placed = jax.block_until_ready(devices.put_batches(mesh, read, rows))
             return *placed, min(size, last + 1 - first)
 
         return _ahead(pool, part, range(0, len(dataset), size), workers)
 
-    return Feed(calls, parts, sharding.take_local(mesh, feed.take), streamed=True)
+    return Feed(calls, parts, devices.take_local(mesh, feed.take), streamed=True)
 
 
 def _sizes(config: ConfigDict, dataset: Dataset) -> tuple[int, int, int]:
@@ -139,7 +139,7 @@ def _sizes(config: ConfigDict, dataset: Dataset) -> tuple[int, int, int]:
 
 def _block(config: ConfigDict, mesh: jax.sharding.Mesh) -> int:
     """Returns the rows of a batch of the evaluation, a multiple of the devices that share it."""
-    parts = mesh.shape[sharding.DATA]
+    parts = mesh.shape[devices.DATA]
     return -(-config.evaluate.batch_size // parts) * parts
 
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from jaxcmr import data
-from jaxcmr.data.arraynames import sort
-from jaxcmr.data.arrays import to_splits
+from jaxcmr.data.own.arraynames import sort
+from jaxcmr.data.own.arrays import to_splits
 from jaxcmr.errors import UsageError
 
 

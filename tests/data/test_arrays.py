@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
-from jaxcmr import data, lazy, numpyfiles
-from jaxcmr.data.arrays import to_splits
+from jaxcmr import data
+from jaxcmr.data.own.arrays import to_splits
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import lazy, numpyfiles
 
 
 def whole(rows=20):

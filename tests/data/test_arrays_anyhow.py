@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr import data, numpyfiles
+from jaxcmr import data
 from jaxcmr.config import default
-from jaxcmr.data import own
+from jaxcmr.data.own import own
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
 from jaxcmr.types import Splits
 
 ROWS = 8

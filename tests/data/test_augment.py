@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcmr.data import augment
+from jaxcmr.encoders import augment
 
 KEY = jax.random.key(0)
 POINTS = jax.random.normal(jax.random.key(1), (64, 20, 3))

@@ -5,7 +5,7 @@ import unicodedata
 
 import pytest
 
-from jaxcmr.data.cellfiles import find, same
+from jaxcmr.data.own.cellfiles import find, same
 from jaxcmr.errors import UsageError
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import cloudfiles, modelnetfiles
+from jaxcmr.data.sources import cloudfiles, modelnetfiles
 from jaxcmr.errors import UsageError
 
 COUNTS = {"train": (2048, 2048, 2048, 2048, 1648), "test": (2048, 420)}  # 9840 / 2468

@@ -1,7 +1,7 @@
 import numpy as np
 
-from jaxcmr.data.arrays import to_splits
 from jaxcmr.data.copies import warn_of_copies
+from jaxcmr.data.own.arrays import to_splits
 
 
 def test_items_of_training_rows_in_the_test_set_are_counted(caplog):

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from jaxcmr.data.download import UnreachableError, fetch
+from jaxcmr.data.sources.download import UnreachableError, fetch
 from jaxcmr.errors import UsageError
 
 CONTENT = bytes(range(256)) * 4000
@@ -131,7 +131,7 @@ def test_no_server_is_found_out_quickly(monkeypatch, tmp_path):
 
 def test_a_name_server_that_does_not_answer_costs_five_seconds_at_most(monkeypatch, tmp_path):
     monkeypatch.delenv("JAXCMR_OFFLINE")
-    monkeypatch.setattr("jaxcmr.data.download.CONNECT_SECONDS", 0.2)
+    monkeypatch.setattr("jaxcmr.data.sources.download.CONNECT_SECONDS", 0.2)
     hang = threading.Event()
     monkeypatch.setattr(
         socket, "create_connection", lambda *a, **k: hang.wait() and socket.socket()

@@ -3,7 +3,7 @@ import pytest
 import scipy.io
 
 from jaxcmr import data
-from jaxcmr.data import featurefiles
+from jaxcmr.data.own import featurefiles
 from jaxcmr.errors import UsageError
 
 NAMES = {"image": "img_{split}", "text": "txt_{split}"}

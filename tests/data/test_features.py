@@ -4,8 +4,8 @@ import pytest
 import scipy.io
 
 from jaxcmr import data
-from jaxcmr.data.features import read_mat
-from jaxcmr.data.labelbase import unify
+from jaxcmr.data.own.labelbase import unify
+from jaxcmr.data.sources.features import read_mat
 from jaxcmr.errors import UsageError
 
 RNG = np.random.default_rng(0)

@@ -11,9 +11,11 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from jaxcmr import numpyfiles
-from jaxcmr.data import arrays, check, matlab, own
+from jaxcmr.data import check
+from jaxcmr.data.formats import matlab
+from jaxcmr.data.own import arrays, own
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
 
 # What is put in the place of two, four or eight bytes: ends of ranges, where sizes are.
 ENDS = (0, 1, 2**15, 2**31 - 1, 2**31, 2**32 - 1, 2**40, 2**62, 2**63)

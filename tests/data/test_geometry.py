@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.geometry import Mesh, face_areas, normalize, normalize_mesh, sample_surface
+from jaxcmr.data.items.geometry import Mesh, face_areas, normalize, normalize_mesh, sample_surface
 from jaxcmr.errors import UsageError
 
 # Two triangles in the plane z = 0, of area 1/2 and 3/2.

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data import gltfscene
-from jaxcmr.data.gltf import Asset, buffer_files
-from jaxcmr.data.gltfscene import load_gltf
+from jaxcmr.data.formats import gltfscene
+from jaxcmr.data.formats.gltf import Asset, buffer_files
+from jaxcmr.data.formats.gltfscene import load_gltf
 from jaxcmr.errors import UsageError
 
 TRIANGLE = np.array([[0, 0, 0], [1, 0, 0], [0, 2, 0]], "<f4")  # y up

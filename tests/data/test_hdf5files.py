@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 
-from jaxcmr.data import hdf5files, matlab
+from jaxcmr.data.formats import hdf5files, matlab
 from jaxcmr.errors import UsageError
 
 

@@ -10,20 +10,10 @@ import scipy.io
 import trimesh
 from ml_collections import ConfigDict
 
-from jaxcmr.data import (
-    arrays,
-    cloudfiles,
-    download,
-    featurefiles,
-    features,
-    labelbase,
-    meshfiles,
-    pcd,
-    pointfiles,
-    rgbd,
-    shapefiles,
-)
-from jaxcmr.data.idx import parse_idx
+from jaxcmr.data.formats import pcd, pointfiles, shapefiles
+from jaxcmr.data.formats.idx import parse_idx
+from jaxcmr.data.own import arrays, featurefiles, labelbase
+from jaxcmr.data.sources import cloudfiles, download, features, meshfiles, rgbd
 from jaxcmr.errors import UsageError
 
 

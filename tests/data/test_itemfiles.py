@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from jaxcmr.data.itemfiles import read_array, read_cloud, read_picture, read_surface, stamps
+from jaxcmr.data.formats.itemfiles import read_array, read_cloud, read_picture, read_surface, stamps
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(40, 3))

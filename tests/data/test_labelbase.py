@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.labelbase import clean, unify
-from jaxcmr.data.lookalikes import skeleton
+from jaxcmr.data.own.labelbase import clean, unify
+from jaxcmr.data.own.lookalikes import skeleton
 from jaxcmr.errors import UsageError
 
 

@@ -8,9 +8,9 @@ from ml_collections import ConfigDict
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import pictures
-from jaxcmr.data.shapefiles import load_mesh
-from jaxcmr.data.texts import tfidf
+from jaxcmr.data.formats import pictures
+from jaxcmr.data.formats.shapefiles import load_mesh
+from jaxcmr.data.items.texts import tfidf
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import manifest
+from jaxcmr.data.own import manifest
 from jaxcmr.errors import UsageError
 
 TEXTS = ["a red pot", "a blue pan", "one green cup", "the red lid", "my blue box"]
@@ -307,7 +307,7 @@ def test_a_manifest_without_a_header_is_told_so(load, tmp_path):
 )
 def test_any_class_name_is_the_name_of_its_rows(tmp_path_factory, classes, delimiter, header):
     from jaxcmr.config import default
-    from jaxcmr.data.labelbase import clean
+    from jaxcmr.data.own.labelbase import clean
 
     path = tmp_path_factory.mktemp("own") / "items.csv"
     rows = [{"label": c, "text": TEXTS[k], "id": f"{c}/{k}"} for k in range(5) for c in classes]

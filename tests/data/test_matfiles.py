@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 import scipy.sparse
 
-from jaxcmr.data.matfiles import full, parse_mat
+from jaxcmr.data.formats.matfiles import full, parse_mat
 
 
 def written(variables, **options):

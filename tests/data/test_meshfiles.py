@@ -5,7 +5,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from jaxcmr.data.meshfiles import list_meshes, read_mesh
+from jaxcmr.data.sources.meshfiles import list_meshes, read_mesh
 from jaxcmr.errors import UsageError
 
 NAMES = [

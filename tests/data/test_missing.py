@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data import names
-from jaxcmr.data.missing import flags, is_missing, missing
+from jaxcmr.data.own import names
+from jaxcmr.data.own.missing import flags, is_missing, missing
 from jaxcmr.errors import UsageError
 
 NOTHING = [

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcmr import data
-from jaxcmr.data import mnist3d
-from jaxcmr.data.digitclouds import digit_cloud, voxel_features
-from jaxcmr.data.idx import parse_idx, read_idx
+from jaxcmr.data.formats.idx import parse_idx, read_idx
+from jaxcmr.data.sources import mnist3d
+from jaxcmr.data.standin.digitclouds import digit_cloud, voxel_features
 from jaxcmr.errors import UsageError
 
 

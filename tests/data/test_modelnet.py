@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from jaxcmr import data
-from jaxcmr.data import meshfiles, modelnet
-from jaxcmr.data.furniture import MAKERS
+from jaxcmr.data.sources import meshfiles, modelnet
+from jaxcmr.data.standin.furniture import MAKERS
 from jaxcmr.errors import UsageError
 
 

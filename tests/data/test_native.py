@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr import lazy
-from jaxcmr.data import native
-from jaxcmr.data.arrays import to_splits, warn_of_squares
+from jaxcmr.data.items import native
+from jaxcmr.data.own.arrays import to_splits, warn_of_squares
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import lazy
 
 TYPES = [
     "i1",

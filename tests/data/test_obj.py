@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.geometry import face_areas
-from jaxcmr.data.obj import parse_obj
+from jaxcmr.data.formats.obj import parse_obj
+from jaxcmr.data.items.geometry import face_areas
 from jaxcmr.errors import UsageError
 
 L = "v 0 0 0\nv 3 0 0\nv 3 1 0\nv 1 1 0\nv 1 3 0\nv 0 3 0\n"  # five unit squares

@@ -6,8 +6,9 @@ import time
 import numpy as np
 import pytest
 
-from jaxcmr.data import cache, objects
-from jaxcmr.data.objects import Item, Recipe
+from jaxcmr.data import cache
+from jaxcmr.data.items import objects
+from jaxcmr.data.items.objects import Item, Recipe
 from jaxcmr.errors import UsageError
 
 RECIPE = Recipe(points=8, views=1, image_size=8)

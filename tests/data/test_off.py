@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.geometry import Mesh, face_areas
-from jaxcmr.data.off import parse_off
+from jaxcmr.data.formats.off import parse_off
+from jaxcmr.data.items.geometry import Mesh, face_areas
 from jaxcmr.errors import UsageError
 
 

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcmr import data
-from jaxcmr.data import own
-from jaxcmr.data.pointfiles import read_arrays
+from jaxcmr.data.formats.pointfiles import read_arrays
+from jaxcmr.data.own import own
 from jaxcmr.errors import UsageError
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.pcd import parse_pcd, unpack_lzf
+from jaxcmr.data.formats.pcd import parse_pcd, unpack_lzf
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jaxcmr.data.pictures import read_image
+from jaxcmr.data.formats.pictures import read_image
 from jaxcmr.errors import UsageError
 
 # Blue, red above white: no turn and no mirror leaves it as it is.

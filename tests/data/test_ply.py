@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.geometry import face_areas
-from jaxcmr.data.ply import parse_ply_mesh, parse_ply_points
+from jaxcmr.data.formats.ply import parse_ply_mesh, parse_ply_points
+from jaxcmr.data.items.geometry import face_areas
 from jaxcmr.errors import UsageError
 
 PLACES = [(0, 0, 0), (3, 0, 0), (3, 1, 0), (1, 1, 0), (1, 3, 0), (0, 3, 0), (0, 0, 2)]

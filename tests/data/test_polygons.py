@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.geometry import Mesh, face_areas
-from jaxcmr.data.polygons import polygon_mesh
+from jaxcmr.data.formats.polygons import polygon_mesh
+from jaxcmr.data.items.geometry import Mesh, face_areas
 from jaxcmr.errors import UsageError
 
 # Five unit squares in the shape of an L, and a square of 9 with a hole of 1 on a bridge.

@@ -8,7 +8,9 @@ from absl import logging as absl_logging
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import cache, manifest, pointfiles, summary
+from jaxcmr.data import cache, summary
+from jaxcmr.data.formats import pointfiles
+from jaxcmr.data.own import manifest
 from jaxcmr.errors import UsageError
 
 PREPARE = Path(__file__).parents[2] / "launch" / "prepare.py"

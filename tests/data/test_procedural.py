@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from jaxcmr import data
-from jaxcmr.data import furniture, procedural
-from jaxcmr.data.geometry import face_areas, normalize_mesh
-from jaxcmr.data.render import camera_ring, render_mesh
+from jaxcmr.data.items.geometry import face_areas, normalize_mesh
+from jaxcmr.data.items.render import camera_ring, render_mesh
+from jaxcmr.data.standin import furniture, procedural
 
 
 @pytest.mark.parametrize("name", furniture.MAKERS)

@@ -1,10 +1,17 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.geometry import normalize, normalize_mesh, sample_surface
-from jaxcmr.data.off import parse_off
-from jaxcmr.data.render import camera_ring, fade, lambert, render_mesh, render_points, surface_frame
-from jaxcmr.data.solids import box, merge, turn
+from jaxcmr.data.formats.off import parse_off
+from jaxcmr.data.items.geometry import normalize, normalize_mesh, sample_surface
+from jaxcmr.data.items.render import (
+    camera_ring,
+    fade,
+    lambert,
+    render_mesh,
+    render_points,
+    surface_frame,
+)
+from jaxcmr.data.standin.solids import box, merge, turn
 
 SIZE = 32
 

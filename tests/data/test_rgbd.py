@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data import rgbd
+from jaxcmr.data.sources import rgbd
 from jaxcmr.errors import UsageError
 
 

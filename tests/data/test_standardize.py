@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from jaxcmr import data
-from jaxcmr.data.standardize import standardize
+from jaxcmr.data.items.standardize import standardize
 from jaxcmr.errors import UsageError
-from jaxcmr.lazy import LazyRows
+from jaxcmr.storage.lazy import LazyRows
 from jaxcmr.types import Dataset, Splits
 
 

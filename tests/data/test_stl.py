@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.stl import parse_stl
+from jaxcmr.data.formats.stl import parse_stl
 from jaxcmr.errors import UsageError
 
 TRIANGLES = np.array(

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.columns import KNOWN
-from jaxcmr.data.tables import read_table
-from jaxcmr.data.textfiles import read_text
+from jaxcmr.data.formats.tables import read_table
+from jaxcmr.data.formats.textfiles import read_text
+from jaxcmr.data.own.columns import KNOWN
 from jaxcmr.errors import UsageError
 
 

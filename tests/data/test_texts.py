@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.texts import tfidf, tokens
+from jaxcmr.data.items.texts import tfidf, tokens
 from jaxcmr.errors import UsageError
 
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from jaxcmr import data
-from jaxcmr.data import tfds_builders
+from jaxcmr.data.sources import tfds_builders
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -116,5 +116,5 @@ def test_the_arrays_of_a_mesh_are_nested(tmp_path):
 
 
 def test_tensorflow_is_not_needed():
-    code = "import jaxcmr.data.tfds_builders, sys; sys.exit('tensorflow' in sys.modules)"
+    code = "import jaxcmr.data.sources.tfds_builders, sys; sys.exit('tensorflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -7,8 +7,8 @@ import pytest
 from jax import lax
 from reference_conv import close, draw, primitives, reference, value_and_gradients
 
-from jaxcmr.encoders import conv_products
-from jaxcmr.encoders.conv import Conv, conv2d
+from jaxcmr.encoders.conv import products
+from jaxcmr.encoders.conv.layer import Conv, conv2d
 
 # size of the image, of the kernel, strides, padding: odd and even sizes, kernels smaller than
 # the stride, unequal strides and pads, more padding than the kernel needs.
@@ -181,9 +181,9 @@ def test_batches_in_parts_give_the_same(monkeypatch, batched):
     convolve = lambda x, w: conv2d(x, w, strides=2, padding=1)
     expected = [value_and_gradients(lambda x, w: reference(x, w, 2, 1), images, w) for w in kernels]
     # 12 images of 4 x 3 x 27 float32 columns: at most two, so six parts.
-    monkeypatch.setattr(conv_products, "CHUNK_BYTES", 3000)
+    monkeypatch.setattr(products, "CHUNK_BYTES", 3000)
     run = lambda x, w: value_and_gradients(convolve, x, w)
-    assert ("scan" in primitives(run, images, kernels[0])) and conv_products.chunks(12, 1296) == 6
+    assert ("scan" in primitives(run, images, kernels[0])) and products.chunks(12, 1296) == 6
     if batched:
         out = jax.jit(jax.vmap(lambda w: run(images, w)))(kernels)
         close(out, jax.tree.map(lambda *members: jnp.stack(members), *expected))

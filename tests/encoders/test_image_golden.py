@@ -7,8 +7,8 @@ from recipe import cases, weights
 
 from jaxcmr import encoders
 from jaxcmr.encoders import multi_view, resnet18
-from jaxcmr.encoders.weight_names import NAMES
-from jaxcmr.encoders.weights import pretrained
+from jaxcmr.encoders.weights.load import pretrained
+from jaxcmr.encoders.weights.names import NAMES
 
 GOLDEN = "encoders_image.npz"
 RESNETS = "encoders_image_resnets.npz"

@@ -10,8 +10,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 
-from jaxcmr.encoders.torch_files import LEGACY_MAGIC
-from jaxcmr.encoders.weight_files import read_weights
+from jaxcmr.encoders.weights.files import read_weights
+from jaxcmr.encoders.weights.torch_files import LEGACY_MAGIC
 from jaxcmr.types import UsageError
 
 ARRAYS = {

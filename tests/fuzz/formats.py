@@ -20,37 +20,37 @@ class Format(NamedTuple):
 
 
 def _read_surface(path: Path):
-    from jaxcmr.data.itemfiles import read_surface
+    from jaxcmr.data.formats.itemfiles import read_surface
 
     return read_surface(path, 64, 0)
 
 
 def _read_ply(path: Path):
-    from jaxcmr.data.itemfiles import read_cloud
+    from jaxcmr.data.formats.itemfiles import read_cloud
 
     return read_cloud(path, 16, 0) if "cloud" in path.name else _read_surface(path)
 
 
 def _read_pcd(path: Path):
-    from jaxcmr.data.itemfiles import read_cloud
+    from jaxcmr.data.formats.itemfiles import read_cloud
 
     return read_cloud(path, 16, 0)
 
 
 def _read_idx(path: Path):
-    from jaxcmr.data.idx import read_idx
+    from jaxcmr.data.formats.idx import read_idx
 
     return read_idx(path)
 
 
 def _read_mat(path: Path):
-    from jaxcmr.data.matlab import read_mat
+    from jaxcmr.data.formats.matlab import read_mat
 
     return read_mat(path)
 
 
 def _read_h5(path: Path):
-    from jaxcmr.data.pointfiles import read_point_file
+    from jaxcmr.data.formats.pointfiles import read_point_file
 
     return read_point_file(path)
 
@@ -64,8 +64,8 @@ def _data_config(path: Path, *modalities: str):
 
 
 def _read_npz(path: Path):
-    from jaxcmr import numpyfiles
-    from jaxcmr.data import arrays
+    from jaxcmr.data.own import arrays
+    from jaxcmr.storage import numpyfiles
 
     if path.suffix == ".npy":
         return numpyfiles.read_npy(path)
@@ -73,35 +73,35 @@ def _read_npz(path: Path):
 
 
 def _read_picture(path: Path):
-    from jaxcmr.data.pictures import read_image
+    from jaxcmr.data.formats.pictures import read_image
 
     return read_image(path, 16, 3)
 
 
 def _read_table(path: Path):
-    from jaxcmr.data.manifest import load_manifest
+    from jaxcmr.data.own.manifest import load_manifest
 
     return load_manifest(_data_config(path, "text"), 0).train.inputs
 
 
 def _read_noise(path: Path):
-    from jaxcmr.labels import noise, noise_record
+    from jaxcmr import noise
 
     if "record" in path.name:
-        record = noise_record.NoiseRecord.load(path)
+        record = noise.NoiseRecord.load(path)
     else:
         record = noise.from_file(path, seeds.LABELS, 4)
     return record.labels, record.transition, record.rate
 
 
 def _read_weights(path: Path):
-    from jaxcmr.encoders.weight_files import read_weights
+    from jaxcmr.encoders.weights.files import read_weights
 
     return read_weights(path)
 
 
 def _read_modelnet(path: Path):
-    from jaxcmr.data import meshfiles
+    from jaxcmr.data.sources import meshfiles
 
     files = meshfiles.list_meshes(path)
     return [meshfiles.read_mesh(item).vertices for item in files.train + files.test]
@@ -110,7 +110,7 @@ def _read_modelnet(path: Path):
 def _read_config(path: Path):
     import paired
 
-    from jaxcmr.train import folder
+    from jaxcmr.workdir import folder
 
     config = paired.config()
     folder.check_config(path.parent, config, config)

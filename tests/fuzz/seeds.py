@@ -145,7 +145,7 @@ def table() -> dict[str, bytes]:
 
 
 def noise() -> dict[str, bytes]:
-    from jaxcmr.labels.noise import inject
+    from jaxcmr.noise.injection import inject
 
     record = inject(LABELS, 4, rate=0.5, seed=0, kind="symmetric")
     fields = {"labels": record.labels, "true_labels": record.true_labels, "num_classes": 4,
@@ -186,7 +186,7 @@ def modelnet() -> dict[str, bytes]:
 def config() -> dict[str, bytes]:
     import paired
 
-    from jaxcmr.train import folder
+    from jaxcmr.workdir import folder
 
     return {"run/config.json": json.dumps(folder._plain(paired.config()), indent=1).encode()}
 

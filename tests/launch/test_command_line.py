@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from absl import flags
 
+from jaxcmr.config.fields import FIELDS
 from jaxcmr.errors import UsageError
-from jaxcmr.fields import FIELDS
 from jaxcmr.method_numbers import METHODS
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"

@@ -13,8 +13,8 @@ import trimesh
 from PIL import Image
 
 from jaxcmr.config import default, encoder
+from jaxcmr.data.own.complete import complete
 from jaxcmr.errors import UsageError
-from jaxcmr.train.complete import complete
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--config.data.image_size=32", "--config.data.points=32", "--config.train.epochs=3")

@@ -7,10 +7,10 @@ import pytest
 from paired_batch import NAMES, config
 
 from jaxcmr import losses, presets
-from jaxcmr.labels import cluster_number
-from jaxcmr.losses.stable import unit_rows
+from jaxcmr.beliefs import cluster_number
 from jaxcmr.methods import matching, mc
 from jaxcmr.methods.base import Outputs, Progress
+from jaxcmr.numerics import unit_rows
 from jaxcmr.train import statistics
 from jaxcmr.types import Batch
 

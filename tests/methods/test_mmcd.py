@@ -7,8 +7,8 @@ import paired_batch
 import pytest
 
 from jaxcmr import losses, presets
+from jaxcmr.beliefs.folds import untaught_members
 from jaxcmr.errors import UsageError
-from jaxcmr.labels.electorate import untaught_members
 from jaxcmr.methods import mmcd
 from jaxcmr.methods.base import Outputs
 

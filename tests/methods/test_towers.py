@@ -7,9 +7,9 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxcmr.config import default, encoder
-from jaxcmr.encoders import Encoder
+from jaxcmr.encoders import Encoder, towers
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import classifiers, towers
+from jaxcmr.methods import classifiers
 
 
 def _recording(monkeypatch) -> None:

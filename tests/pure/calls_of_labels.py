@@ -22,7 +22,8 @@ from table import (
     softmax,
 )
 
-from jaxcmr.labels import (
+from jaxcmr import noise
+from jaxcmr.beliefs import (
     banks,
     belief,
     clarify,
@@ -30,19 +31,17 @@ from jaxcmr.labels import (
     cluster_number,
     cluster_scores,
     diagnosis,
-    electorate,
+    folds,
     mixture,
     neighbors,
-    noise,
-    noise_record,
     posterior,
-    transition,
 )
+from jaxcmr.noise import injection, record, transition
 
 
 def _told(**arguments: Any) -> tuple:
     """Returns what an electorate says, and what members are told by it."""
-    found = electorate.electorate(**arguments)
+    found = folds.electorate(**arguments)
     return found.hidden, found.fair, found.average(jnp.asarray(VOTERS))
 
 
@@ -163,7 +162,7 @@ exempt("reports of what a run found", diagnosis.posterior_labels, diagnosis.majo
 
 BY_KEY = {"key": KEY, "index": x.free(x.ids(range(ROWS)))}
 call(
-    electorate.electorate,
+    folds.electorate,
     kind="peers",
     key=KEY,
     index=x.ids(range(ROWS)),
@@ -172,10 +171,8 @@ call(
     judges=1,
     held_out_share=x.number(0.2, 0, 1),
 )
-TABLE["labels.electorate.electorate"] = TABLE["labels.electorate.electorate"]._replace(
-    function=_told
-)
-call(electorate.untaught_members, **BY_KEY, members=x.whole(3, 2), judges=x.number(1, 1, 2))
+TABLE["beliefs.folds.electorate"] = TABLE["beliefs.folds.electorate"]._replace(function=_told)
+call(folds.untaught_members, **BY_KEY, members=x.whole(3, 2), judges=x.number(1, 1, 2))
 
 LOSSES = np.array([0.1, 0.2, 1.5, 0.15, 1.7], np.float32)
 call(
@@ -197,7 +194,7 @@ call(
     mask=x.mask(everything(ROWS), x.SHOWN),
     **NEIGHBORS,
 )
-TABLE["labels.neighbors.nearest_neighbors"].instead["mask/nothing"] = (x.ACCEPTED, x.SHOWN)
+TABLE["beliefs.neighbors.nearest_neighbors"].instead["mask/nothing"] = (x.ACCEPTED, x.SHOWN)
 call(
     neighbors.neighbor_counts,
     **ROWS_AND_MASK,
@@ -221,9 +218,9 @@ call(
     rate=x.number(0.4, 0, 1),
     seed=x.whole(0, 0),
 )
-call(noise.generators, seed=x.whole(0, 0), modalities=("image",))
+call(injection.generators, seed=x.whole(0, 0), modalities=("image",))
 call(noise.class_map_from_names, names={"a": "b"}, class_names=("a", "b"))
-exempt("readers of files", noise.from_file, noise_record.read_arrays)
+exempt("readers of files", noise.from_file, record.read_arrays)
 MATRIX = np.float32([[0.8, 0.1, 0.1], [0.1, 0.8, 0.1], [0.1, 0.1, 0.8]])
 call(
     transition.inject_transition,

@@ -19,8 +19,8 @@ from table import (
     softmax,
 )
 
-from jaxcmr import losses
-from jaxcmr.losses import anchors, stable
+from jaxcmr import losses, numerics
+from jaxcmr.losses import anchors
 
 for loss in (
     losses.cross_entropy,
@@ -32,7 +32,7 @@ for loss in (
     losses.label_smoothing,
     losses.robust_clustering,
     losses.robust_concentrating,
-    stable.label_log_odds,
+    numerics.label_log_odds,
 ):
     call(loss, logits=x.scores(LOGITS), labels=x.labels(CLASS))
 TABLE["losses.classification.generalized_cross_entropy"].arguments["q"] = x.number(0.7, 0, 1)
@@ -41,7 +41,7 @@ TABLE["losses.classification.label_smoothing"].arguments["epsilon"] = x.number(0
 TABLE["losses.classification.symmetric_cross_entropy"].arguments["alpha"] = x.number(0.1, 0)
 TABLE["losses.robust.robust_concentrating"].arguments["clip"] = x.number(0.3, 0, 0.99999)
 TABLE["losses.robust.robust_concentrating"].instead["clip/None"] = None
-for loss in (losses.soft_focal, losses.early_learning_regularization, stable.log_rest):
+for loss in (losses.soft_focal, losses.early_learning_regularization, numerics.log_rest):
     call(loss, logits=x.scores(LOGITS), targets=x.distributions(softmax(LOGITS)))
 call(
     losses.class_prior_penalty,
@@ -112,13 +112,13 @@ call(
 exempt("what the pairwise losses are made of", anchors.similarities, anchors.map_anchors)
 exempt("what the pairwise losses are made of", anchors.paired_rows)
 
-call(stable.at_least_float32, values=x.scores(FEATURES))
-call(stable.unit_rows, rows=x.scores(FEATURES))
-call(stable.unit_of, values=x.scores(FEATURES, x.SHOWN))
+call(numerics.at_least_float32, values=x.scores(FEATURES))
+call(numerics.unit_rows, rows=x.scores(FEATURES))
+call(numerics.unit_of, values=x.scores(FEATURES, x.SHOWN))
 call(
-    stable.weighted_logsumexp,
+    numerics.weighted_logsumexp,
     scores=x.scores(LOGITS, x.SHOWN),
     weights=x.scores(softmax(LOGITS), x.SHOWN),
 )
-call(stable.sound_rows, logits=x.scores(LOGITS))
-exempt("guards, called by all others", stable.check_classes, stable.check_targets)
+call(numerics.sound_rows, logits=x.scores(LOGITS))
+exempt("guards, called by all others", numerics.check_classes, numerics.check_targets)

@@ -5,7 +5,7 @@ import numpy as np
 from extremes import CLASSES, ROWS, STORED, WIDTH
 from table import CLASS, FEATURES, LOGITS, call, everything, exempt, normal, rng
 
-from jaxcmr.retrieval import blocks, measures, metrics, ranking, search
+from jaxcmr.retrieval import blocks, directions, measures, metrics, ranking, search
 from jaxcmr.retrieval import labels as retrieval_labels
 
 ITEMS = normal(STORED, WIDTH)
@@ -63,3 +63,5 @@ call(
     gallery=x.rows(FEATURES),
     gallery_mask=x.mask(everything(ROWS)),
 )
+
+exempt("of a data set", directions.directions)

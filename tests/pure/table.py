@@ -34,7 +34,7 @@ def key_of(function: Callable) -> str:
 
 
 def call(function: Callable, instead: Mapping[str, Any] | None = None, **arguments: Any) -> None:
-    slopes = function.__module__.startswith("jaxcmr.losses")
+    slopes = function.__module__.startswith(("jaxcmr.losses", "jaxcmr.numerics"))
     TABLE[key_of(function)] = Call(function, arguments, instead or {}, slopes)
 
 

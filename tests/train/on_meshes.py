@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from jaxcmr import methods, presets
 from jaxcmr.config import encoder
 from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import checkpoint, loop, optimizer, sharding, statistics, step, stream
+from jaxcmr.train import checkpoint, devices, loop, optimizer, statistics, step, stream
 from jaxcmr.train import state as train_state
 from jaxcmr.train.state import TrainState
 
@@ -63,7 +63,7 @@ def compiled(config: ConfigDict):
     """Compiles the step as the loop does."""
     method, data = methods.build(config, paired.CLASSES), paired.dataset(rows=160)
     rule, source = optimizer.build(config.optimizer, 50), stream.build(config, data)
-    mesh, few = sharding.build(config), {name: rows[:2] for name, rows in data.inputs.items()}
+    mesh, few = devices.build(config), {name: rows[:2] for name, rows in data.inputs.items()}
     start = train_state.create(method, rule, few, seed=0, members=4, rows=160, mesh=mesh)
     layout = jax.tree.map(lambda leaf: leaf.sharding, start)
     hp = step.hyper_parameters(config, rule, tuple(start.params))

@@ -4,7 +4,7 @@ import json
 import sys
 from pathlib import Path
 
-from jaxcmr.train import distributed
+from jaxcmr import distributed
 
 
 def saves(folder: Path) -> list[str]:

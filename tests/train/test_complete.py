@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from jaxcmr.data.own.complete import complete
 from jaxcmr.errors import UsageError
-from jaxcmr.train.complete import complete
 
 
 @pytest.mark.parametrize(

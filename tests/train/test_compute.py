@@ -10,9 +10,8 @@ import pytest
 
 from jaxcmr import config as configuration
 from jaxcmr import methods
-from jaxcmr.encoders import ENCODERS
+from jaxcmr.encoders import ENCODERS, towers
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import towers
 from jaxcmr.train import feed, optimizer, state
 from jaxcmr.train.step import build_step, hyper_parameters
 

@@ -4,7 +4,7 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr.train import embeddings
+from jaxcmr.workdir import embeddings
 
 
 def test_a_file_says_which_items_exist_and_holds_nothing_of_the_others(tmp_path):

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from jaxcmr.data import prepare
 from jaxcmr.errors import UsageError
-from jaxcmr.train import folder, noisy, trained_on
 from jaxcmr.types import Splits
+from jaxcmr.workdir import folder, trained_on
 
 
 def _splits(**changed):
@@ -25,7 +26,7 @@ def _splits(**changed):
 def _claim(workdir, config=None, splits=None, given=None):
     """What a run does with its folder before the first epoch."""
     config, splits = config or paired.config(), splits or _splits()
-    record, _, _, rows = noisy.prepare(splits, config)
+    record, _, _, rows = prepare.prepare(splits, config)
     with folder.held(workdir):
         folder.check_config(workdir, config, given or config)
         data = trained_on.describe(config, splits, record, rows)
@@ -91,7 +92,7 @@ def test_items_that_change_while_everything_else_stays_are_refused(claimed):
 def test_a_file_of_noise_that_changes_is_refused(claimed):
     config = paired.config()
     splits = _splits()
-    record, _, _, rows = noisy.prepare(splits, config)
+    record, _, _, rows = prepare.prepare(splits, config)
     other = dataclasses.replace(record, labels=(record.labels + 1) % 4)
     data = trained_on.describe(config, splits, other, rows)
     with pytest.raises(UsageError, match=r"24 of its 24 labels after the noise of config.noise"):

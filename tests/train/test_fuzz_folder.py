@@ -12,11 +12,12 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr import methods
+from jaxcmr import methods, noise
+from jaxcmr.data import prepare
 from jaxcmr.errors import UsageError
-from jaxcmr.labels import noise
-from jaxcmr.train import checkpoint, folder, log, loop, noisy, stored, trained_on
+from jaxcmr.train import checkpoint, log, loop, stored
 from jaxcmr.types import Splits
+from jaxcmr.workdir import folder, trained_on
 
 SECONDS = 20
 VALUES = (None, True, 0, -1, 1.5, "x", [], {}, [1], {"a": 1}, float("nan"), 1e308, "a" * 1000)
@@ -109,7 +110,7 @@ def test_mutations_of_the_files_that_say_whose_a_folder_is(tmp_path, monkeypatch
     config, test = paired.config(), paired.dataset(rows=12, seed=1)
     test = dataclasses.replace(test, ids=np.char.add("t", test.ids))
     splits = Splits(train=paired.dataset(rows=24), test=test)
-    record, _, _, rows = noisy.prepare(splits, config)
+    record, _, _, rows = prepare.prepare(splits, config)
     data = trained_on.describe(config, splits, record, rows)
 
     def claim():

@@ -7,7 +7,8 @@ import paired
 import pytest
 from absl import logging
 
-from jaxcmr.train import introduce, noisy
+from jaxcmr.data import prepare
+from jaxcmr.train import introduce
 from jaxcmr.types import Splits
 
 
@@ -18,7 +19,7 @@ def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="
     test = test if test_truth else dataclasses.replace(test, true_labels=None)
     config = paired.config()
     config.data.name, config.noise.rate, config.labels = name, rate, labels
-    record, train, validation, _ = noisy.prepare(Splits(source, test), config)
+    record, train, validation, _ = prepare.prepare(Splits(source, test), config)
     known = introduce.what_is_known(config, record, source, train, validation, test)
     logging.set_verbosity(logging.INFO)
     caplog.clear()
@@ -91,7 +92,7 @@ def test_labels_of_a_file_are_told_as_such(tmp_path, caplog):
     source = dataclasses.replace(source, labels=source.true_labels, true_labels=None)
     config.data.name, config.noise.kind = "own", "file"
     config.noise.file = str(tmp_path / "noisy.npy")
-    record, train, validation, _ = noisy.prepare(Splits(source, source), config)
+    record, train, validation, _ = prepare.prepare(Splits(source, source), config)
     known = introduce.what_is_known(config, record, source, train, validation, source)
     with caplog.at_level("INFO", logger="absl"):
         introduce.introduce(config, train, validation, source, record, known)

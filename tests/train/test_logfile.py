@@ -7,7 +7,8 @@ import pytest
 from absl import logging
 
 from jaxcmr.errors import StoppedError, UsageError
-from jaxcmr.train import log, logfile
+from jaxcmr.train import log
+from jaxcmr.workdir import logfile
 
 
 @pytest.fixture(autouse=True)

@@ -13,7 +13,7 @@ import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import sharding, statistics
+from jaxcmr.train import devices, statistics
 
 # What a compiled step sends, beside metrics after its end. On the data axis: batch norm (its
 # moments, and theirs backwards), the embeddings of the whole batch, the gradients, the means of
@@ -143,7 +143,7 @@ def test_a_checkpoint_is_read_on_any_mesh_bit_for_bit(report, change):
     ],
 )
 def test_what_is_left_open_is_filled_in(fields, count, expected):
-    assert sharding._sizes(_config(**fields), count) == expected
+    assert devices._sizes(_config(**fields), count) == expected
 
 
 @pytest.mark.parametrize(
@@ -158,16 +158,16 @@ def test_what_is_left_open_is_filled_in(fields, count, expected):
 )
 def test_what_cannot_be_divided_is_a_sentence(fields, count, words):
     with pytest.raises(UsageError, match=words):
-        sharding._sizes(_config(**fields), count)
+        devices._sizes(_config(**fields), count)
 
 
 def test_devices_that_do_not_work_are_said(monkeypatch):
-    monkeypatch.setattr(sharding.jax, "device_count", lambda: 8)
-    assert sharding.idle(_config()) == ""
-    said = sharding.idle(_config(batch=100, members=5))
+    monkeypatch.setattr(devices.jax, "device_count", lambda: 8)
+    assert devices.idle(_config()) == ""
+    said = devices.idle(_config(batch=100, members=5))
     assert said.startswith("5 of 8 devices work: 5 by members, 1 by batches of 100; ")
     assert said.endswith("with config.train.batch_size=104 all do")
-    assert sharding.idle(_config(batch=104, members=5)) == ""
+    assert devices.idle(_config(batch=104, members=5)) == ""
 
 
 def _config(member=-1, data=-1, members=4, batch=16, statistics="global"):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from on_meshes import config_of, train
 
+from jaxcmr import distributed
 from jaxcmr.errors import UsageError
-from jaxcmr.train import distributed
 
 HERE = Path(__file__).resolve().parent
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr import paths
 from jaxcmr.errors import UsageError
-from jaxcmr.train import series
+from jaxcmr.storage import paths
+from jaxcmr.workdir import series
 
 # What a folder may be called: everything but "/" and the name of nothing, at most 255 bytes.
 NAMES = (

@@ -11,9 +11,10 @@ from ml_collections import ConfigDict
 
 from jaxcmr import methods, presets
 from jaxcmr.config import encoder
+from jaxcmr.data import prepare
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Outputs
-from jaxcmr.train import log, loop, noisy, stages
+from jaxcmr.train import log, loop, stages
 from jaxcmr.types import Splits
 
 
@@ -33,7 +34,7 @@ def _config(members: int = 1, **match) -> ConfigDict:
 
 def _train(config, dataset, folder):
     """What `train_and_evaluate` does between loading and evaluating."""
-    _, train, validation, _ = noisy.prepare(Splits(dataset, paired.dataset(rows=20)), config)
+    _, train, validation, _ = prepare.prepare(Splits(dataset, paired.dataset(rows=20)), config)
     assert validation is None
     prepared = stages.run(config, train, folder)
     method = methods.build(config, prepared.num_classes)

@@ -12,8 +12,9 @@ import pytest
 from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxcmr import lazy, methods, presets
+from jaxcmr import methods, presets
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import lazy
 from jaxcmr.train import evaluate, log, loop, stream
 
 

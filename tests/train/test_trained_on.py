@@ -7,9 +7,10 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr.lazy import LazyRows, stored
-from jaxcmr.train import noisy, trained_on
+from jaxcmr.data import prepare
+from jaxcmr.storage.lazy import LazyRows, stored
 from jaxcmr.types import Splits
+from jaxcmr.workdir import trained_on
 
 
 def _parts(config=None, **changed):
@@ -17,7 +18,7 @@ def _parts(config=None, **changed):
     config = config or paired.config()
     train = dataclasses.replace(paired.dataset(rows=24), **changed)
     splits = Splits(train=train, test=paired.dataset(rows=12, seed=1))
-    record, _, _, rows = noisy.prepare(splits, config)
+    record, _, _, rows = prepare.prepare(splits, config)
     return config, splits, record, rows
 
 

@@ -1,0 +1,1 @@
+"""What is believed about labels that we were given."""

@@ -1,0 +1,249 @@
+"""Fields of a config that are set at the command line: `--config.train.epochs=3`."""
+
+import ast
+import re
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from ml_collections import ConfigDict
+
+from jaxcmr.config import encoder
+from jaxcmr.config.checks import OWN, closest, leaves, method_of
+from jaxcmr.config.fields import FIELDS, range_of
+from jaxcmr.errors import UsageError
+from jaxcmr.method_numbers import METHODS, defaults
+
+TRUE, FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
+
+
+class Override(NamedTuple):
+    """One field and what it is set to.
+
+    Attributes:
+        path: "train.epochs".
+        text: "3".
+    """
+
+    path: str
+    text: str
+
+
+def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
+    """Sets fields of a config in place; names of methods and encoders first.
+
+    A method that is not the config's brings its own numbers. The user's own data get none of the
+    config's noise, unless it is among the overrides.
+
+    Args:
+        config: of `config_files.load`.
+        overrides: in the order of the command line; of several for one field the last one counts.
+
+    Returns:
+        Sentences for people: what was done beyond what was asked for.
+
+    Raises:
+        UsageError: there is no such field, or it cannot have such a value.
+    """
+    notes = _repeated(config, overrides)
+    given = {override.path: override.text for override in overrides}
+    first = lambda path: (not path.startswith("data."), not path.endswith(".name"))
+    with config.unlocked():
+        for path in sorted(given, key=first):  # the data and names decide which fields there are
+            if path.endswith("method.name"):
+                notes += _choose_method(config, path, given[path])
+            else:
+                _set(config, path, given[path])
+        asked = {"noise.rate", "noise.kind", "noise.file"} & given.keys()
+        if given.get("data.name") in OWN and not asked:
+            notes += _without_noise(config)
+    return notes
+
+
+def _repeated(config: ConfigDict, overrides: list[Override]) -> list[str]:
+    """Finds fields that are given twice, and not alike."""
+    by_path: dict[str, list[str]] = {}
+    for path, text in overrides:
+        by_path.setdefault(path, []).append(text)
+    notes = []
+    for path, texts in by_path.items():
+        if len(set(texts)) > 1:
+            if isinstance(dict(leaves(config)).get(path), tuple | list):
+                raise UsageError(
+                    f"--config.{path} is given twice, as {texts[0]} and {texts[-1]}; "
+                    f"give all values at once, --config.{path}={','.join(texts)}"
+                )
+            notes.append(
+                f"--config.{path} is given {len(texts)} times; the last, {texts[-1]}, counts"
+            )
+    return notes
+
+
+def _choose_method(config: ConfigDict, path: str, name: str) -> list[str]:
+    """Chooses another method, with its own numbers in place of those of the one before."""
+    section, _ = _holder(config, path.rpartition(".")[0])
+    before = section.method.get("name")
+    name = _unquoted(name)
+    if name == before or name not in METHODS:
+        section.method.name = name  # `checks.check` knows which there are
+        return []
+    section.method = ConfigDict(defaults(name))
+    numbers = ", ".join(f"{key} {value}" for key, value in defaults(name).items() if key != "name")
+    with_ = f"its own numbers ({numbers})" if numbers else "no numbers"
+    return [f"the method {name!r} in place of {before!r}, with {with_}"]
+
+
+def _without_noise(config: ConfigDict) -> list[str]:
+    rate = config.noise.rate
+    if not rate:
+        return []
+    config.noise.rate = 0.0
+    return [f"your own data get none of this config's noise; --config.noise.rate={rate} puts it in"]
+
+
+def takes_value(config: ConfigDict, path: str) -> bool:
+    """Tells whether a flag needs a value: all but those that are True or False do."""
+    return not isinstance(dict(leaves(config)).get(path), bool)
+
+
+def _set(config: ConfigDict, path: str, text: str) -> None:
+    section, last = _holder(config, path)
+    current = section.get(last, _default_of(path))
+    if isinstance(current, ConfigDict):
+        section[last] = _section(path, text, current)
+    elif last in section or range_of(path, _method(config, path)):
+        section[last] = _value(path, text, current)
+    else:
+        raise _unknown(config, path)
+
+
+def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
+    """Returns the section that holds a field, and the field's own name.
+
+    Sections that may be empty are made: those of a stage, of an encoder, of parameter groups; and
+    the encoder itself for the first modality of the user's own data that is given one by name.
+    """
+    *sections, last = path.split(".")
+    known = range_of(path, _method(config, path)) is not None
+    section: Any = config
+    for depth, part in enumerate(sections):
+        if known and part not in section:
+            if depth >= 2 or (depth == 1 and sections[0] == "optimizer"):
+                section[part] = ConfigDict()
+            elif (
+                sections[0] == "encoders"
+                and depth == 1
+                and last == "name"
+                and _may_have(config, part)
+            ):
+                section[part] = encoder("")
+        section = section.get(part)
+        if not isinstance(section, ConfigDict):
+            raise _unknown(config, path)
+    return section, last
+
+
+def _may_have(config: ConfigDict, modality: str) -> bool:
+    """Tells whether the data may have a modality: own data may have any, before they are read."""
+    names = config.data.modalities
+    return modality in names or (config.data.name == "own" and not names)
+
+
+def _method(config: ConfigDict, path: str) -> str:
+    """Returns the method whose numbers a path may name; "" where there is none."""
+    try:
+        return method_of(config, path)
+    except (KeyError, AttributeError):
+        return ""
+
+
+def _unknown(config: ConfigDict, path: str) -> UsageError:
+    close = closest(path, _method(config, path))
+    hint = f" (did you mean --config.{close}?)" if close else ""
+    if close and close == path:  # a field that other configs have
+        section = path.rpartition(".")[0]
+        hint = f": it has no section {section}, which a copy of the config file could add"
+    return UsageError(f"the config has no field --config.{path}{hint}")
+
+
+def _default_of(path: str) -> Any:
+    """Returns what a field is at first, for its type; None where any literal will do."""
+    match path.split("."):
+        case ["optimizer", "groups", _, own]:
+            path = f"optimizer.{own}"
+        case ["stage", _, *rest]:
+            path = ".".join(rest)
+    return FIELDS[path].default if path in FIELDS else None
+
+
+def _section(path: str, text: str, current: ConfigDict) -> ConfigDict:
+    """Reads a whole section, where it may have any fields."""
+    if not re.fullmatch(
+        r"optimizer\.groups(\.\w+)?|encoders\.\w+\.(augment|options(\.\w+)?)", path
+    ):
+        example = f"--config.{path}.{next(iter(current), 'FIELD')}=VALUE"
+        raise UsageError(f"--config.{path} is a section; set its fields one by one, {example}")
+    value = _literal(text)
+    if not isinstance(value, dict):
+        raise UsageError(f"--config.{path}={text} gives no section, such as {{'name': 0.5}}")
+    return ConfigDict(value)
+
+
+def _value(path: str, text: str, current: Any) -> Any:
+    """Reads a value of the type of the current one."""
+    flag = f"--config.{path}={text}"
+    if isinstance(current, bool):
+        if text.lower() not in (*TRUE, *FALSE):
+            raise UsageError(f"{flag} must be True or False")
+        return text.lower() in TRUE
+    if isinstance(current, int):
+        return _number(text, lambda text: _whole(text), f"{flag} gives no whole number")
+    if isinstance(current, float):
+        return _number(text, float, f"{flag} gives no number")
+    if isinstance(current, str):
+        return _unquoted(text)
+    if isinstance(current, tuple | list):
+        return _tuple(text, flag)
+    found = _literal(text)
+    return text if found is None and text != "None" else found
+
+
+def _number(text: str, read: Callable[[str], Any], sentence: str) -> Any:
+    try:
+        return read(text.strip())
+    except ValueError:
+        raise UsageError(sentence) from None
+
+
+def _whole(text: str) -> int:
+    """Reads `128`, `1_000`, `0x80` or `008`."""
+    return int(text, 0) if text.lower().lstrip("-").startswith("0x") else int(text)
+
+
+def _tuple(text: str, flag: str) -> tuple:
+    """Reads `('image','text')`, `image,text` or `10`."""
+    found = _literal(text)
+    if isinstance(found, tuple | list):
+        return tuple(found)
+    if isinstance(found, int | float | str) and not isinstance(found, bool):
+        return (found,)
+    bare = text.strip()
+    if bare[:1] + bare[-1:] in ("()", "[]"):
+        bare = bare[1:-1]
+    words = [word.strip() for word in bare.split(",") if word.strip()]
+    if any(set(word) & set("()[]{}'\"") for word in words):
+        raise UsageError(f"{flag} gives no tuple; write {flag.partition('=')[0]}=FIRST,SECOND")
+    return tuple(word if _literal(word) is None else _literal(word) for word in words)
+
+
+def _literal(text: str) -> Any:
+    """Returns the Python literal that a text is, or None."""
+    try:
+        return ast.literal_eval(text.strip())
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _unquoted(text: str) -> str:
+    """Drops quotes that a shell would have dropped."""
+    quoted = len(text) >= 2 and text[0] == text[-1] and text[0] in "'\""
+    return text[1:-1] if quoted else text

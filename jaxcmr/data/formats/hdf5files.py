@@ -1,0 +1,106 @@
+"""Reads HDF5 files: all arrays, those in groups too, and nothing from outside of the file."""
+
+import math
+from collections.abc import Container, Iterator
+from pathlib import Path
+
+import h5py
+import numpy as np
+
+from jaxcmr.data.formats.hdf5heaps import check_heaps
+from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
+
+_SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
+
+
+def read_hdf5(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all); the one `x` in the group `train` is `train/x`.
+
+    Text becomes numpy's unicode. Arrays of other types (compounds, references) are handed out as
+    they are.
+
+    Raises:
+        UsageError: the file cannot be read, or leads to other files.
+    """
+    try:
+        with h5py.File(path) as file:
+            found = {k: v for k, v in datasets(file) if names is None or k in names}
+            numpyfiles.check_room(sum(_size(item) for item in found.values()))
+            return {name: read_dataset(item, name) for name, item in found.items()}
+    except Exception as error:  # h5py raises whatever a damaged file leads it to
+        raise _damaged(path, error) from None
+
+
+def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
+    """Returns the shape and the type of every array of a file, without reading them.
+
+    Raises:
+        UsageError: as `read_hdf5`.
+    """
+    try:
+        with h5py.File(path) as file:
+            return {
+                name: numpyfiles.Head(item.shape or (), item.dtype) for name, item in datasets(file)
+            }
+    except Exception as error:
+        raise _damaged(path, error) from None
+
+
+def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
+    """Yields the name and the data set of every array of a file.
+
+    Raises:
+        ValueError: a link leads to another file.
+    """
+    seen, groups = {file}, [("", file)]  # a group may hold itself
+    while groups:
+        prefix, group = groups.pop()
+        for key in group:
+            name = f"{prefix}{key}"
+            item = member(group, key, name)
+            if isinstance(item, h5py.Dataset):
+                yield name, item
+            elif isinstance(item, h5py.Group) and item not in seen:
+                seen.add(item)
+                groups.append((f"{name}/", item))
+
+
+def member(group: h5py.Group, key: str, name: str) -> h5py.Group | h5py.Dataset | None:
+    """Returns what `key` names in a group; None if its link leads nowhere.
+
+    Raises:
+        ValueError: it leads to another file, or has no printable name.
+    """
+    if not name.isprintable():
+        raise ValueError("its arrays have no printable names")
+    if isinstance(group.get(key, getlink=True), h5py.ExternalLink):
+        raise ValueError(f"{name} leads to another file; copy its array into this one")
+    return group.get(key)
+
+
+def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
+    """Reads one array.
+
+    Raises:
+        ValueError: it lies in other files, is larger than what the file has stored of it, or is of
+            texts that could not be read to their end.
+    """
+    if item.is_virtual or item.external:
+        raise ValueError(f"{name} leads to another file; copy its array into this one")
+    size = _size(item)
+    if size > _SMALL + numpyfiles.DEFLATED * item.id.get_storage_size():
+        raise ValueError(f"{name} announces {list(item.shape)}, of which the file holds nothing")
+    if item.shape is None:
+        return np.zeros(0, item.dtype)
+    if item.dtype.hasobject:
+        check_heaps(item.file)
+    return numpyfiles.as_text(np.asarray(item[()]))
+
+
+def _size(item: h5py.Dataset) -> int:
+    return math.prod(item.shape or (0,)) * item.dtype.itemsize
+
+
+def _damaged(path: Path, error: Exception) -> UsageError:
+    return UsageError(f"{path} cannot be read ({numpyfiles.reason(error)}); get or write it again")

@@ -1,0 +1,67 @@
+"""Reads IDX files, the format of MNIST (`train-images-idx3-ubyte.gz`, ...)."""
+
+import gzip
+import math
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.numpyfiles import reason
+
+MAX_BYTES = 1 << 30
+MAX_RANK = 3
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """Reads an IDX file of bytes, gzipped or not.
+
+    Raises:
+        UsageError: unreadable, cut off, or another type than unsigned bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            packed = file.read(2) == b"\x1f\x8b"
+        with gzip.open(path) if packed else path.open("rb") as file:
+            head = file.read(4 + 4 * MAX_RANK)
+            # A header that announces little does not unpack to much.
+            more = max(_length(head, str(path)) + 1 - len(head), 0)
+            return parse_idx(head + file.read(more), str(path))
+    except (OSError, EOFError, zlib.error) as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
+
+
+def _length(data: bytes, name: str) -> int:
+    """Returns the bytes of a file from its header: `00 00 08 rank`, then the sizes, big-endian."""
+    if data[:3] != b"\x00\x00\x08" or len(data) < 4:
+        raise UsageError(f"{name} begins with {data[:4].hex(' ')}, not as an IDX file of bytes")
+    rank = data[3]
+    start = 4 + 4 * rank
+    if not 1 <= rank <= MAX_RANK or len(data) < start:
+        raise UsageError(f"{name} has a damaged header ({rank} axes); get it again")
+    shape = _shape(data)
+    if 0 in shape:
+        raise UsageError(f"{name} announces {list(shape)} items, so it holds none; get it again")
+    if math.prod(shape) > MAX_BYTES:
+        raise UsageError(
+            f"{name} announces {list(shape)} items, more than {MAX_BYTES >> 20} MB; this is no "
+            "MNIST file"
+        )
+    return start + math.prod(shape)
+
+
+def _shape(data: bytes) -> tuple[int, ...]:
+    return tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))
+
+
+def parse_idx(data: bytes, name: str) -> np.ndarray:
+    """Parses `00 00 08 rank`, the sizes as big-endian 32-bit integers, then the bytes."""
+    expected, shape = _length(data, name), _shape(data)
+    if len(data) != expected:
+        more = "more" if len(data) > expected else str(len(data))
+        raise UsageError(
+            f"{name} announces {list(shape)} items, which take {expected} bytes, but it has "
+            f"{more}; get it again"
+        )
+    return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)

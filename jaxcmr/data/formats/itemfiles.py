@@ -1,0 +1,119 @@
+"""Reads one item of a person's own files: a picture, a cloud, the surface of a mesh."""
+
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.data import cache
+from jaxcmr.data.formats import pictures
+from jaxcmr.data.formats.gltf import buffer_files
+from jaxcmr.data.formats.pcd import parse_pcd
+from jaxcmr.data.formats.ply import parse_ply_points
+from jaxcmr.data.formats.shapefiles import MESHES, load_mesh, read_bytes
+from jaxcmr.data.items.geometry import normalize, normalize_mesh, sample_surface
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.numpyfiles import reason
+
+VERSION = 6  # part of the cache key; raise it when the same file gives another array
+CLOUDS = (".npy", ".ply", ".pcd")
+MAX_BYTES = 1 << 30
+
+
+def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
+    """Reads a picture as `[size, size, channels]` uint8: fitted in, centered on white."""
+    _check_suffix(path, pictures.SUFFIXES)
+    return pictures.read_image(path, size, channels)
+
+
+def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
+    """Reads a cloud (`.npy`, `.ply`, `.pcd`) as `[count, 3]` float32 in the unit sphere.
+
+    The file's axes are kept: z must be up.
+    """
+    _check_suffix(path, CLOUDS)
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        cloud = read_array(path)
+    elif suffix == ".pcd":
+        cloud = parse_pcd(read_bytes(path), str(path))
+    else:
+        cloud = parse_ply_points(read_bytes(path), str(path))
+    points = normalize(cloud, str(path))
+    rows = np.random.default_rng(seed).permutation(len(points))
+    return points[np.resize(rows, count)].astype(np.float32)
+
+
+def read_array(path: Path) -> np.ndarray:
+    """Reads the places `[N, 3]` float64 of a `.npy` file.
+
+    It holds numbers `[N, 3 or more]`, of which the first three columns are x, y and z, or a table
+    with fields of these names.
+
+    Raises:
+        UsageError: the file cannot be read, or its axes can be told in two ways.
+    """
+    try:  # mapped: a header that announces too much costs nothing
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
+        raise UsageError(f"{path} cannot be read ({reason(error)}); save plain numbers") from None
+    if not isinstance(array, np.ndarray):
+        raise UsageError(f"{path} cannot be read (it is no .npy file); save plain numbers")
+    if array.dtype.names:
+        return _table(array, path)
+    shape = list(array.shape)
+    if array.ndim != 2 or shape[1] < 3 or not shape[0] or array.dtype.kind not in "fiu":
+        raise UsageError(f"{path} holds {array.dtype} {shape}, not numbers [N, 3]")
+    if shape[0] <= shape[1] and shape not in ([1, 3], [2, 3]):
+        raise UsageError(
+            f"{path} has the shape {shape}, which can mean {shape[0]} points or {shape[1]} points "
+            "with their axes first; save it as [N, 3], with more points than columns (array.T "
+            "turns it)"
+        )
+    if shape[1] > 3:
+        logging.log_first_n(
+            logging.INFO, "%s has %d columns: the first three are taken as x, y and z (said once)",
+            1, path, shape[1],
+        )  # fmt: skip
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        return array[:, :3].astype(np.float64)
+
+
+def _table(array: np.ndarray, path: Path) -> np.ndarray:
+    """Returns the fields x, y and z of a structured array."""
+    names = array.dtype.names
+    if any(name not in names or array.dtype[name].kind not in "fiu" for name in "xyz"):
+        raise UsageError(f"{path} needs numbers in the fields x, y and z, but has {names}")
+    if not array.size:
+        raise UsageError(f"{path} holds no point")
+    with np.errstate(invalid="ignore"):
+        return np.stack([array[name].reshape(-1).astype(np.float64) for name in "xyz"], 1)
+
+
+def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
+    """Reads a mesh as `[count, 3]` float32 points drawn from its surface, in the unit sphere.
+
+    z is up: glTF is turned, the axes of the other formats are kept.
+    """
+    _check_suffix(path, MESHES)
+    mesh = normalize_mesh(load_mesh(path), str(path))
+    return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
+
+
+def stamps(path: Path) -> list[tuple[int, int, int]]:
+    """Returns the stamps (`cache.stamp`) of a file and of the buffers it names."""
+    beside = buffer_files(path) if path.suffix.lower() == ".gltf" else []
+    return [cache.stamp(file) for file in (path, *beside) if file.is_file()]
+
+
+def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
+    suffix = path.suffix.lower()
+    if suffix not in suffixes:
+        columns = {"image": pictures.SUFFIXES, "points": CLOUDS, "mesh": MESHES}
+        fit = [repr(column) for column, endings in columns.items() if suffix in endings]
+        hint = f", or stand in the column {' or '.join(fit)}" if fit else ""
+        raise UsageError(f"{path} must end in one of {', '.join(suffixes)}{hint}")
+    if not path.is_file():
+        raise UsageError(f"there is no file {path}")
+    if path.stat().st_size > MAX_BYTES:
+        raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")

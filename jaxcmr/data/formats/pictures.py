@@ -1,0 +1,151 @@
+"""Reads pictures: a file of a manifest, a photograph, the rendered views of an object."""
+
+import contextlib
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
+
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.numpyfiles import reason
+
+VERSION = 2  # part of cache keys; raise it when the same file gives another array
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
+FORMATS = ("PNG", "JPEG")
+MAX_PIXELS = 100_000_000
+MAX_PACKED = 10_000  # pixels in a byte: a PNG of one color and one bit has at most 8256
+# Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
+PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
+# Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
+_OTHERS = (
+    ("WebP", 8, b"webp"), ("HEIC", 4, b"ftyphe"), ("HEIC", 4, b"ftypmi"), ("AVIF", 4, b"ftypavif"),
+    ("GIF", 0, b"gif8"), ("TIFF", 0, b"ii*\0"), ("TIFF", 0, b"mm\0*"), ("BMP", 0, b"bm"),
+    ("PDF", 0, b"%pdf"), ("SVG", 0, b"<svg"), ("a page", 0, b"<!doctype"), ("a page", 0, b"<html"),
+    ("a pointer of Git LFS", 0, b"version https://"),
+)  # fmt: skip
+# What turns a picture upright, by its EXIF orientation; 1 is upright already.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+def open_picture(path: Path) -> Image.Image:
+    """Reads a PNG or JPEG of up to 100 million pixels: upright, 8 bits a channel, first frame.
+
+    Upright is what EXIF calls so. Of 16 bits the high byte is taken. CMYK is what Adobe writes
+    (inverted). Color profiles are not applied.
+
+    Raises:
+        UsageError: there is no such file, or it is damaged, too large or no picture.
+    """
+    try:
+        with _opened(path) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
+            if image.width * image.height > MAX_PACKED * path.stat().st_size:
+                raise UsageError(
+                    f"{path} is cut off: it announces {image.width} x {image.height} pixels"
+                )
+            return _upright(image, _in_bytes(image))
+    except UsageError:
+        raise
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except UnidentifiedImageError:
+        raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
+    except MemoryError:  # of a decoder that a damaged file asks for more than there is
+        raise UsageError(f"{path} needs more memory than there is; save it again") from None
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+def _looks_like(path: Path) -> str:
+    """Says what a file that is no picture is instead, as far as its first bytes tell."""
+    with path.open("rb") as file:
+        head = file.read(16)
+    if not head:
+        return ": it is empty"
+    names = [name for name, start, mark in _OTHERS if head[start:].lower().startswith(mark)]
+    return f", but {names[0]}; put a PNG or JPEG in its place" if names else ""
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
+    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
+        yield image
+
+
+def _in_bytes(image: Image.Image) -> Image.Image:
+    """Loads a picture in 8 bits a channel; a transparent grey or color follows its bit depth."""
+    raw = image.tile[0].args if image.tile else ""
+    clear = image.info.get("transparency")
+    image.load()
+    if image.mode in ("I;16", "I"):
+        values = np.asarray(image)
+        if 0 < (most := values.max()) < 256:
+            raise UsageError(
+                f"{image.filename} has 16 bits, but its pixels reach {most} of 65535, which is "
+                "black; save it with 8 bits"
+            )
+        grey = Image.fromarray((values >> 8).astype(np.uint8))
+        if clear is None:
+            return grey
+        opaque = Image.fromarray(np.where(values == clear, 0, 255).astype(np.uint8))
+        return Image.merge("LA", (grey, opaque))
+    if clear is not None and raw in ("L;2", "L;4"):  # Pillow scales the pixels, but not `clear`
+        top = 3 if raw == "L;2" else 15
+        image.info["transparency"] = (clear & top) * 255 // top
+    if clear is not None and raw == "RGB;16B":
+        image.info["transparency"] = tuple(value >> 8 for value in clear)
+    if image.mode == "P":  # here, where a pixel that its palette lacks is told as damage
+        return image.convert("RGB" if clear is None else "RGBA")
+    return image
+
+
+def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
+    """Turns the `pixels` of an `image` as its EXIF data say; damaged data say nothing."""
+    try:
+        turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
+    except Exception:  # Pillow raises what damaged tags lead it to; the pixels are sound
+        turn = None
+    return pixels if turn is None else pixels.transpose(turn)
+
+
+def read_image(path: Path, size: int, channels: int) -> np.ndarray:
+    """Reads a PNG or JPEG as `[size, size, channels]` uint8: fitted in, centered on white."""
+    image = open_picture(path)
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    image = image.convert("L" if channels == 1 else "RGB")
+    image.thumbnail((size, size))
+    scale = size / max(image.size)
+    shape = [max(round(side * scale), 1) for side in image.size]
+    canvas = Image.new(image.mode, (size, size), "white")
+    canvas.paste(image.resize(shape), ((size - shape[0]) // 2, (size - shape[1]) // 2))
+    return np.asarray(canvas).reshape(size, size, channels)
+
+
+def read_views(folder: Path, name: str, count: int, total: int, size: int) -> np.ndarray:
+    """Reads `count` of the views `<folder>/<name>.<0 to total - 1>.png`, evenly spaced.
+
+    Returns:
+        `[count, size, size]` uint8, grey.
+    """
+    files = view_files(folder, name, count, total)
+    return np.stack([read_image(file, size, 1)[..., 0] for file in files])
+
+
+def view_files(folder: Path, name: str, count: int, total: int) -> list[Path]:
+    """Returns the files that `read_views` reads."""
+    return [folder / f"{name}.{k}.png" for k in np.arange(count) * total // count]

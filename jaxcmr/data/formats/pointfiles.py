@@ -1,0 +1,171 @@
+"""Point files: clouds, labels and names of both splits in one `.npz` or `.h5` (see README.md)."""
+
+import dataclasses
+import functools
+import os
+from collections.abc import Container, Mapping
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.data.formats import hdf5files
+from jaxcmr.data.outputs import check_output, write_arrays
+from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
+
+SUFFIXES = (".npz", ".h5", ".hdf5")
+SPLITS = ("train", "test")
+
+
+@dataclasses.dataclass(frozen=True)
+class Keys:
+    """The names of the arrays in a file; `{split}` stands for `train` and `test`."""
+
+    points: str = "{split}_points"
+    labels: str = "{split}_labels"
+    names: str = "{split}_names"
+    classes: str = "class_names"
+
+
+def read_arrays(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all) of an `.npz` or HDF5 file.
+
+    Text becomes numpy's unicode, no pickle is opened.
+
+    Arrays that are neither numbers nor text are handed out, for nobody may ask for them.
+
+    Raises:
+        UsageError: the file cannot be read, by name.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path} must end in one of {', '.join(SUFFIXES)}")
+    if os.path.exists(path) and not os.path.isfile(path):  # opening a pipe would wait forever
+        raise UsageError(f"{path} is no file")
+    if path.suffix.lower() == ".npz":
+        return numpyfiles.read_any_npz(path, names)
+    return hdf5files.read_hdf5(path, names)
+
+
+def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
+    """Reads and checks a point file.
+
+    Returns:
+        `class_names [K]`; for each split `<split>_points [N, P, 3]` float32, `<split>_labels [N]`
+        int32 (into class_names), `<split>_names [N]`.
+
+    Raises:
+        UsageError: an array is missing, or its shape or values are impossible.
+    """
+    return _checked(read_arrays(path), path, keys)
+
+
+def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[str, np.ndarray]:
+    classes = _array(arrays, keys.classes, path).ravel().astype(str)
+    result = {"class_names": classes}
+    for pattern in (keys.points, keys.labels):
+        if "{split}" not in pattern:
+            raise UsageError(
+                f"the array's name {pattern!r} is the same for both splits; write {{split}} where "
+                "the split's name stands"
+            )
+    for split in SPLITS:
+        points = _array(arrays, keys.points.replace("{split}", split), path)
+        labels = _array(arrays, keys.labels.replace("{split}", split), path)
+        if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
+            raise UsageError(
+                f"{path}: {keys.points.replace('{split}', split)} must be numbers [N, P, 3], "
+                f"not {points.dtype} {list(points.shape)}"
+                + ("; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" if 3 in points.shape[1:2] else "")
+            )
+        labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
+        name = keys.names.replace("{split}", split)
+        if name in arrays:
+            names = _array(arrays, name, path)
+        else:
+            names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
+        names = names.ravel() if names.ndim == 2 and 1 in names.shape else names
+        if names.shape != (len(points),):
+            raise UsageError(f"{path}: {names.size} {split} names for {len(points)} clouds")
+        result[f"{split}_points"] = points
+        result[f"{split}_labels"] = labels
+        result[f"{split}_names"] = names.astype(str)
+    return result
+
+
+def _array(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
+    if key not in arrays:
+        raise UsageError(
+            f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}; rename, or "
+            "convert the file with launch/prepare.py points"
+        )
+    if arrays[key].dtype.kind not in numpyfiles.KINDS:
+        raise UsageError(f"{path}: {key} holds {arrays[key].dtype}; save numbers or text")
+    return arrays[key]
+
+
+def _labels(labels: np.ndarray, rows: int, classes: int, name: str) -> np.ndarray:
+    """Returns integer labels `[rows]` from a row, a column, or floats that are whole numbers."""
+    if labels.size != rows:
+        raise UsageError(f"{name} have the shape {list(labels.shape)}, but there are {rows} clouds")
+    labels = labels.reshape(rows)
+    if labels.dtype.kind not in "fiub" or not (labels == np.floor(labels)).all():
+        raise UsageError(f"{name} must be whole numbers, not {labels.dtype} {labels[:3]}")
+    if rows and (labels.min() < 0 or labels.max() >= classes):
+        raise UsageError(
+            f"{name} run from {labels.min()} to {labels.max()}, but there are {classes} class names"
+        )
+    return labels.astype(np.int32)
+
+
+def dequantize(points: np.ndarray, low: float, high: float) -> np.ndarray:
+    """Returns float32 points; integers are mapped linearly from their type's range.
+
+    `x = low + q / q_max * (high - low)` for unsigned types, for example q / 65535 * 2 - 1.
+    """
+    if points.dtype.kind == "f":
+        return points.astype(np.float32)
+    limits = np.iinfo(points.dtype)
+    unit = (points.astype(np.float64) - limits.min) / (limits.max - limits.min)
+    return (low + unit * (high - low)).astype(np.float32)
+
+
+def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: float = 1.0) -> dict:
+    """Writes the clouds of any `.npz`/`.h5` with two splits as a point file of our schema.
+
+    Returns:
+        The numbers of clouds, points and classes.
+
+    Raises:
+        UsageError: as `read_point_file`; the output is the source, or a file that is not ours.
+    """
+    check_output(output, ".npz", (source,))
+    if not (np.isfinite([low, high]).all() and low < high):
+        raise UsageError(f"low is {low} and high {high}, but high must be larger, and both finite")
+    given = read_arrays(source)
+    arrays = _checked(given, source, keys)
+    patterns = (keys.points, keys.labels, keys.names)
+    used = {pattern.replace("{split}", split) for pattern in patterns for split in SPLITS}
+    unused = sorted(set(given) - used - {keys.classes})
+    if unused:
+        logging.warning("%s: not used (%d): %s", source, len(unused), ", ".join(unused))
+    for split in SPLITS:
+        points = dequantize(arrays[f"{split}_points"], low, high)
+        if not np.isfinite(points).all():
+            row = int(np.argmax(~np.isfinite(points).all((1, 2))))
+            raise UsageError(f"{source}: a {split} cloud is not finite, the first in row {row}")
+        arrays[f"{split}_points"] = points
+    write_arrays(output, arrays)
+    return {
+        "train": len(arrays["train_labels"]),
+        "test": len(arrays["test_labels"]),
+        "points": arrays["train_points"].shape[1],
+        "classes": len(arrays["class_names"]),
+    }
+
+
+@functools.lru_cache(maxsize=1)
+def cached(path: str, digest: str) -> dict[str, np.ndarray]:
+    """`read_point_file`, once a process and version: a worker asks for one cloud after another."""
+    del digest  # part of the cache's key
+    return read_point_file(Path(path))

@@ -1,0 +1,88 @@
+"""Standardisation of feature vectors, with the statistics of the training set alone."""
+
+import dataclasses
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.lazy import LazyRows
+from jaxcmr.types import Dataset, Splits
+
+BLOCK = 4096  # rows that are read at once
+
+
+def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
+    """Centers every feature and divides a modality by ONE number, in all splits alike.
+
+    `x' = (x - mean_train(x)) / s`, the mean for each feature apart, `s` the root of the mean square
+    of all centred training numbers: features keep their variances relative to each other. Items
+    that are missing take no part and stay zero.
+
+    Args:
+        splits: the data; the modalities named must be vectors `[N, D]`.
+        modalities: which ones.
+
+    Raises:
+        UsageError: a modality is missing, is no vector, or is constant over the training set.
+    """
+    for name in modalities:
+        items = splits.train.inputs.get(name)
+        if items is None:
+            raise UsageError(
+                f"config.data.standardize names {name!r}, but the data have "
+                f"{', '.join(splits.train.inputs)}"
+            )
+        if getattr(items, "ndim", 0) != 2:
+            raise UsageError(
+                f"config.data.standardize names {name!r}, but its items are no vectors [N, D]; "
+                "leave it out (none: --config.data.standardize='()')"
+            )
+        mean, scale = statistics(items, splits.train.present.get(name, np.ones(len(items), bool)))
+        if not scale > 0:
+            raise UsageError(
+                f"the modality {name!r} is the same in all training rows; it cannot be standardised"
+            )
+        logging.info("%s: mean of each feature subtracted, all divided by %.4g", name, scale)
+        apply = lambda part, n=name, m=mean, s=scale: _applied(part, n, m, s)
+        splits = Splits(
+            apply(splits.train),
+            apply(splits.test),
+            None if splits.validation is None else apply(splits.validation),
+        )
+    return splits
+
+
+def statistics(items: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, float]:
+    """Returns the mean `[D]` of the rows that are present, and their one deviation from it.
+
+    Two passes in blocks: `items [N, D]` may stay on the disk.
+    """
+    rows = np.flatnonzero(present)
+    blocks = [rows[start : start + BLOCK] for start in range(0, len(rows), BLOCK)]
+    read = lambda block: np.asarray(items[block], np.float64)
+    count = max(len(rows), 1)
+    mean = sum((read(block).sum(0) for block in blocks), np.zeros(items.shape[1])) / count
+    square = sum(np.square(read(block) - mean).sum() for block in blocks)
+    return mean, float(np.sqrt(square / (count * items.shape[1])))
+
+
+def _applied(part: Dataset, name: str, mean: np.ndarray, scale: float) -> Dataset:
+    items, present = part.inputs[name], part.present.get(name)
+
+    def scaled(rows: np.ndarray) -> np.ndarray:
+        result = ((np.asarray(items[rows]) - mean) / scale).astype(np.float32)
+        if present is not None:
+            result[~present[rows]] = 0
+        return result
+
+    if isinstance(items, np.memmap | LazyRows):
+        done = LazyRows(scaled, items.shape, np.float32)
+    else:
+        done = scaled(np.arange(len(items)))
+    numbers = {**part.provenance.get("standardized", {}), name: scale}
+    return dataclasses.replace(
+        part,
+        inputs={**part.inputs, name: done},
+        provenance={**part.provenance, "standardized": numbers},
+    )

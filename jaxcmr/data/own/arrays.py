@@ -1,0 +1,188 @@
+"""Your own data as arrays: one `.npz`, or a folder of `.npy` files (schema in README.md)."""
+
+import os
+from collections.abc import Container, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from jaxcmr.data import cache
+from jaxcmr.data.copies import warn_of_copies
+from jaxcmr.data.formats import pointfiles
+from jaxcmr.data.heldout import GROUP, tell, warn_of_shared
+from jaxcmr.data.items import native
+from jaxcmr.data.own import arraynames, arrayparts
+from jaxcmr.data.own.labelbase import clean, unify
+from jaxcmr.errors import UsageError
+from jaxcmr.storage import lazy, numpyfiles
+from jaxcmr.storage.paths import expanded
+from jaxcmr.types import Dataset, Splits
+
+
+def read(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
+    """Reads the arrays `names` (None: all) of an `.npz`, an HDF5 file or a folder of `.npy` files.
+
+    Large `.npy` files stay on the disk (`numpyfiles.MAPPED`).
+    """
+    if not path.is_dir():
+        return pointfiles.read_arrays(path, names)
+    files = [file for file in npy_files(path) if names is None or file.stem in names]
+    return {file.stem: numpyfiles.read_any_npy(file) for file in files}
+
+
+def npy_files(folder: Path) -> list[Path]:
+    """Returns the `.npy` files of a folder, sorted; there must be one."""
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise UsageError(f"{folder} cannot be read ({error.strerror})") from None
+    found = [folder / name for name in names if name.lower().endswith(".npy")]
+    found = [file for file in found if file.is_file()]  # opening a pipe would wait forever
+    stems = [file.stem for file in found]
+    if twice := [stem for stem in stems if stems.count(stem) > 1]:
+        raise UsageError(f"{folder} has two files {twice[0]}.npy, in other letters; remove one")
+    if not found:
+        held = f", only {', '.join(names[:5])}" if names else ""
+        raise UsageError(f"{folder} holds no .npy file{held}; name the file that holds your data")
+    return found
+
+
+def without_rows(arrays: Mapping[str, Any], parts: dict[str, dict[str, str]]) -> list[str]:
+    """Takes single numbers, such as a version, out of the modalities of a file without splits.
+
+    Args:
+        arrays: by name; only their shapes matter.
+        parts: of `arraynames.Names`, changed.
+
+    Returns:
+        The names of these arrays.
+    """
+    part = parts.get("", {})
+    gone = [m for m in part if not arraynames.is_role(m) and arrays[part[m]].shape == ()]
+    return [part.pop(name) for name in gone]
+
+
+def warn_of_unused(found: list[str], what: str, name: str) -> None:
+    """Says in one line what ("array", "file") a source has and nobody uses."""
+    if found:
+        say = (what, "is") if len(found) == 1 else (f"{what}s", "are")
+        logging.warning("%s: %d %s %s not used: %s", name, len(found), *say, ", ".join(found))
+
+
+def to_splits(
+    arrays: Mapping[str, np.ndarray], name: str, provenance: Mapping[str, Any], seed: int
+) -> Splits:
+    """Makes `Splits` from named arrays.
+
+    Either `<split>_<modality>` and `<split>_labels` (and optionally `<split>_true_labels`,
+    `<split>_ids`, `<split>_present_<modality>`) for the splits train, test and optionally
+    validation; or the same names without a split, and optionally `split [N]` with the split's name
+    of every row. Without either, a fifth of each class, drawn with `seed`, becomes the test set;
+    rows of the same `groups [N]` stay together. `class_names [K]` is optional.
+
+    Raises:
+        UsageError: arrays are missing, their lengths differ, or they cannot be used.
+    """
+    found = arraynames.sort(arrays, name)
+    warn_of_unused([*found.unused, *without_rows(arrays, found.parts)], "array", name)
+    modalities = found.modalities()
+    parts = _by_split(arrays, found.parts, name, seed)
+    classes = _class_names(arrays.get(found.classes), name)
+    # Given and true labels together: they count from the same number and have the same names.
+    known = {f"{s} true": p["true_labels"] for s, p in parts.items() if "true_labels" in p}
+    given = {s: p["labels"] for s, p in parts.items()}
+    labels, classes, done = unify(given | known, classes, name)
+    flags = {m: arraynames.FLAGS + m for m in modalities}
+    inputs = {}
+    for m in modalities:
+        present = {s: part[flags[m]] for s, part in parts.items() if flags[m] in part}
+        items = {s: part[m] for s, part in parts.items()}
+        inputs[m] = native.items(items, present, f"{name}: {m}")
+    result = {}
+    for split, part in parts.items():
+        rows = len(labels[split])
+        ids = part.get("ids", np.array([f"{split}/{row:06d}" for row in range(rows)]))
+        result[split] = Dataset(
+            inputs={m: inputs[m][split] for m in modalities},
+            labels=labels[split],
+            true_labels=labels.get(f"{split} true"),
+            ids=ids,
+            class_names=classes,
+            provenance={**provenance, "split": split, "count": rows, "labels": done},
+            present={m: part[flags[m]] for m in modalities if flags[m] in part},
+            links=arrayparts.links_of(part),
+        )
+    return Splits(result["train"], result["test"], result.get("validation"))
+
+
+def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) -> dict[str, dict]:
+    """Returns split -> role or modality -> array."""
+    read = {split: arrayparts.part(arrays, keys, name) for split, keys in parts.items()}
+    if "" not in read:
+        grouped = {split: part["groups"] for split, part in read.items() if "groups" in part}
+        if grouped:
+            named = np.repeat(list(grouped), [len(array) for array in grouped.values()])
+            links = {GROUP: arrayparts.numbered(np.concatenate(list(grouped.values())))}
+            warn_of_shared(links, named, name)
+        return {split: read[split] for split in arrayparts.SPLITS if split in read}
+    whole, named = read[""], arrayparts.splits_of(read[""], name, seed)
+    if "split" in whole:
+        warn_of_shared(arrayparts.links_of(whole), named, name)
+    else:
+        tell(whole["labels"], named, name)
+    whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
+    return {
+        s: {key: lazy.select(array, named == s) for key, array in whole.items()}
+        for s in arrayparts.SPLITS
+        if s in named
+    }
+
+
+def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
+    if array is None:
+        return ()
+    array = numpyfiles.as_text(np.asarray(array))
+    if array.dtype.kind not in "fiubU":
+        raise UsageError(f"{name}: class_names holds {array.dtype}; save text [K]")
+    return tuple(str(text) for text in clean(array.ravel()))
+
+
+def warn_of_squares(arrays: Mapping[str, np.ndarray], name: str) -> None:
+    """Says how arrays were read that could as well lie on their side: `[N, N]`, in every split."""
+    found = arraynames.sort(arrays, name)
+    for m in found.modalities():
+        items = [arrays[part[m]] for part in found.parts.values()]
+        if all(array.ndim == 2 and array.shape[0] == array.shape[1] for array in items):
+            logging.warning("%s: %s: as many numbers as items; row i was taken for item i", name, m)
+
+
+def load_arrays(config: ConfigDict, workers: int) -> Splits:
+    """Loads `config.path`: an `.npz`, HDF5 file or folder of `.npy` of the user's own."""
+    del workers
+    path = existing(config.get("path", "") or config.root)
+    found = read(path)
+    provenance = {"source": "files", "name": path.stem, "path": str(path)}
+    if path.is_file():
+        provenance["sha256"] = cache.sha256(path)
+    else:
+        others = set(os.listdir(path)) - {file.name for file in npy_files(path)}
+        warn_of_unused(sorted(others), "file", str(path))
+    splits = to_splits(found, str(path), provenance, config.seed)
+    warn_of_copies(splits, str(path))
+    return splits
+
+
+def existing(path: str) -> Path:
+    """Returns the file or folder that `config.data.path` names.
+
+    Raises:
+        UsageError: there is none, or it is neither a file nor a folder, such as a pipe.
+    """
+    found = expanded(path)
+    if not path or not (os.path.isfile(found) or os.path.isdir(found)):
+        shown = path if len(path) < 300 else path[:300] + "..."
+        raise UsageError(f"config.data.path is {shown!r}, but there is no such file or folder")
+    return found

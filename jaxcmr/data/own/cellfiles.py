@@ -1,0 +1,124 @@
+"""The files that cells name: where they are, and which of them are the same."""
+
+import functools
+import os
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+import numpy as np
+
+from jaxcmr.data.cache import sha256
+from jaxcmr.display import quoted, shown
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.paths import expanded
+
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
+_DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
+
+
+def find(folder: Path, cell: str) -> Path:
+    """Returns the file that a cell names, relative to `folder`, absolute, or from `~` on.
+
+    Tried are the cell as it is; without the blanks around it; with Windows' backslashes as slashes;
+    and in Unicode's composed and decomposed forms, for systems differ in which they write.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    for name in _spellings(cell):
+        try:
+            path = folder / (expanded(name) if name.startswith("~") else name)
+            if path.is_file():
+                return path
+        except (OSError, ValueError):  # a name too long, a folder that may not be entered, a zero
+            continue
+    raise UsageError(_not_found(folder, cell))
+
+
+def _spellings(cell: str) -> Iterator[str]:
+    """Yields the names that a cell may mean, the likeliest first; "./~a" is no home folder."""
+    yield f"./{cell}" if cell.startswith("~") else cell
+    names = [cell.strip(), cell.strip().replace("\\", "/")]
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names]
+    yield from dict.fromkeys([*names, *forms])
+
+
+def _not_found(folder: Path, cell: str) -> str:
+    """Says why a cell names no file."""
+    cell = cell.strip()
+    if _ADDRESS.match(cell):
+        return f"{quoted(cell)} is an address, not a file; download it and name the file"
+    if _DRIVE.match(cell):
+        return f"{quoted(cell)} is a path of another system; write it relative to the manifest"
+    path = folder / expanded(cell) if cell.startswith("~") else folder / cell
+    try:
+        if path.is_dir():
+            return f"{_shown(path)} is a folder, not a file"
+        path.stat()
+    except FileNotFoundError:
+        pass
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        return f"the file {_shown(path)} cannot be read ({reason})"
+    return f"there is no file {_shown(path)}{_similar(path)}"
+
+
+def _shown(path: Path) -> str:
+    return shown(str(path), 300)
+
+
+def _similar(path: Path) -> str:
+    """Suggests a file of nearly that name; other cases of letters first."""
+    try:
+        there = [entry.name for entry in os.scandir(path.parent) if entry.is_file()]
+    except OSError:
+        return ""
+    same = [name for name in there if name.casefold() == path.name.casefold()]
+    close = same or get_close_matches(path.name, there[:10_000], n=1, cutoff=0.9)
+    return f"; did you mean {quoted(close[0])}?" if close else ""
+
+
+def same(files: Sequence[Path | None]) -> np.ndarray:
+    """Numbers files by their content: `[N]`, the same for the same bytes; -1 for None.
+
+    Links and other spellings of a path lead to one number. Only files of one size are read.
+    """
+    paths = {file: os.path.realpath(file) for file in dict.fromkeys(files) if file is not None}
+    states = {path: _state(path) for path in set(paths.values())}
+    sizes: dict[int, int] = {}
+    for size, _ in states.values():
+        if size >= 0:
+            sizes[size] = sizes.get(size, 0) + 1
+    keys = {
+        path: _digest(path, *state) if _may_equal(path, sizes.get(state[0], 0)) else path
+        for path, state in states.items()
+    }
+    numbers: dict[str, int] = {}
+    return np.array(
+        [-1 if f is None else numbers.setdefault(keys[paths[f]], len(numbers)) for f in files], int
+    )
+
+
+def _may_equal(path: str, of_its_size: int) -> bool:
+    """A `.gltf` has its numbers in other files, so that its own bytes do not tell."""
+    return of_its_size > 1 and not path.lower().endswith(".gltf")
+
+
+def _state(path: str) -> tuple[int, int]:
+    try:
+        state = os.stat(path)
+    except (OSError, ValueError):
+        return -1, 0
+    return state.st_size, state.st_ctime_ns  # which no program can set back
+
+
+@functools.lru_cache(1 << 18)
+def _digest(path: str, size: int, changed: int) -> str:
+    del size, changed  # they are part of the memory's key
+    try:
+        return sha256(Path(path))
+    except OSError:
+        return path

@@ -1,0 +1,191 @@
+"""What the columns of a manifest say, row by row; every refusal names the line."""
+
+import re
+from collections import Counter
+
+import numpy as np
+from absl import logging
+
+from jaxcmr.data.formats.tables import Table
+from jaxcmr.data.own import names
+from jaxcmr.data.own.labelbase import clean
+from jaxcmr.data.own.missing import flags, is_missing, strip
+from jaxcmr.display import quoted, shown
+from jaxcmr.errors import UsageError
+
+# What the items of a column become.
+KINDS = {"image": "image", "points": "cloud", "mesh": "cloud", "text": "vector"}
+KNOWN = (*names.ROLES, *KINDS, *(f"present_{name}" for name in KINDS))
+NAMED = 10  # columns that the line of those not used names
+
+
+def kinds(table: Table) -> dict[str, str]:
+    """Returns the modalities that a table has: column -> what its items become.
+
+    Columns of other names, and those that are empty in every row, are none.
+    """
+    return {name: kind for name, kind in KINDS.items() if any(_cells(table, name))}
+
+
+def required(table: Table, name: str) -> np.ndarray:
+    """Returns the cells `[N]` of a column that every row must fill."""
+    if name not in table.columns:
+        raise UsageError(_no_column(table, name))
+    for line, row in table.rows:
+        cell = strip(row.get(name, ""))
+        if not cell:
+            raise UsageError(
+                f"{table.path}, line {line}: the cell {name!r} is missing or empty; fill it in, or "
+                "leave out the row"
+            )
+        if is_missing(cell):
+            raise UsageError(
+                f"{table.path}, line {line}: the cell {name!r} is {quoted(cell)}, which stands for "
+                "no value; fill it in, leave out the row, or, if this is a name, write it otherwise"
+            )
+    return np.array([strip(row[name]) for _, row in table.rows])
+
+
+def labels(table: Table) -> np.ndarray:
+    """Returns the column `label`; where all are numbers, -1 stands for none, as in arrays."""
+    found = required(table, "label")
+    if all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found.tolist())):
+        for text, (line, _) in zip(found.tolist(), table.rows):
+            if text.startswith("-"):
+                raise UsageError(
+                    f"{table.path}, line {line}: the label {text} is negative, which stands for no "
+                    "label; leave out such rows, or number the classes from 0 or 1"
+                )
+    return found
+
+
+def optional(table: Table, name: str) -> np.ndarray | None:
+    """Returns the cells `[N]` of a column that all rows fill, or None if no row does."""
+    if not any(_cells(table, name)):
+        return None
+    return required(table, name)
+
+
+def ids(table: Table) -> np.ndarray:
+    """Returns the column `id`, or else the numbers of the rows in the file."""
+    found = optional(table, "id")
+    if found is None:
+        return np.array([f"{place:06d}" for place in table.places])
+    lines: dict[str, int] = {}
+    for text, (line, _) in zip(found.tolist(), table.rows):
+        if text in lines:
+            raise UsageError(
+                f"{table.path}: the id {quoted(text)} is used twice, in lines {lines[text]} and "
+                f"{line}; ids must be unique"
+            )
+        lines[text] = line
+    return found
+
+
+def splits(table: Table) -> np.ndarray | None:
+    """Returns the column `split` as "train", "validation" or "test", or None if it is empty."""
+    found = optional(table, "split")
+    if found is None:
+        return None
+    for text, (line, _) in zip(found.tolist(), table.rows):
+        if names.split(text) is None:
+            raise UsageError(
+                f"{table.path}, line {line}: the split {quoted(text)} is none of "
+                f"{', '.join(names.SPLITS)}"
+            )
+    return np.array([names.split(text) for text in found.tolist()])
+
+
+def groups(table: Table) -> np.ndarray:
+    """Numbers the column `group`: `[N]`, -1 where the cell is empty."""
+    return numbered([names.tidy(cell) for cell in _cells(table, "group")])
+
+
+def numbered(texts: list[str]) -> np.ndarray:
+    """Numbers texts, the same for the same text: `[N]`, -1 for an empty one."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(t, len(numbers)) if t else -1 for t in texts], int)
+
+
+def items(table: Table, modality: str) -> list[str]:
+    """Returns the cells of a modality, "" where the item is missing, checked as a whole.
+
+    An item is missing where its cell is, or where the column `present_<modality>` says so.
+    """
+    if modality not in table.columns:
+        raise UsageError(_no_column(table, modality))
+    if modality not in KINDS:
+        raise UsageError(
+            f"{table.path}: no file type is known for the modality {modality!r}; use "
+            f"{', '.join(KINDS)}"
+        )
+    cells = _cells(table, modality)
+    if not any(cells):
+        raise UsageError(f"{table.path}: the column {modality!r} is empty in every row")
+    flagged = f"present_{modality}"
+    if flagged in table.columns:
+        for place, (line, row) in enumerate(table.rows):
+            said = flags(np.array(row.get(flagged, "")), f"{table.path}, line {line}: {flagged}")
+            cells[place] = cells[place] if said else ""
+    return cells
+
+
+def tell_unused(table: Table, used: list[str]) -> None:
+    """Says in one line which columns, and how many rows, are not used."""
+    told = []
+    others = [name for name in table.columns if name not in used]
+    if others:
+        absent = tuple(name for name in KNOWN if name not in table.columns)
+        said = lambda name: shown(name) + names.suggestion(name, absent).replace("; ", " - ")
+        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
+        told.append(f"{_counted(others, 'column')} ({', '.join(map(said, others[:NAMED]))}{more})")
+    if table.empty:
+        told.append(f"{_counted(table.empty, 'row')} without a filled cell (line {table.empty[0]})")
+    if told:
+        logging.warning("%s: not used: %s", table.path, ", ".join(told))
+
+
+def true_labels(table: Table, labels: np.ndarray) -> np.ndarray | None:
+    """Returns the column `true_label`, or None if it is empty; each must be somebody's label."""
+    found = optional(table, "true_label")
+    if found is None:
+        return None
+    given = {*clean(np.concatenate([labels, found]))[: len(labels)].tolist()}
+    for text, (line, _) in zip(clean(np.concatenate([found, labels])).tolist(), table.rows):
+        if text not in given:
+            raise UsageError(
+                f"{table.path}, line {line}: the true label {quoted(text)} is no row's label; "
+                "correct it, or leave out the row"
+            )
+    return found
+
+
+def _counted(found: list, what: str) -> str:
+    return f"{len(found)} {what}" + ("s" if len(found) > 1 else "")
+
+
+def _no_column(table: Table, name: str) -> str:
+    """Says that a column is missing, and what it may be called, or that there is no header."""
+    advice = names.suggestion(name, tuple(table.columns))
+    if not advice and not set(table.columns) & set(KNOWN):
+        advice = "; the first line must name the columns"
+    there = ", ".join(map(shown, table.columns[:NAMED]))
+    more = f" and {len(table.columns) - NAMED} more" if len(table.columns) > NAMED else ""
+    return f"{table.path} has no column {name!r}, only {there}{more}{advice}"
+
+
+def tell_missing(table: Table, modality: str) -> None:
+    """Says which words of a modality's column stand for a missing item."""
+    words = Counter(strip(row.get(modality, "")) for _, row in table.rows)
+    words = {word: count for word, count in words.items() if word and is_missing(word)}
+    if words:
+        logging.warning(
+            "%s: %s in the column %r: a missing item",
+            table.path, ", ".join(f"{quoted(w)} ({c} rows)" for w, c in words.items()), modality,
+        )  # fmt: skip
+
+
+def _cells(table: Table, name: str) -> list[str]:
+    """Returns the cells of a column, "" where they are missing."""
+    cells = [row.get(name, "") for _, row in table.rows]
+    return ["" if is_missing(cell) else cell for cell in cells]

@@ -1,0 +1,179 @@
+"""Labels as files have them: one-hot, columns, floats, names, from 0 or from 1."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from jaxcmr.data.own.lookalikes import warn_of_look_alikes
+from jaxcmr.data.own.missing import missing
+from jaxcmr.data.own.names import suggestion, tidy
+from jaxcmr.display import quoted
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.numpyfiles import as_text
+
+_LARGEST = 2**53  # whole numbers up to here are exact in every type
+_DECIMAL = re.compile(r"[+-]?[0-9]+\.[0-9]+")
+
+
+def unify(
+    labels: Mapping[str, np.ndarray], class_names: tuple[str, ...], name: str
+) -> tuple[dict[str, np.ndarray], tuple[str, ...], str]:
+    """Makes the labels of all splits int32, from 0, over the same classes.
+
+    One-hot rows become their index; columns become vectors; whole floats become integers. Without
+    `class_names` the classes are the different labels, in the order of the numbers or, if one is
+    no number, of the alphabet, and keep the names that they have in the file. With `class_names` a
+    text becomes its place among them; numbers count from 0, or from 1 if the largest is K and 0
+    occurs in no split.
+
+    Args:
+        labels: split -> labels as read.
+        class_names: the K names, or () if nobody knows them.
+        name: of the file, for messages.
+
+    Returns:
+        The labels by split, the class names, and what was done, in words.
+
+    Raises:
+        UsageError: labels that are none of this, or a row without one.
+    """
+    done = []
+    names = _checked(class_names, name)
+    flat = {
+        split: _flatten(array, f"{name}: the {split} labels", done)
+        for split, array in labels.items()
+    }
+    if any(array.dtype.kind == "U" for array in flat.values()):
+        done.append("text")
+        values = clean(np.concatenate([array.astype(str) for array in flat.values()]))
+        _check_all_there(flat, values, names, name)
+        found, counts = np.unique(values, return_counts=True)
+        if not names:
+            warn_of_look_alikes(dict(zip(found.tolist(), counts.tolist())), name)
+        names = names or _in_order(found.tolist(), name)
+        place = {label: index for index, label in enumerate(names)}
+        if unknown := [label for label in found.tolist() if label not in place]:
+            raise UsageError(
+                f"{name}: the label {quoted(unknown[0])} is none of the class names"
+                f"{suggestion(unknown[0], names)}"
+            )
+        coded = np.array([place[label] for label in values.tolist()], np.int32)
+    else:
+        values = np.concatenate(list(flat.values()))
+        coded, names = _coded_numbers(values, names, name, done)
+    ends = np.cumsum([len(array) for array in flat.values()])[:-1]
+    said = ", ".join(dict.fromkeys(done)) or "integers from 0"
+    return dict(zip(flat, np.split(coded, ends))), names, said
+
+
+def clean(labels: np.ndarray) -> np.ndarray:
+    """Writes names alike: composed (NFC), without blanks around them, `1.0` as `1`.
+
+    Decimals stay as they are if one of them is no whole number: "1.0" beside "1.5" is a name.
+    """
+    found, inverse = np.unique(as_text(np.asarray(labels)).astype(str), return_inverse=True)
+    names = [tidy(text) for text in found.tolist()]
+    decimals = [text for text in names if _DECIMAL.fullmatch(text)]
+    if decimals and all(not text.partition(".")[2].strip("0") for text in decimals):
+        names = [text.partition(".")[0] if text in decimals else text for text in names]
+    return np.array(names, np.str_)[inverse].reshape(np.shape(labels))
+
+
+def _coded_numbers(values: np.ndarray, names: tuple[str, ...], name: str, done: list[str]):
+    """Returns the classes of whole numbers and their names."""
+    found, coded = np.unique(values, return_inverse=True)
+    low, high = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
+    if low < 0:
+        raise _negative(low, name)
+    if not names:
+        done += [f"counted from {low}"] if low > 0 else []
+        return coded.astype(np.int32), tuple(str(label) for label in found.tolist())
+    base = int(low == 1 and high == len(names))
+    done += ["counted from 1"] if base else []
+    if high - base >= len(names):
+        raise UsageError(f"{name}: the label {high} exceeds the {len(names)} class names")
+    return (values - base).astype(np.int32), names
+
+
+def _in_order(found: list[str], name: str) -> tuple[str, ...]:
+    """Sorts class names: whole numbers by their value, others by the alphabet."""
+    if not all(re.fullmatch(r"-?[0-9]{1,15}", label) for label in found):
+        return tuple(found)
+    found = sorted(found, key=int)
+    if found and int(found[0]) < 0:
+        raise _negative(found[0], name)
+    return tuple(found)
+
+
+def _negative(label: int | str, name: str) -> UsageError:
+    return UsageError(
+        f"{name}: the label {label} is negative, which stands for no label; leave out such rows, "
+        "or number the classes from 0 or 1"
+    )
+
+
+def _checked(class_names: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """Returns the given class names as they are compared; each must be one of its own."""
+    names = tuple(tidy(text) for text in class_names)
+    for place, text in enumerate(names):
+        if not text:
+            raise UsageError(f"{name}: number {place} of the class names is empty; name it")
+        if text in names[:place]:
+            raise UsageError(f"{name}: the class name {quoted(text)} occurs twice; rename one")
+    return names
+
+
+def _check_all_there(flat, values: np.ndarray, names: tuple[str, ...], name: str) -> None:
+    """Refuses rows without a label; a word that stands for none may be the name of a class."""
+    lost = np.flatnonzero(missing(values) & ~np.isin(values, names))
+    if not len(lost):
+        return
+    value, ends = str(values[lost[0]]), np.cumsum([len(array) for array in flat.values()])
+    place = int(np.searchsorted(ends, lost[0], "right"))
+    split, array = list(flat.items())[place]
+    row = int(lost[0] - ends[place]) + len(array)
+    raise UsageError(
+        f"{name}: the {split} labels have {quoted(value)} in row {row}, which stands for no label; "
+        "fill it in or leave out the row, or, if it is the name of a class, list it in class_names"
+    )
+
+
+def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
+    """Returns one label a row, `[N]`: text, truth values or whole numbers."""
+    array = np.asarray(array)
+    kind = array.dtype.kind
+    if kind not in "fiubUS":
+        raise UsageError(f"{name} are of type {array.dtype}; save numbers or text")
+    if kind == "f":
+        _check_whole(array, name)
+    if array.ndim > 2 or (array.ndim == 2 and min(array.shape) > 1 and kind in "US"):
+        raise UsageError(f"{name} have the shape {list(array.shape)}; one label a row is needed")
+    if array.ndim == 2 and min(array.shape) > 1:
+        if not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
+            empty = np.flatnonzero(~array.any(1))
+            why = "rows with several labels are not supported"
+            if len(empty):
+                why = f"row {empty[0]} has no class: leave it out"
+            raise UsageError(
+                f"{name} have the shape {list(array.shape)} but are not one-hot; {why}"
+            )
+        done.append("one-hot")
+        return array.argmax(1)
+    if kind in "US":
+        return as_text(array).ravel()
+    if kind != "b" and array.size and max(-int(array.min()), int(array.max())) > _LARGEST:
+        raise UsageError(f"{name} hold a number beyond 2**53, which is too large for a class")
+    return array.ravel() if kind == "b" else array.ravel().astype(np.int64)
+
+
+def _check_whole(array: np.ndarray, name: str) -> None:
+    lost = np.argwhere(missing(array))
+    if len(lost):
+        raise UsageError(
+            f"{name} have nan in row {lost[0][0]}, which stands for no label; fill it in or leave "
+            "out the row"
+        )
+    wrong = array[~np.isfinite(array) | (array != np.floor(array))]
+    if wrong.size:
+        raise UsageError(f"{name} must be whole numbers, found {wrong.flat[0]}")

@@ -1,0 +1,101 @@
+"""What the rows of a manifest have in common, so that they are not independent of each other."""
+
+import re
+import unicodedata
+from pathlib import Path
+
+import numpy as np
+
+from jaxcmr.data import heldout
+from jaxcmr.data.formats.tables import Table
+from jaxcmr.data.formats.textfiles import read_text
+from jaxcmr.data.items.texts import strange
+from jaxcmr.data.own import cellfiles, columns
+from jaxcmr.errors import UsageError
+
+LOST = 0.1  # share of the test texts without a known word from which on texts are not kept together
+
+
+def split_rows(table: Table, seed: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """Names the split of every row, and says which rows have what in common.
+
+    The split is that of the column `split`, or drawn with `seed` (`heldout.held_out`). Texts that
+    are words rather than descriptions, such as one emoji a kind of thing, are not kept together:
+    where more than a tenth of the test texts had no word of the training rows for it.
+
+    Returns:
+        "train", "validation" or "test" `[N]`; and the links (`heldout.Links`) that tie rows.
+    """
+    words = texts(table)
+    tied = links(table, words)
+    named = columns.splits(table)
+    if named is not None:
+        return named, tied
+    labels = columns.labels(table)
+    named = heldout.held_out(labels, seed, tied)
+    if "text" in tied and (lost := _lost(words, named)) > LOST:
+        loose = {name: column for name, column in tied.items() if name != "text"}
+        other = heldout.held_out(labels, seed, loose)
+        named = other if _lost(words, other) < lost else named
+    return named, tied
+
+
+def _lost(words: list[str], named: np.ndarray) -> float:
+    """Returns the share of the test texts that have no word of the training rows."""
+    return float(strange(words, named == "train")[named == "test"].mean())
+
+
+def links(table: Table, words: list[str]) -> dict[str, np.ndarray]:
+    """Finds what rows have in common: their `group`, a file by its content, a text of `words`.
+
+    Links that tie no rows are left out, and those of unreadable files are by their names.
+
+    Returns:
+        `heldout.Links`: "group" or a modality -> `[N]` numbers, -1 for none.
+    """
+    found = {heldout.GROUP: columns.groups(table)}
+    for name in columns.kinds(table):
+        if name == "text":
+            found[name] = columns.numbered([_plain(text) for text in words])
+        else:
+            cells = columns.items(table, name)
+            files = {cell: _file_or_path(table, cell) for cell in set(cells)}
+            found[name] = cellfiles.same([files[cell] for cell in cells])
+    return {name: column for name, column in found.items() if _ties(column)}
+
+
+def _ties(column: np.ndarray) -> bool:
+    numbers = column[column >= 0]
+    return len(np.unique(numbers)) < len(numbers)
+
+
+def _plain(text: str) -> str:
+    """Returns a text as it is compared with others: without regard to case and blanks."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _file_or_path(table: Table, cell: str) -> Path | None:
+    try:
+        return cellfiles.find(table.path.parent, cell) if cell else None
+    except UsageError:  # told when the file is needed
+        return table.path.parent / cell
+
+
+def texts(table: Table) -> list[str]:
+    """Returns the text of every row, "" where there is none; of an unreadable file, its name."""
+    if "text" not in columns.kinds(table):
+        return [""] * len(table.rows)
+    return [_text_or_cell(table, cell) for cell in columns.items(table, "text")]
+
+
+def _text_or_cell(table: Table, cell: str) -> str:
+    try:
+        return text_of(table.path.parent, cell)
+    except UsageError:  # told when the text is needed
+        return cell
+
+
+def text_of(folder: Path, cell: str) -> str:
+    """A cell is the text itself, or the path of a `.txt` file."""
+    is_path = re.search(r"\.txt\s*$", cell, re.IGNORECASE)
+    return read_text(cellfiles.find(folder, cell)) if is_path else cell

@@ -1,0 +1,237 @@
+"""RGB-D Object (Lai et al., ICRA 2011): photographs of objects and the clouds of their depth.
+
+The cropped release: `<category>/<instance>/<instance>_<video>_<frame>_crop.png`, beside it
+`_depthcrop.png` (16 bit, millimetres), `_maskcrop.png` and `_loc.txt`.
+"""
+
+import functools
+import re
+from pathlib import Path
+
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+from PIL import Image
+
+from jaxcmr.data import cache
+from jaxcmr.data.formats.pictures import read_image
+from jaxcmr.data.items import objects
+from jaxcmr.data.items.geometry import normalize
+from jaxcmr.data.items.objects import Item
+from jaxcmr.errors import UsageError
+from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.types import Dataset, Splits
+
+VERSION = 2  # part of the cache key; raise it when the same files give other arrays
+FOLDERS = ("rgbd-dataset_eval", "rgbd-dataset")
+EVERY = 5  # frames: what the release for evaluation keeps of the whole one
+CATEGORIES, INSTANCES = 51, 300
+FOCAL = 570.3  # pixels, both axes
+CENTER = (320.0, 240.0)  # of the whole frame, columns and rows, counted from 1
+WIDTH, HEIGHT = 640, 480  # of the whole frame
+TRIALS = "testinstance_ids.txt"
+_FRAME = re.compile(r"(?P<instance>.+_\d+)_(?P<video>\d+)_(?P<frame>\d+)_crop\.png")
+
+
+def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
+    """Loads the frames: `image [N, S, S, C]` uint8 and `points [N, P, 3]` float32, z up.
+
+    The test set is one instance of each category: those of trial `1 + config.seed mod 10` of
+    `testinstance_ids.txt` where it lies beside, else drawn with `config.seed`. Of the whole release
+    every fifth frame is taken, as the one for evaluation has it. A frame without depth has no cloud
+    (`present`).
+
+    Raises:
+        UsageError: no such folder, or a file that cannot be used.
+    """
+    folder = _folder(cache.data_root(config.root))
+    frames = list_frames(folder, EVERY if folder.name == "rgbd-dataset" else 1)
+    classes = tuple(sorted({path.parts[-3] for path in frames}))
+    instances = sorted({path.parts[-2] for path in frames})
+    if (len(classes), len(instances)) != (CATEGORIES, INSTANCES):
+        logging.warning(
+            "%s has %d categories with %d instances, the release %d with %d",
+            folder, len(classes), len(instances), CATEGORIES, INSTANCES,
+        )  # fmt: skip
+    chosen, how = held_out(instances, folder, config.seed)
+    items = [
+        Item(path.name.removesuffix("_crop.png"), classes.index(path.parts[-3]), str(path))
+        for path in sorted(frames, key=lambda path: path.parts[-2] in chosen)
+    ]
+    train = sum(path.parts[-2] not in chosen for path in frames)
+    recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
+    state = [(item.id, [cache.stamp(file) for file in _files(item)]) for item in items]
+    key = cache.fingerprint(version=VERSION, recipe=recipe, state=state, path=str(folder))
+    target = cache.prepared_folder(folder.parent) / f"rgbd_object-{len(items)}-{key}"
+    make = functools.partial(read_frame, recipe=recipe)
+    meta = {"source": "files", "name": "rgbd_object", "path": str(folder), "split_by": how}
+    arrays = objects.prepare(items, make, target, meta, workers=workers)
+    parts = {"train": slice(0, train), "test": slice(train, None)}
+    return Splits(
+        **{
+            split: _dataset({n: a[rows] for n, a in arrays.items()}, classes, config, meta, split)
+            for split, rows in parts.items()
+        }
+    )
+
+
+def _dataset(arrays, classes, config: ConfigDict, meta, split: str) -> Dataset:
+    inputs = {"image": arrays["image"], "points": arrays["points"]}
+    present = arrays["has_points"]
+    return Dataset(
+        inputs={name: inputs[name] for name in config.modalities if name in inputs},
+        labels=arrays["labels"],
+        true_labels=arrays["labels"],
+        ids=arrays["ids"],
+        class_names=classes,
+        provenance={**meta, "split": split, "count": len(arrays["labels"])},
+        present={} if present.all() else {"points": present},
+    )
+
+
+def _folder(root: Path) -> Path:
+    for folder in (root / name for name in FOLDERS):
+        if folder.is_dir():
+            return folder
+    if root.name in FOLDERS:
+        return root
+    raise UsageError(f"no {' or '.join(FOLDERS)} under {root}; unpack the cropped release there")
+
+
+def list_frames(folder: Path, every: int) -> list[Path]:
+    """Lists the photographs, sorted by instance, video and frame; of each video every n-th."""
+    found, others = [], []
+    for path in folder.glob("*/*/*_crop.png"):
+        match = _FRAME.fullmatch(path.name)
+        if match and match["instance"] == path.parts[-2]:
+            found.append((path.parts[-2], int(match["video"]), int(match["frame"]), path))
+        else:
+            others.append(path)
+    if others:
+        logging.warning(
+            "%s: %d photographs are not named <instance>_<video>_<frame>_crop.png as their folder "
+            "and are not used, such as %s", folder, len(others), min(others),
+        )  # fmt: skip
+    found = [path for *_, frame, path in sorted(found) if (frame - 1) % every == 0]
+    if not found:
+        raise UsageError(f"{folder} holds no photograph <category>/<instance>/<...>_crop.png")
+    return found
+
+
+def held_out(instances: list[str], folder: Path, seed: int) -> tuple[set[str], str]:
+    """Chooses the instances of the test set, and says how: by the published trials, or drawn."""
+    for listing in (folder / TRIALS, folder.parent / TRIALS):
+        if listing.is_file():
+            trials = _read_trials(listing)
+            number = seed % len(trials)
+            chosen = trials[number] & set(instances)
+            if not chosen:
+                raise UsageError(f"{listing}: no instance of trial {number + 1} is in {folder}")
+            return chosen, f"trial {number + 1} of {listing.name}"
+    by_category: dict[str, list[str]] = {}
+    for name in instances:
+        by_category.setdefault(name.rpartition("_")[0], []).append(name)
+    rng = np.random.default_rng(seed)
+    chosen = {str(rng.choice(names)) for names in by_category.values() if len(names) > 1}
+    return chosen, f"an instance a category, drawn with seed {seed}"
+
+
+def _read_trials(listing: Path) -> list[set[str]]:
+    try:
+        lines = listing.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
+    trials: list[set[str]] = []
+    for line in lines:
+        if re.fullmatch(r"\*+\s*trial\s+\d+\s*\*+", line.strip()):
+            trials.append(set())
+        elif line.strip():
+            if not trials:
+                raise UsageError(f"{listing} does not begin with a line '****** trial 1 ******'")
+            trials[-1].add(line.strip())
+    if not trials:
+        raise UsageError(f"{listing} has no trial")
+    return trials
+
+
+def _files(item: Item) -> list[Path]:
+    """Returns a frame's photograph, depth, corner and mask (which may be missing)."""
+    crop = Path(item.source)
+    endings = ("_depthcrop.png", "_loc.txt", "_maskcrop.png")
+    return [crop, *(crop.with_name(item.id + ending) for ending in endings)]
+
+
+def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
+    """Makes `image`, `points` and `has_points` of the frame whose photograph is `item.source`."""
+    crop, depth_file, corner_file, mask_file = _files(item)
+    depth, corner = _read_depth(depth_file), _read_corner(corner_file)
+    if mask_file.is_file():
+        mask = _read_values(mask_file)[0] > 0
+        if mask.shape != depth.shape:
+            raise UsageError(f"{mask_file} and the depth differ in size")
+        depth = np.where(mask, depth, 0)
+    cloud = back_project(depth, corner)
+    has_points = len(np.unique(cloud, axis=0)) > 1
+    points = np.zeros((recipe["points"], 3), np.float32)
+    if has_points:
+        cloud = normalize(cloud, str(crop))
+        rows = np.random.default_rng(recipe["seed"]).permutation(len(cloud))
+        points = cloud[np.resize(rows, recipe["points"])].astype(np.float32)
+    image = read_image(crop, recipe["image_size"], recipe["channels"])
+    return {"image": image, "points": points, "has_points": np.bool_(has_points)}
+
+
+def back_project(depth: np.ndarray, corner: tuple[float, float]) -> np.ndarray:
+    """Returns the points `[N, 3]` in metres of a cropped depth picture, z up, y away.
+
+    `X = (u - 320) d / 570.3`, `Z = (240 - v) d / 570.3`, `Y = d`, where `d > 0`; u and v are
+    column and row in the whole frame, counted from 1.
+
+    Args:
+        depth: `[H, W]`, millimetres; 0 where nothing was measured.
+        corner: column and row of the crop's upper left pixel, counted from 1.
+
+    Source: the release's `depthToCloud.m`, whose axes are x right, y down, z away.
+    """
+    row, column = np.nonzero(depth)
+    away = depth[row, column] / 1000.0
+    right = (column + corner[0] - CENTER[0]) * away / FOCAL
+    down = (row + corner[1] - CENTER[1]) * away / FOCAL
+    return np.stack([right, away, -down], 1)
+
+
+def _read_depth(path: Path) -> np.ndarray:
+    depth, mode = _read_values(path)
+    if mode not in ("I;16", "I"):
+        raise UsageError(f"{path} has no 16 bit depth, but the mode {mode}")
+    return depth.astype(np.float64)
+
+
+def _read_values(path: Path) -> tuple[np.ndarray, str]:
+    """Returns the values of a grey PNG as they are stored (colors as grey), and Pillow's mode."""
+    try:
+        with Image.open(path, formats=("PNG",)) as image:
+            if image.width > WIDTH or image.height > HEIGHT:
+                size = f"{image.width} x {image.height}"
+                raise UsageError(f"{path} is no crop of {WIDTH} x {HEIGHT} pixels, but has {size}")
+            grey = image.mode in ("1", "L", "I;16", "I")
+            return np.asarray(image if grey else image.convert("L")), image.mode
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {path}") from None
+    except UsageError:
+        raise
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+
+
+def _read_corner(path: Path) -> tuple[float, float]:
+    try:
+        text = path.read_text(encoding="utf-8-sig").strip()
+        x, y = (float(word) for word in re.split(r"[\s,]+", text))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+    except ValueError:
+        raise UsageError(f"{path} must hold two numbers, column and row of the crop") from None
+    if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
+        raise UsageError(f"{path} puts the crop at {x:g}, {y:g}, outside of {WIDTH} x {HEIGHT}")
+    return x, y

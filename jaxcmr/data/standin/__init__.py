@@ -1,0 +1,1 @@
+"""Generated data that stand in where files are absent."""

@@ -1,0 +1,209 @@
+"""One tower a modality: choice of views, augmentation, encoder."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from ml_collections import ConfigDict
+
+from jaxcmr.encoders import ENCODERS, Encoder, augment, multi_view
+from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0_weights
+from jaxcmr.encoders.image import as_images
+from jaxcmr.encoders.weights.files import read_weights
+from jaxcmr.encoders.weights.load import pretrained
+from jaxcmr.encoders.weights.names import NAMES
+from jaxcmr.types import Items, Outputs, UsageError
+
+# Whose names a file of published weights has, unless the config says otherwise.
+PUBLISHED_NAMES = {
+    "resnet18": "resnet",
+    "resnet34": "resnet",
+    "resnet50": "resnet",
+    "efficientnet_lite0": "efficientnet_lite",
+    "dgcnn": "dgcnn",
+    "pointnet": "pointnet",
+}
+IMAGE_AUGMENTATIONS = {
+    function.__name__: function
+    for function in (
+        augment.flip_images,
+        augment.crop_images,
+        augment.zoom_images,
+        augment.warp_images,
+        augment.jitter_colors,
+    )
+}
+AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
+    function.__name__: function
+    for function in (
+        augment.scale_points,
+        augment.shift_points,
+        augment.jitter_points,
+        augment.rotate_points,
+        augment.roll_points,
+        augment.drop_points,
+        augment.jitter_faces,
+        augment.rotate_faces,
+    )
+}
+
+# What the backward pass of a tower computes anew: nothing, all but its matrix products, all.
+RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "towers": None}
+
+
+class Network(NamedTuple):
+    """Two pure functions over all modalities of one member (see `Method.init`, `Method.apply`)."""
+
+    init: Callable[..., Any]
+    apply: Callable[..., tuple[Outputs, Any]]
+
+
+def bare(config: ConfigDict) -> Network:
+    """Builds the towers of `config.data.modalities`, without any classifier (no logits).
+
+    Parameters and batch statistics are grouped by modality.
+    """
+    size, computed = (
+        config.encoders.embedding_size,
+        (config.train.compute_dtype, config.train.remat),
+    )
+    parts = {n: tower(config.encoders[n], size, *computed) for n in config.data.modalities}
+
+    def init(key: jax.Array, inputs: Mapping[str, Items]):
+        keys = dict(zip(parts, jax.random.split(key, len(parts) + 1)))  # the last: a classifier's
+        return _by_collection({name: parts[name].init(keys[name], inputs[name]) for name in parts})
+
+    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
+        embeddings, states = {}, {}
+        for number, (name, part) in enumerate(parts.items()):
+            own = None if key is None else jax.random.fold_in(key, number)
+            embeddings[name], states[name] = part.apply(
+                _of(variables, name), inputs[name], train=train, key=own
+            )
+        return Outputs(embeddings, {}), _by_collection(states)
+
+    return Network(init, apply)
+
+
+def tower(
+    config: ConfigDict, embedding_size: int, compute_dtype: str = "float32", remat: str = "none"
+) -> Encoder:
+    """Builds the encoder of one modality from its config (`jaxcmr.config.encoder`).
+
+    Args:
+        config: of the encoder.
+        embedding_size: d.
+        compute_dtype: dtype of its products, "float32" or "bfloat16"; parameters, statistics and
+            embeddings are float32, and so is all that follows: classifiers, losses, votes.
+        remat: a key of `RECOMPUTED`: what training keeps of the tower for the backward pass.
+    """
+    if config.name not in ENCODERS:
+        raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
+    options = config.options.get(config.name, {})
+    precision = {"float32": {}, "bfloat16": {"dtype": jnp.bfloat16}}[compute_dtype]
+    encoder = ENCODERS[config.name](embedding_size=embedding_size, **precision, **options)
+    if config.pretrained:
+        encoder = _pretrained(encoder, config)
+    encoder = _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
+    return encoder if remat == "none" else _recomputed(encoder, RECOMPUTED[remat])
+
+
+def _recomputed(encoder: Encoder, policy: Callable[..., Any] | None) -> Encoder:
+    """Computes the tower a second time in the backward pass instead of keeping what it computed."""
+
+    @partial(jax.checkpoint, policy=policy)
+    def forward(variables, items: Items, key: jax.Array | None):
+        return encoder.apply(variables, items, train=True, key=key)
+
+    def apply(variables, items: Items, *, train: bool, key: jax.Array | None = None):
+        if train:
+            return forward(variables, items, key)
+        return encoder.apply(variables, items, train=False, key=key)
+
+    return Encoder(encoder.init, apply)
+
+
+def _pretrained(encoder: Encoder, config: ConfigDict) -> Encoder:
+    """Starts the encoder from published weights; reads them now, so that mistakes show at once."""
+    names = config.pretrained_names or PUBLISHED_NAMES.get(config.name, "")
+    if names not in NAMES:
+        raise UsageError(
+            f"no names of published weights are known for the encoder {config.name!r}; "
+            f"choose config.encoders.<modality>.pretrained_names from {', '.join(NAMES)}"
+        )
+    package = config.pretrained == "package" and config.name == "efficientnet_lite0"
+    weights = read_weights(efficientnet_lite0_weights() if package else config.pretrained)
+
+    def init(key: jax.Array, inputs: Items):
+        return pretrained(encoder.init(key, inputs), weights, NAMES[names])
+
+    return Encoder(init, encoder.apply)
+
+
+def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
+    """Augments what the encoder sees in training, in the order in which the config names them."""
+    if not strengths:
+        return encoder
+    unknown = set(strengths) - set(AUGMENTATIONS)
+    if unknown:
+        raise UsageError(
+            f"there is no augmentation {unknown.pop()!r}; choose from {', '.join(AUGMENTATIONS)}"
+        )
+
+    def apply(variables, items: Items, *, train: bool, key: jax.Array | None = None):
+        if train:
+            keys = jax.random.split(key, len(strengths) + 1)
+            if any(name in IMAGE_AUGMENTATIONS for name in strengths):
+                items = as_images(items, jnp.float32)
+            for own, (name, strength) in zip(keys[1:], strengths.items()):
+                items = AUGMENTATIONS[name](own, items, strength)
+            key = keys[0]
+        return encoder.apply(variables, items, train=train, key=key)
+
+    return Encoder(encoder.init, apply)
+
+
+def _few_views(encoder: Encoder, count: int) -> Encoder:
+    """Shows the encoder `count` of an item's views, drawn anew, in training, and all otherwise."""
+    if count == 0:
+        return encoder
+    encoder = multi_view(encoder)
+
+    def draw(images: jax.Array, key: jax.Array) -> jax.Array:
+        batch, views = images.shape[:2]
+        keys = jax.random.split(key, batch)
+        chosen = jax.vmap(lambda k: jax.random.permutation(k, views)[:count])(keys)
+        return jnp.take_along_axis(images, chosen[:, :, None, None, None], axis=1)
+
+    def init(key: jax.Array, images: jax.Array):
+        views = images.shape[1]
+        if count > views:
+            raise UsageError(
+                f"the encoder is to see {count} views, but there are {views} of each item; "
+                "raise config.data.views or lower config.encoders.<modality>.views"
+            )
+        return encoder.init(key, images[:, :count])
+
+    def apply(variables, images: jax.Array, *, train: bool, key: jax.Array | None = None):
+        if train:
+            view_key, key = jax.random.split(key)
+            images = draw(images, view_key)
+        return encoder.apply(variables, images, train=train, key=key)
+
+    return Encoder(init, apply)
+
+
+def _by_collection(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Turns `{part: {collection: leaves}}` into `{collection: {part: leaves}}`."""
+    collections = sorted({name for part in variables.values() for name in part})
+    return {
+        name: {part: own[name] for part, own in variables.items() if name in own}
+        for name in collections
+    }
+
+
+def _of(variables: Mapping[str, Mapping[str, Any]], part: str) -> dict[str, Any]:
+    """Picks one part's variables out of all collections."""
+    return {name: parts[part] for name, parts in variables.items() if part in parts}

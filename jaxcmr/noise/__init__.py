@@ -1,0 +1,22 @@
+"""Wrong labels that we make, and the record of them."""
+
+from jaxcmr.noise.injection import (
+    KINDS,
+    RONO_MODELNET10_MAP,
+    class_map_from_names,
+    from_file,
+    inject,
+)
+from jaxcmr.noise.record import NoiseRecord
+from jaxcmr.noise.transition import estimate_transition, inject_transition
+
+__all__ = [
+    "KINDS",
+    "RONO_MODELNET10_MAP",
+    "NoiseRecord",
+    "class_map_from_names",
+    "estimate_transition",
+    "from_file",
+    "inject",
+    "inject_transition",
+]

@@ -1,0 +1,125 @@
+"""What people are told of found labels, by hand."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from jaxcmr.beliefs import diagnosis
+from jaxcmr.types import Dataset
+
+
+def _dataset(truth, known: bool = True, present=None) -> Dataset:
+    """Rows without content, labelled rightly."""
+    truth = np.asarray(truth, np.int32)
+    inputs = {name: np.zeros((len(truth), 1), np.float32) for name in ("image", "text")}
+    ids = np.array([f"row{i}" for i in range(len(truth))])
+    return Dataset(inputs, truth, truth if known else None, ids, ("a", "b"), {}, present or {})
+
+
+def test_diagnosis_by_hand():
+    truth = _dataset([0, 0, 1, 1])
+    classes = np.array([[[1, 1, 0, 0], [1, 1, 0, 1]]])
+    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
+    assert found["accuracy"] == 1.0 and found["NMI"] == pytest.approx(1.0)
+    assert found["agreement"] == 0.75 and found["warning"].startswith("cluster 0 holds 50%")
+    collapsed = diagnosis.pseudo_labels(3, {"classes": np.zeros((1, 2, 4), int)}, truth)
+    assert "2 of 3 clusters are empty" in collapsed["warning"]
+    assert diagnosis.pseudo_labels(2, {"classes": np.full((1, 2, 4), -1)}, truth) == {}
+
+
+def test_diagnosis_without_the_truth_says_what_it_can():
+    unknown = _dataset([0, 0, 1, 1], known=False)
+    found = diagnosis.pseudo_labels(2, {"classes": np.array([[[1, 1, 0, 0]] * 2])}, unknown)
+    assert "accuracy" not in found and found["agreement"] == 1.0
+
+
+def test_what_is_said_of_missing_items_counts_for_nothing():
+    missing = {"text": np.array([True, True, False, False])}
+    truth = _dataset([0, 0, 1, 1], present=missing)
+    classes = np.array([[[0, 0, 1, 1], [0, 1, 0, 0]]])  # texts of rows 2 and 3: of nothing
+    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
+    assert found["agreement"] == 1 / 2 and found["accuracy"] == 1.0
+    nobody = _dataset([0, 0, 1, 1], present={"text": np.zeros(4, bool)})
+    assert "agreement" not in diagnosis.pseudo_labels(2, {"classes": classes}, nobody)
+
+
+def test_a_likelihood_is_that_of_members_that_judged_any_row():
+    assert diagnosis._likelihood(np.array([[-4.0, -2.0], [0, 0]]), np.array([4.0, 0])) == {
+        "likelihood": -0.5
+    }
+    assert diagnosis._likelihood(np.zeros((1, 2)), np.zeros(1)) == {}
+
+
+def test_a_share_of_nothing_is_no_number():
+    train = _dataset([0, 1]).with_labels(np.array([1, 0]))  # no clean label, and none is taken
+    found = diagnosis._taken(np.array([[-1, -1]]), np.array([[0.5, 0.5]]), train)
+    assert not {"precision", "recall", "clarified accuracy"} & set(found)
+    assert found["accepted"] == found["clarified"] == 0.0
+
+
+def test_believed_labels_by_hand():
+    train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
+    beliefs = {
+        "labels": np.array([[0, 0, -1, 0]]),
+        "classes": np.zeros((1, 2, 4), int),
+        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7]])),
+        "memory": SimpleNamespace(value=np.array([[1.0, 0.0, 0.95, 0.35]])),
+    }
+    found = diagnosis.believed_labels(beliefs, train)
+    assert found["accepted"] == 0.5 and found["clarified"] == 0.25
+    assert found["precision"] == 0.5 and found["recall"] == 0.5
+    assert found["clarified accuracy"] == 1.0 and found["threshold"] == pytest.approx(0.6)
+    assert found["votes clean"] == [0.0] * 9 + [1.0]  # rows 0 and 2
+    assert found["votes wrong"] == [0.5, 0, 0, 0.5, 0, 0, 0, 0, 0, 0]  # rows 1 and 3
+
+
+def test_people_are_told_what_labels_are_taken_for():
+    train = _dataset([0, 1, 0]).with_labels(np.array([0, 1, 1]))
+    beliefs = {
+        "labels": np.array([[0, 0, 0]]),
+        "right": np.array([[0.5, 0.25, 0.75]]),
+        "classes": np.array([[[0, 1, 1], [0, 1, 0]]]),
+        "likelihood": np.array([[-4.0, -2.0]]),
+        "rows": np.array([4.0]),
+    }
+    found = diagnosis.posterior_labels(beliefs, train)
+    assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0.5, 0, 0, 0, 0]  # rows 1 and 0
+    assert found.pop("votes wrong") == [0, 0, 0, 0, 0, 0, 0, 1.0, 0, 0]  # row 2
+    expected = {"right": 0.5, "likelihood": -0.5, "agreement": 1.0, "accuracy": 2 / 3}
+    expected |= {"accepted": 1 / 3, "clarified": 2 / 3}
+    expected |= {"precision": 1.0, "recall": 0.5, "clarified accuracy": 0.5}
+    assert found == pytest.approx(expected)
+    nothing = beliefs | {"labels": np.full((1, 3), -1)}
+    assert diagnosis.posterior_labels(nothing, train) == {}
+
+
+def test_reports_of_two_members_are_means_over_both():
+    """Member 0 takes rows 0 and 1 as given; member 1 row 0, and replaces 1 rightly, 2 wrongly."""
+    train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
+    beliefs = {
+        "labels": np.array([[0, 1, -1, -1], [0, 0, 0, -1]]),
+        "classes": np.array([[[0, 0, 1, 1], [0, 1, 1, 1]], [[0, 1, 1, 1], [0, 1, 1, 0]]]),
+        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7], [0.1, 0.3]])),
+        "memory": SimpleNamespace(value=np.array([[1.0, 0.5, 0.2, 0.2], [1.0, 0.0, 0.2, 0.2]])),
+    }
+    found = diagnosis.believed_labels(beliefs, train)
+    assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0, 0, 0, 0, 0.5]  # rows 0 and 2, twice
+    assert found.pop("votes wrong") == [0.25, 0, 0.5, 0, 0, 0.25, 0, 0, 0, 0]  # rows 1 and 3
+    expected = {"accepted": 3 / 8, "clarified": 2 / 8, "precision": 2 / 3, "recall": 2 / 4}
+    expected |= {"clarified accuracy": 1 / 2, "threshold": 0.4, "agreement": 6 / 8}
+    assert found == pytest.approx(expected)
+
+
+def test_of_accepted_labels_only_what_needs_no_truth_is_said_without_it():
+    """And nothing before labels are chosen."""
+    unknown = _dataset([0, 1], known=False)
+    beliefs = {
+        "labels": np.array([[0, 0]]),
+        "classes": np.zeros((1, 2, 2), int),
+        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.5]])),
+        "memory": SimpleNamespace(value=np.array([[1.0, 1.0]])),
+    }
+    found = diagnosis.believed_labels(beliefs, unknown)
+    assert found == {"threshold": 0.5, "agreement": 1.0, "accepted": 0.5, "clarified": 0.5}
+    assert diagnosis.believed_labels(beliefs | {"labels": np.full((1, 2), -1)}, unknown) == {}
