@@ -1,14 +1,17 @@
 """Installs jaxcmr: cross-modal retrieval that survives wrong labels, in JAX."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
+ROOT = Path(__file__).parent
+
 setup(
     name="jaxcmr",
-    version="0.1.0",
+    version=re.search(r'__version__ = "(.+)"', (ROOT / "jaxcmr" / "__init__.py").read_text())[1],
     description="Cross-modal retrieval that survives wrong labels, in JAX and Flax.",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["jaxcmr", "jaxcmr.*"]),
     python_requires=">=3.11",
