@@ -87,7 +87,7 @@ def map_ranked(
 
 @functools.lru_cache(maxsize=64)
 def _ranked(mesh: Mesh, measure: Callable[[jax.Array, Hashable], Any], options: Hashable):
-    """Returns the compiled work on a block: `(queries, gallery and what is known of it) -> [B]`."""
+    """Returns the compiled measure of a block: `(queries, gallery, labels and mask) -> [B]`."""
     rows = PartitionSpec(mesh.axis_names)
 
     def scored(query: jax.Array, part: jax.Array) -> jax.Array:
@@ -176,24 +176,22 @@ _unit_rows = jax.jit(lambda rows: unit_rows(rows).astype(jnp.float32))
 
 def padded(array: np.ndarray, size: int) -> np.ndarray:
     """Fills up with zeros to `size` rows, so that all blocks share one compiled program."""
-    missing = size - len(array)
-    if not missing:
+    if len(array) == size:
         return array
-    return np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+    return np.pad(array, [(0, size - len(array)), *[(0, 0)] * (array.ndim - 1)])
 
 
 def _workers(device: jax.Device) -> int:
     if device.platform != "cpu":
         return 2  # one computes while the results of the other travel
-    if hasattr(os, "sched_getaffinity"):
-        return min(len(os.sched_getaffinity(0)), 8)
-    return min(os.cpu_count() or 1, 8)
+    cores = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count())
+    return min(len(cores), 8)
 
 
 def checked_rows(
     query: Any, gallery: Any, gallery_mask: Any
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns queries, items and the mask `[G]` on the host, after a look at them.
+    """Checks queries, items and their mask, and returns them on the host, the mask as `[G]` bool.
 
     Raises:
         UsageError: shapes do not fit, there are no queries or no items, or a query or an item
@@ -225,19 +223,14 @@ def check_pairs(queries: int, items: int, keep_self: bool) -> None:
         )
 
 
-def check_labels(query_labels: Any, gallery_labels: Any, queries: int, items: int) -> None:
-    """Raises a `UsageError` unless there is one label a row."""
-    given = [len(labels) if np.ndim(labels) else 0 for labels in (query_labels, gallery_labels)]
-    if given != [queries, items]:
-        raise UsageError(
-            f"{given[0]} labels for {queries} queries and {given[1]} for {items} items; give one "
-            "label a row"
-        )
-
-
 def _checked(task: Task) -> Task:
     query, gallery, mask = checked_rows(task.query, task.gallery, task.gallery_mask)
-    check_labels(task.query_labels, task.gallery_labels, len(query), len(gallery))
+    labels = (task.query_labels, task.gallery_labels)
+    counts = [len(one) if np.ndim(one) else 0 for one in labels]
+    if counts != [len(query), len(gallery)]:
+        raise UsageError(
+            f"{counts[0]} labels for {len(query)} queries and {counts[1]} for {len(gallery)} "
+            "items; give one label a row"
+        )
     check_pairs(len(query), len(gallery), task.keep_self)
-    query_labels, gallery_labels = paired_labels(task.query_labels, task.gallery_labels)
-    return Task(query, gallery, query_labels, gallery_labels, task.keep_self, mask)
+    return Task(query, gallery, *paired_labels(*labels), task.keep_self, mask)

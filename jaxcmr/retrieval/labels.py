@@ -1,4 +1,4 @@
-"""Labels of queries and items, in one form, after a look at them."""
+"""Checks the labels of queries and items and brings them into one form."""
 
 from typing import Any
 

@@ -1,14 +1,12 @@
-"""Measures of ranked lists: average precision, precision, recall, NDCG, precision-recall curve.
+"""Measures of ranked lists: average precision, precision, recall, hits, NDCG.
 
 Every function takes `ranked [..., G]`, the relevance (0 or 1) of the gallery in rank order, as
 `jaxcmr.retrieval.ranking.rank_relevance` returns it, and gives one value a list, `[...]`, float32.
 Notation: `rel_r` is the relevance at rank r = 1..G, `hits_r = rel_1 + ... + rel_r` and
-`R = hits_G`. A list without a relevant item scores 0 in every measure. All of them raise a
-`UsageError` for a `ranked` without an axis or of other numbers than 0 and 1, and for a `k` that is
-no whole number of at least 1.
+`R = hits_G`. A list without a relevant item scores 0 in every measure. Every function
+raises a `UsageError` for a `ranked` without an axis or of other numbers than 0 and 1, and for a `k`
+that is no whole number of at least 1.
 """
-
-from collections.abc import Sequence
 
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +14,6 @@ from jax import lax
 from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxcmr import guards
-from jaxcmr.errors import UsageError
 
 Ranked = Shaped[Array, "*batch g"]
 Value = Float[Array, "*batch"]
@@ -97,7 +94,7 @@ def recall_at(ranked: Ranked, k: int) -> Value:
 
 
 def hit_at(ranked: Ranked, k: int) -> Value:
-    """Tell whether at least one of the first k items is relevant: `[hits_k > 0]`."""
+    """Return 1 where at least one of the first k items is relevant, `[hits_k > 0]`, else 0."""
     return jnp.any(_top(ranked, k), axis=-1).astype(jnp.float32)
 
 
@@ -125,48 +122,3 @@ def ndcg(ranked: Ranked, k: int | None = None) -> Value:
     relevant = jnp.sum(_relevant(ranked), axis=-1, dtype=jnp.int32)
     reachable = jnp.minimum(relevant, top.shape[-1])
     return _ratio(gain, ideal[reachable])
-
-
-def interpolated_precision(
-    ranked: Ranked, recall_levels: Sequence[float]
-) -> Float[Array, "*batch l"]:
-    """Compute the precision-recall curve of each list, interpolated as in TREC.
-
-    `P(level) = max { hits_r / r : hits_r / R >= level }`.
-
-    Args:
-        ranked: `[..., G]` relevance in rank order.
-        recall_levels: L values in [0, 1].
-
-    Returns:
-        `[..., L]` float32, not increasing along the levels if these increase.
-
-    Raises:
-        UsageError: if there are no levels, or one leaves [0, 1].
-    """
-    recall_levels = checked_levels(recall_levels)
-    ranked = _relevant(ranked)
-    hits = cumulative_hits(ranked)
-    precision = hits / _ranks(ranked)
-    total = _count(ranked)[..., None]
-
-    def best_from(level):
-        # The slack keeps a level such as 3/10 from missing the third of ten hits by rounding.
-        return jnp.max(jnp.where(hits >= total * level - 1e-3, precision, 0), axis=-1, initial=0)
-
-    return jnp.stack([best_from(level) for level in recall_levels], axis=-1)
-
-
-def checked_levels(recall_levels: Sequence[float]) -> tuple[float, ...]:
-    """Returns levels of recall as a tuple.
-
-    Raises:
-        UsageError: they are no sequence, there are none, or one leaves [0, 1].
-    """
-    numbers = np.asarray(recall_levels)
-    if numbers.ndim != 1 or not len(numbers) or numbers.dtype.kind not in "iuf":
-        raise UsageError(f"recall_levels is {recall_levels!r}; give a sequence of values in [0, 1]")
-    levels = tuple(float(level) for level in recall_levels)
-    if not all(0 <= level <= 1 for level in levels):
-        raise UsageError(f"recall_levels holds {levels}; give values in [0, 1]")
-    return levels

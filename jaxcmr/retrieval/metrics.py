@@ -14,32 +14,7 @@ from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.retrieval.blocks import Task, check_pairs, map_ranked
 from jaxcmr.retrieval.labels import multi_hot, paired_labels
-from jaxcmr.retrieval.measures import (
-    average_precision,
-    checked_levels,
-    hit_at,
-    interpolated_precision,
-    ndcg,
-    precision_at,
-    recall_at,
-)
-from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
-
-__all__ = [
-    "RetrievalScores",
-    "average_precision",
-    "chance_level",
-    "hit_at",
-    "interpolated_precision",
-    "ndcg",
-    "precision_at",
-    "precision_recall_curve",
-    "rank_relevance",
-    "recall_at",
-    "relevance",
-    "retrieval_scores",
-    "unit_scores",
-]
+from jaxcmr.retrieval.measures import average_precision, hit_at, ndcg, precision_at, recall_at
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +47,6 @@ class RetrievalScores:
     def mean_average_precision(self) -> float:
         """The mAP: the mean over all queries, those without a relevant item included as 0."""
         return _mean(self.average_precision)
-
-    @property
-    def mean_average_precision_answerable(self) -> float:
-        """The mean over the queries that have a relevant item, as released multi-label codes do."""
-        return _mean(self.average_precision[self.num_relevant > 0])
 
     def rows(self, index: Any) -> "RetrievalScores":
         """Select queries, by a slice, a mask `[Q]` bool or row numbers, as numpy indexes."""
@@ -176,40 +146,6 @@ def retrieval_scores(
     return RetrievalScores(**map_ranked(_all_measures, at, task, block, mesh))
 
 
-def precision_recall_curve(
-    query: Any,
-    gallery: Any,
-    query_labels: Any,
-    gallery_labels: Any,
-    *,
-    recall_levels: Sequence[float] = tuple(i / 10 for i in range(11)),
-    keep_self: bool = True,
-    gallery_mask: Any = None,
-    block: int | None = None,
-    mesh: Mesh | None = None,
-) -> np.ndarray:
-    """Compute the mean precision-recall curve: interpolated precision at given recall levels.
-
-    `P(level) = mean over queries of max { hits_r / r : hits_r / R >= level }`. For precision and
-    recall by rank instead, call `retrieval_scores` with the ranks as `at`.
-
-    Args:
-        recall_levels: L values in [0, 1].
-        query, gallery, query_labels, gallery_labels, keep_self, gallery_mask, block, mesh: as in
-            `retrieval_scores`.
-
-    Returns:
-        `[L]` float64; queries without a relevant item count as 0.
-
-    Raises:
-        UsageError: as `retrieval_scores`, if there is no level, or if one leaves [0, 1].
-    """
-    levels = checked_levels(recall_levels)
-    task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
-    curves = map_ranked(interpolated_precision, levels, task, block, mesh)
-    return curves.mean(axis=0, dtype=np.float64)
-
-
 def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = True) -> float:
     """Compute the expected mAP of rankings drawn at random, exactly.
 
@@ -241,8 +177,8 @@ def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = Tr
     size = len(gallery)
     if not keep_self:
         size -= 1
-        own = (query & gallery).any(axis=1) if query.ndim == 2 else query == gallery
-        relevant = relevant - (own & (relevant > 0))
+        paired = (query & gallery).any(axis=1) if query.ndim == 2 else query == gallery
+        relevant = relevant - (paired & (relevant > 0))
     if not size:
         return 0.0
     harmonic = np.sum(1 / np.arange(1, size + 1))

@@ -8,14 +8,13 @@ import json
 import sys
 from dataclasses import asdict
 
+import chex
 import jax
 import numpy as np
 import oracle
 from jax.sharding import Mesh
 
-from jaxcmr.retrieval import blocks
-from jaxcmr.retrieval.metrics import precision_recall_curve, retrieval_scores
-from jaxcmr.retrieval.search import top_k
+from jaxcmr.retrieval import blocks, retrieval_scores, top_k
 
 
 def exact_rows(rng: np.random.Generator, count: int) -> np.ndarray:
@@ -29,8 +28,9 @@ def task(items: int, seed: int = 0, queries: int = 13):
     return exact_rows(rng, queries), exact_rows(rng, items), *labels
 
 
-def assert_equal(found, expected) -> None:
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+def check_spread(mesh: Mesh, *arrays, **options) -> None:
+    spread, whole = (asdict(retrieval_scores(*arrays, mesh=m, **options)) for m in (mesh, None))
+    chex.assert_trees_all_equal(spread, whole)
 
 
 def check_scores(mesh: Mesh) -> None:
@@ -39,16 +39,12 @@ def check_scores(mesh: Mesh) -> None:
         arrays = task(items)
         mask = np.random.default_rng(1).random(items) < 0.7
         for options in ({}, {"gallery_mask": mask}, {"block": 1}):
-            spread = retrieval_scores(*arrays, at=(1, 4), mesh=mesh, **options)
-            assert_equal(asdict(spread), asdict(retrieval_scores(*arrays, at=(1, 4), **options)))
+            check_spread(mesh, *arrays, at=(1, 4), **options)
     query, _, labels, _ = task(13)
-    own = lambda **more: retrieval_scores(query, query, labels, labels, keep_self=False, **more)
-    assert_equal(asdict(own(mesh=mesh)), asdict(own()))
+    check_spread(mesh, query, query, labels, labels, keep_self=False)
     query, gallery, *_ = arrays
     shares = np.random.default_rng(2).random((len(query) + items, 5)) < 0.2
-    labels = shares[: len(query)], shares[len(query) :]
-    curve = lambda **more: precision_recall_curve(query, gallery, *labels, **more)
-    assert_equal(curve(mesh=mesh), curve())
+    check_spread(mesh, query, gallery, shares[: len(query)], shares[len(query) :])
 
 
 def check_search(mesh: Mesh) -> None:
@@ -61,8 +57,8 @@ def check_search(mesh: Mesh) -> None:
                 kept = np.arange(items) if there is None else np.flatnonzero(there)
                 cosines = oracle.cosine(query, gallery)[:, kept]
                 order = np.array([oracle.order(scores)[:k] for scores in cosines])
-                assert_equal(found.index, kept[order])
-                assert_equal(found.scores, np.take_along_axis(cosines, order, 1))
+                expected = kept[order].astype(np.int32), np.take_along_axis(cosines, order, 1)
+                chex.assert_trees_all_equal(tuple(found), expected)
 
 
 def held(mesh: Mesh) -> int:

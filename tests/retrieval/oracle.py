@@ -39,15 +39,6 @@ def ndcg(ranked, k=None):
     return gain(ranked) / best if best else 0.0
 
 
-def interpolated_precision(ranked, levels):
-    points = [
-        (recall_at(ranked, rank), precision_at(ranked, rank)) for rank in range(1, len(ranked) + 1)
-    ]
-    if not any(ranked):
-        return [0.0 for _ in levels]
-    return [max(p for recall, p in points if recall >= level - 1e-9) for level in levels]
-
-
 def cosine(query, gallery):
     norms = np.linalg.norm(query, axis=1)[:, None] * np.linalg.norm(gallery, axis=1)[None, :]
     return query @ gallery.T / np.where(norms > 0, norms, 1)

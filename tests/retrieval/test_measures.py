@@ -53,13 +53,6 @@ def test_ndcg_by_hand():
     np.testing.assert_allclose(measures.ndcg(RANKED, 2), [1 / (1 + second), 0, 1, 0], rtol=1e-6)
 
 
-def test_precision_recall_curve_by_hand():
-    curve = measures.interpolated_precision(RANKED, (0.0, 0.5, 0.51, 1.0))
-    expected = [[1, 1, 2 / 3, 2 / 3], [1 / 4] * 4, [1] * 4, [0] * 4]
-    np.testing.assert_allclose(curve, expected, rtol=1e-6)
-
-
-LEVELS = tuple(i / 10 for i in range(11))
 PLAIN = (
     (oracle.average_precision, ()),
     (oracle.average_precision, (50,)),
@@ -68,7 +61,6 @@ PLAIN = (
     (oracle.hit_at, (2,)),
     (oracle.ndcg, ()),
     (oracle.ndcg, (50,)),
-    (oracle.interpolated_precision, (LEVELS,)),
 )
 
 
@@ -106,9 +98,6 @@ def test_an_empty_list_scores_nothing():
         np.testing.assert_array_equal(measure(empty), [0, 0])
     for measure in (measures.precision_at, measures.recall_at, measures.hit_at):
         np.testing.assert_array_equal(measure(empty, 3), [0, 0])
-    np.testing.assert_array_equal(
-        measures.interpolated_precision(empty, (0.0, 1.0)), np.zeros((2, 2))
-    )
 
 
 def test_relevance_that_is_none_and_ranks_in_fractions_are_refused():
@@ -117,7 +106,6 @@ def test_relevance_that_is_none_and_ranks_in_fractions_are_refused():
         (lambda: measures.ndcg(jnp.array([jnp.nan, 1.0])), "ranked holds nan"),
         (lambda: measures.hit_at(jnp.ones(3), 2.5), "k is 2.5"),
         (lambda: measures.recall_at(jnp.float32(1), 1), r"ranked has shape \(\)"),
-        (lambda: measures.interpolated_precision(jnp.ones(3), ()), "give a sequence of values"),
     ):
         with pytest.raises(ValueError, match=words):
             call()
