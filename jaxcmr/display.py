@@ -1,7 +1,7 @@
 """Names that a person chose, as terminals and pictures show them: one line, as they are."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 # Invisible, but part of how a name is written: joiners of letters and of emoji.
 _JOINERS = "\u200c\u200d"
@@ -30,6 +30,12 @@ def shown(name: str, width: int = 40) -> str:
 def quoted(text: str) -> str:
     """Returns a text as `shown`, in quotes."""
     return f"'{shown(text)}'"
+
+
+def listed(texts: Sequence[str], most: int = 5) -> str:
+    """Returns texts in a row, of more than `most` the first and how many others there are."""
+    more = f" and {len(texts) - most} more" if len(texts) > most else ""
+    return ", ".join(texts[:most]) + more
 
 
 def shown_direction(direction: str) -> str:

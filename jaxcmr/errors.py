@@ -1,11 +1,12 @@
 """The exceptions that a command answers without a traceback."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
 class UsageError(ValueError):
-    """A mistake of the user, told in one sentence: what is wrong, the value seen, what to do.
+    """A mistake of the user, said in one sentence: what is wrong, the value seen, what to do.
 
     The entry points in `launch/` print it without a traceback and exit with code 2; every other
     exception is a bug of ours and keeps its traceback. Names in damaged files may hold line breaks
@@ -14,6 +15,15 @@ class UsageError(ValueError):
 
     def __init__(self, sentence: str):
         super().__init__("".join(c if c.isprintable() else "?" for c in str(sentence)))
+
+
+@contextmanager
+def named(place: str) -> Iterator[None]:
+    """Puts `place`, such as a file and its line, before the sentence of a `UsageError`."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(f"{place}: {error}") from None
 
 
 def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:

@@ -14,7 +14,7 @@ from jaxcmr.storage import locks
 
 HOLD = """
 import sys, pathlib
-from jaxcmr import locks
+from jaxcmr.storage import locks
 with locks.alone(pathlib.Path(sys.argv[1]), str):
     print("held", flush=True)
     sys.stdin.read()

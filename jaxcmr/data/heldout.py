@@ -1,6 +1,7 @@
-"""Which rows are held out where nobody says so; rows that show the same thing stay together."""
+"""Draws the rows that are held out, keeps linked rows together, and warns of rows in two splits."""
 
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import logging
@@ -8,12 +9,15 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from jaxcmr.data.own.labelbase import clean
+from jaxcmr.data.splits import parts, present_rows
+from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.lazy import LazyRows
+from jaxcmr.types import Dataset, Splits
 
 HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given
 GROUP = "group"  # the link that a person gives: it is never cut
 LARGEST_FOLD = 0.1  # share of the rows that may lie in one fold for being linked
-NAMED = 5  # classes that a message names
 
 # What rows have in common: its name -> `[N]` whole numbers; rows with the same number >= 0 share
 # it. The most binding comes first.
@@ -55,8 +59,8 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
     return named
 
 
-def tell(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None = None) -> None:
-    """Says what `held_out` chose: how many rows, what ties them, which classes have no test row."""
+def report(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None = None) -> None:
+    """Logs what `held_out` chose: how many rows, what ties them, which classes have no test row."""
     test = named == "test"
     logging.info(
         "%s: no split is given: %d of %d rows become the test set", name, test.sum(), len(test)
@@ -71,10 +75,10 @@ def tell(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None =
     names, classes = _classes(labels)
     tested = np.bincount(classes[test], minlength=len(names)) > 0
     if not tested.all():
+        without = [repr(str(label)) for label in names[~tested]]
         logging.warning(
             "%s: %d of %d classes have no test row, for they have one row or rows that belong "
-            "together: %s",
-            name, (~tested).sum(), len(names), _listed([str(label) for label in names[~tested]]),
+            "together: %s", name, len(without), len(names), listed(without),
         )  # fmt: skip
 
 
@@ -164,7 +168,7 @@ def groups(links: Links, rows: int) -> np.ndarray:
 
 def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
     """Says in one line how many rows of other splits share something with a training row."""
-    told = []
+    shared = []
     for split in ("test", "validation"):
         rows = named == split
         counts = {
@@ -173,11 +177,11 @@ def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
         }
         parts = [f"{link} {count}" for link, count in counts.items() if count]
         if parts:
-            told.append(f"{', '.join(parts)} of {rows.sum()} {split} rows")
-    if told:
+            shared.append(f"{', '.join(parts)} of {rows.sum()} {split} rows")
+    if shared:
         logging.warning(
             "%s: the same thing is in training rows, so that scores flatter: %s", name,
-            "; ".join(told),
+            "; ".join(shared),
         )  # fmt: skip
 
 
@@ -215,6 +219,33 @@ def _nothing_to_hold_out(classes: np.ndarray) -> str:
     )
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(map(repr, names[:NAMED])) + more
+def warn_of_copies(splits: Splits, name: str) -> None:
+    """Says in one line how many items of the other splits are those of training rows, too.
+
+    Items that stay on the disk are not compared; blank ones (one number everywhere) do not count.
+    """
+    found = parts(splits)
+    named = np.repeat(list(found), [len(part) for part in found.values()])
+    links = {}
+    for modality in splits.train.modalities:
+        if not any(isinstance(part.inputs[modality], LazyRows) for part in found.values()):
+            links[modality] = numbered(
+                [digest for part in found.values() for digest in _digests(part, modality)]
+            )
+    warn_of_shared(links, named, name)
+
+
+def _digests(part: Dataset, modality: str) -> list[bytes]:
+    """Returns a digest an item; b"" for one that is missing, or blank."""
+    found = []
+    for item, there in zip(np.asarray(part.inputs[modality]), present_rows(part, modality)):
+        blank = not there or (item == item.flat[0]).all()
+        bytes_ = b"" if blank else np.ascontiguousarray(item).tobytes()
+        found.append(bytes_ and hashlib.blake2b(bytes_, digest_size=16).digest())
+    return found
+
+
+def numbered(keys: Sequence[str | bytes]) -> np.ndarray:
+    """Numbers keys, the same for the same key: `[N]`, -1 for an empty one."""
+    numbers: dict[str | bytes, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) if key else -1 for key in keys], int)

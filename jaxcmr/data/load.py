@@ -3,7 +3,6 @@
 Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
 """
 
-import dataclasses
 from collections.abc import Callable
 
 from absl import logging
@@ -19,6 +18,7 @@ from jaxcmr.data.sources.features import LAYOUTS, load_features
 from jaxcmr.data.sources.mnist3d import load_digits, load_mnist3d
 from jaxcmr.data.sources.modelnet import load_modelnet10, load_modelnet40, load_procedural10
 from jaxcmr.data.sources.rgbd import load_rgbd_object
+from jaxcmr.data.splits import changed
 from jaxcmr.errors import check_choice
 from jaxcmr.types import Splits
 
@@ -51,22 +51,21 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     _check_numbers(config)
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
-    splits = _asked_for(splits, tuple(config.modalities))
+    splits = _chosen(splits, tuple(config.modalities))
     return standardize(splits, tuple(config.get("standardize", ())))
 
 
-def _asked_for(splits: Splits, modalities: tuple[str, ...]) -> Splits:
+def _chosen(splits: Splits, modalities: tuple[str, ...]) -> Splits:
     """Leaves out the modalities of the data that the config does not name."""
     others = [name for name in splits.train.modalities if name not in modalities]
     if not others:
         return splits
     logging.info("not used, for config.data.modalities leaves them out: %s", ", ".join(others))
-    parts = {field.name: getattr(splits, field.name) for field in dataclasses.fields(splits)}
-    return Splits(**{name: part and part.only(modalities) for name, part in parts.items()})
+    return changed(splits, lambda _, part: part.only(modalities))
 
 
 def _check_numbers(config: ConfigDict) -> None:
-    """Finds what is out of range where nobody has checked the whole config (launch/prepare.py)."""
+    """Checks the ranges again: `launch/prepare.py` loads data without a check of the config."""
     for field in NUMBERS:
         if field in config:
             check_value(f"data.{field}", config[field])

@@ -50,11 +50,6 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
     )
 
 
-def split_validation(train: Dataset, share: float, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Draws which rows train and which validate, by `draw_validation`."""
-    return draw_validation(len(train), train.links, share, seed)
-
-
 def draw_validation(
     rows: int, links: heldout.Links, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:

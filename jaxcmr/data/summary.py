@@ -10,7 +10,8 @@ from jaxcmr import fonts
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.render import camera_ring
 from jaxcmr.data.outputs import check_output, write_picture
-from jaxcmr.display import columns, padded, shown
+from jaxcmr.data.splits import parts, present_rows
+from jaxcmr.display import columns, shown
 from jaxcmr.types import Dataset, Splits
 
 MOST_CLASSES = 20  # rows of a sheet
@@ -20,8 +21,7 @@ _CAMERA = camera_ring(12, 25.0)[1]  # from the front, a little to the side
 
 def describe(splits: Splits) -> str:
     """Returns a table: source, checksums, sizes, shapes of the modalities, samples a class."""
-    parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-    parts = {name: part for name, part in parts.items() if part is not None}
+    found = parts(splits)
     source = splits.train.provenance
     lines = [f"{source.get('name')}: {source.get('source')}, {source.get('path', '')}"]
     digests = source.get("sha256", {})
@@ -29,23 +29,20 @@ def describe(splits: Splits) -> str:
     lines += [f"  sha256 {digest} {name}" for name, digest in digests.items()]
     for key in ("prepared", "views", "split_by"):
         lines += [f"  {key}: {source[key]}"] if key in source else []
-    for name, part in parts.items():
-        shapes = ", ".join(
-            f"{shown(modality)} {_shapes(items)}" for modality, items in part.inputs.items()
-        )
+    for name, part in found.items():
+        shapes = ", ".join(f"{shown(m)} {_shapes(items)}" for m, items in part.inputs.items())
         lines.append(f"{name:>10}: {len(part)} samples, {shapes}")
         for modality, present in part.present.items():
             lines.append(f"{'':>10}  {(~present).sum()} of them without {shown(modality)}")
         if part.true_labels is not None and (wrong := (part.labels != part.true_labels).sum()):
             lines.append(f"{'':>10}  {wrong} of their labels differ from the true ones")
-    counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in parts.values()]
+    counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in found.values()]
     names = ["class", *(shown(name) for name in splits.train.class_names)]
     width = max(columns(name) for name in names)
-    cells = [[*parts], *([str(int(count[k])) for count in counts] for k in range(len(names) - 1))]
+    cells = [[*found], *([str(int(count[k])) for count in counts] for k in range(len(names) - 1))]
     for name, row in zip(names, cells):
-        lines.append(
-            padded("", width - columns(name)) + f"{name}  " + "".join(f"{c:>11}" for c in row)
-        )
+        blanks = " " * (width - columns(name))
+        lines.append(f"{blanks}{name}  " + "".join(f"{cell:>11}" for cell in row))
     return "\n".join(lines)
 
 
@@ -84,9 +81,7 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
 
 def _most_complete(dataset: Dataset, members: np.ndarray, count: int) -> np.ndarray:
     """Returns the members that have most modalities, or all where these are fewer than `count`."""
-    has = sum(
-        (mask[members].astype(int) for mask in dataset.present.values()), np.zeros(len(members))
-    )
+    has = sum((mask[members] * 1 for mask in dataset.present.values()), np.zeros(len(members)))
     best = members[has == has.max(initial=0)]
     return best if len(best) >= count else members
 
@@ -111,7 +106,7 @@ def _tiles(dataset: Dataset, row: int, size: int) -> list[np.ndarray]:
         if isinstance(items, dict):
             continue
         item = np.asarray(items[row])
-        if dataset.present.get(modality, np.ones(len(dataset), bool))[row]:
+        if present_rows(dataset, modality)[row]:
             tiles += _draw(item, size)
         else:  # whatever stands in its place
             tiles += [np.full_like(tile, 255) for tile in _draw(np.zeros_like(item), size)]

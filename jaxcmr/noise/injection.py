@@ -8,18 +8,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.guards import given_labels
 from jaxcmr.noise.record import NoiseRecord, read_arrays
-from jaxcmr.types import UsageError
-
-__all__ = [
-    "KINDS",
-    "RONO_MODELNET10_MAP",
-    "NoiseRecord",
-    "class_map_from_names",
-    "from_file",
-    "inject",
-]
 
 # RONO's asymmetric flips on ModelNet10, deduced from its published labels; for
 # `class_map_from_names`.
@@ -235,8 +226,8 @@ def from_file(
     if key is None and len(arrays) == 1:
         (key,) = arrays
     if key not in arrays:
-        asked = "no key was given" if key is None else f"it has no {key!r}"
-        raise UsageError(f"{path}: {asked}; use one of the keys {', '.join(arrays)}")
+        wrong = "no key was given" if key is None else f"it has no {key!r}"
+        raise UsageError(f"{path}: {wrong}; use one of the keys {', '.join(arrays)}")
     true_labels = given_labels(true_labels, num_classes, "true labels")
     given, names = _numbered(arrays[key], tuple(class_names), str(path)), tuple(modalities)
     rows = np.atleast_2d(given) if names else given.reshape(1, -1)
@@ -250,7 +241,7 @@ def from_file(
             f"{f' and {len(names)} modalities' if names else ''}; give one label a row, in order"
         )
     labels = np.stack([given_labels(row, num_classes, f"labels in {path}") for row in rows])
-    record = NoiseRecord(
+    return NoiseRecord(
         labels=labels if names else labels[0],
         true_labels=true_labels,
         num_classes=num_classes,
@@ -259,7 +250,6 @@ def from_file(
         seed=None,
         modalities=names,
     )
-    return record
 
 
 def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.ndarray:

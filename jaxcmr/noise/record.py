@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from jaxcmr.errors import UsageError
 from jaxcmr.guards import given_labels
 from jaxcmr.storage import files, numpyfiles
 from jaxcmr.storage.paths import expanded
-from jaxcmr.types import UsageError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -22,7 +22,7 @@ class NoiseRecord:
             modalities of an item, `[M, N]` in the order of `modalities` if each has its own.
         true_labels: `[N]` int32, the labels before the noise.
         num_classes: K.
-        kind: the convention (`jaxcmr.noise.inject.KINDS`, "transition" or "file").
+        kind: the convention (`jaxcmr.noise.KINDS`, "transition" or "file").
         rate: the nominal rate; for "transition" the expected and for "file" the actual one.
         seed: the seed of the draw; None for "file", which draws nothing.
         class_map: `[K]` int32, the class that class k flips to (k itself: it never flips), or
@@ -61,21 +61,6 @@ class NoiseRecord:
     def actual_rate(self) -> float:
         """The share of wrong labels, over all modalities; 0 for an empty set."""
         return float(self.changed.mean()) if self.labels.size else 0.0
-
-    def labels_of(self, modality: str) -> np.ndarray:
-        """Returns the labels `[N]` that `modality` is trained with.
-
-        Raises:
-            ValueError: if the labels are drawn per modality and `modality` is not among them.
-        """
-        if self.shared:
-            return self.labels
-        if modality not in self.modalities:
-            raise ValueError(
-                f"no labels were drawn for the modality {modality!r}; "
-                f"use one of {', '.join(self.modalities)}"
-            )
-        return self.labels[self.modalities.index(modality)]
 
     def summary(self) -> dict[str, Any]:
         """Returns the record without its long arrays, ready for JSON."""

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 
 from jaxcmr import guards
+from jaxcmr.errors import UsageError
 from jaxcmr.guards import given_labels
 from jaxcmr.noise.injection import generators
 from jaxcmr.noise.record import NoiseRecord
-from jaxcmr.types import UsageError
 
 
 def inject_transition(

@@ -1,4 +1,4 @@
-"""Reads numpy's files, `.npy` and `.npz`, from anywhere: no pickle, one error for all damage."""
+"""Reads numpy's files, `.npy` and `.npz`: no pickle is opened, all damage is a `UsageError`."""
 
 import contextlib
 import functools
@@ -26,43 +26,45 @@ class Head(NamedTuple):
 
 
 def read_npy(path: Path) -> np.ndarray:
-    """Reads a `.npy` file; one larger than `MAPPED` bytes stays on the disk, as a memory map.
+    """Reads a `.npy` file as `read_any_npy`.
 
     Raises:
         UsageError: the file cannot be read, or holds neither numbers nor text.
     """
-    try:
-        with open(path, "rb") as file:
-            _check_size(*head(file), path.stat().st_size)
-        large = path.stat().st_size > MAPPED
-        array = np.load(path, mmap_mode="r" if large else None, allow_pickle=False)
-        if not isinstance(array, np.ndarray):
-            raise ValueError("it is no .npy file")
-        return _checked(array)
-    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
-        raise _damaged(path, error) from None
+    array = read_any_npy(path)
+    _check_kind("it", array, path)
+    return array
 
 
 def read_any_npy(path: Path) -> np.ndarray:
-    """Reads a `.npy` file as `read_npy`; in the place of other things stands `unread`.
+    """Reads a `.npy` file; in the place of what is neither numbers nor text stands `unread`.
+
+    One larger than `MAPPED` bytes stays on the disk, as a memory map.
 
     Raises:
         UsageError: the file cannot be read.
     """
     try:
-        with open(path, "rb") as file:
-            found = head(file)
+        found, size = npy_head(path), path.stat().st_size
         if found.dtype.kind not in KINDS:
             return unread(found)
-    except Exception as error:
+        _check_size(*found, size)
+        mode = "r" if size > MAPPED else None
+        return _decoded(np.load(path, mmap_mode=mode, allow_pickle=False))
+    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
         raise _damaged(path, error) from None
-    return read_npy(path)
+
+
+def npy_head(path: Path) -> Head:
+    """Returns the shape and the type of the array of a `.npy` file; raises as `head`."""
+    with open(path, "rb") as file:
+        return head(file)
 
 
 def unread(announced: Head) -> np.ndarray:
     """Returns an array of a shape and type without entries of its own, nor room for them.
 
-    It stands for what is neither numbers nor text, of which nobody may ask for more than this.
+    It stands for arrays that are neither numbers nor text: they may lie unused in a file.
     """
     return np.broadcast_to(np.empty((), announced.dtype), announced.shape)
 
@@ -75,9 +77,7 @@ def read_npz(path: Path) -> dict[str, np.ndarray]:
     """
     found = read_any_npz(path)
     for name, array in found.items():
-        if array.dtype.kind not in KINDS:
-            said = f"{name} holds {array.dtype}; save numbers or text"
-            raise _damaged(path, ValueError(said))
+        _check_kind(name, array, path)
     return found
 
 
@@ -182,14 +182,15 @@ def _member(file: np.lib.npyio.NpzFile, name: str, announced: Head) -> np.ndarra
     if announced.dtype.kind not in KINDS:
         return unread(announced)
     try:
-        return _checked(file[name])
+        return _decoded(file[name])
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:
-    advice = "save plain arrays of numbers or text"
-    return UsageError(f"{path} cannot be read ({reason(error)}); {advice}")
+    return UsageError(
+        f"{path} cannot be read ({reason(error)}); save plain arrays of numbers or text"
+    )
 
 
 def reason(error: Exception) -> str:
@@ -209,11 +210,12 @@ def as_text(array: np.ndarray) -> np.ndarray:
     return np.array(texts, np.str_).reshape(array.shape)
 
 
-def _checked(array: np.ndarray | bytes) -> np.ndarray:
-    if not isinstance(array, np.ndarray):
-        raise ValueError("a part of it is no .npy file")
+def _check_kind(name: str, array: np.ndarray, path: Path) -> None:
     if array.dtype.kind not in KINDS:
-        raise ValueError(f"it holds {array.dtype}; save numbers or text")
+        raise _damaged(path, ValueError(f"{name} holds {array.dtype}; save numbers or text"))
+
+
+def _decoded(array: np.ndarray) -> np.ndarray:
     if array.dtype.kind == "U":  # 32 bits a character, of which not all are one
         array.astype(array.dtype.newbyteorder("<")).tobytes().decode("utf-32-le")
     return as_text(array)

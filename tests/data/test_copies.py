@@ -1,6 +1,6 @@
 import numpy as np
 
-from jaxcmr.data.copies import warn_of_copies
+from jaxcmr.data.heldout import warn_of_copies
 from jaxcmr.data.own.arrays import to_splits
 
 

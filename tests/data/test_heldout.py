@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.heldout import cut, draw, folded, groups, held_out, tell, warn_of_shared
+from jaxcmr.data.heldout import cut, draw, folded, groups, held_out, report, warn_of_shared
 from jaxcmr.errors import UsageError
 
 
@@ -46,7 +46,7 @@ def test_a_given_group_is_never_cut(caplog):
     labels = np.array([0] * 6 + [1] * 6)
     named = held_out(labels, 0, {"group": np.array([0] * 6 + [1] * 3 + [2] * 3)})
     assert (named[:6] == "train").all() and len(set(named[6:9])) == len(set(named[9:])) == 1
-    tell(labels, named, "items.csv")
+    report(labels, named, "items.csv")
     assert "1 of 2 classes have no test row" in caplog.messages[-1]
     with pytest.raises(UsageError, match="all rows of a class have the same 'group', so none"):
         held_out(labels, 0, {"group": labels})
@@ -74,7 +74,7 @@ def test_a_class_of_one_row_is_named(caplog):
     labels = np.array(["a", "b", "b"])
     named = held_out(labels, 0)
     assert named[0] == "train"
-    tell(labels, named, "items.csv")
+    report(labels, named, "items.csv")
     assert "1 of 2 classes have no test row" in caplog.messages[-1] and "'a'" in caplog.messages[-1]
 
 
@@ -82,7 +82,7 @@ def test_what_ties_rows_is_told(caplog):
     caplog.set_level("INFO")
     links = {"image": np.array([0, 0, 1, 1, 2, -1, -1, 3]), "text": np.array([-1, 5, 5] + [-1] * 5)}
     labels = np.arange(8) % 2
-    tell(labels, held_out(labels, 0, links), "items.csv", links)
+    report(labels, held_out(labels, 0, links), "items.csv", links)
     assert "(image 4, text 2) are kept in one split" in caplog.text
     assert "the largest group has 4 rows" in caplog.text
 

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcmr.data.items import native
-from jaxcmr.data.own.arrays import to_splits, warn_of_squares
+from jaxcmr.data.own.arrays import to_splits
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
 
@@ -242,9 +242,3 @@ def test_rows_of_a_group_stay_together_and_shared_groups_are_counted(caplog):
     assert tested and not trained & tested
     own(group=np.array(["p", "q", "q", ""]))
     assert "scores flatter: group 1 of 2 test rows" in caplog.text
-
-
-def test_a_square_says_how_it_was_read(caplog):
-    arrays = {"text": np.eye(4), "labels": np.array([0, 1, 0, 1])}
-    warn_of_squares(arrays, "a.npz")
-    assert "a.npz: text: as many numbers as items; row i was taken for item i" in caplog.text

@@ -100,7 +100,7 @@ def test_a_file_may_hold_labels_per_modality(tmp_path):
     record = noise.from_file(
         tmp_path / "both.npy", np.array([0, 1, 2]), 3, modalities=("image", "text")
     )
-    assert record.labels_of("text").tolist() == [2, 1, 0]
+    assert record.labels.tolist() == [[0, 1, 1], [2, 1, 0]]
     assert record.rows.tolist() == [0, 2]
     assert record.actual_rate == 3 / 6
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 from absl import logging
 
+from jaxcmr.data.splits import changed, present_rows
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.lazy import LazyRows
 from jaxcmr.types import Dataset, Splits
@@ -38,18 +39,14 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
                 f"config.data.standardize names {name!r}, but its items are no vectors [N, D]; "
                 "leave it out (none: --config.data.standardize='()')"
             )
-        mean, scale = statistics(items, splits.train.present.get(name, np.ones(len(items), bool)))
+        mean, scale = statistics(items, present_rows(splits.train, name))
         if not scale > 0:
             raise UsageError(
                 f"the modality {name!r} is the same in all training rows; it cannot be standardised"
             )
         logging.info("%s: mean of each feature subtracted, all divided by %.4g", name, scale)
-        apply = lambda part, n=name, m=mean, s=scale: _applied(part, n, m, s)
-        splits = Splits(
-            apply(splits.train),
-            apply(splits.test),
-            None if splits.validation is None else apply(splits.validation),
-        )
+        apply = lambda _, part, n=name, m=mean, s=scale: _applied(part, n, m, s)
+        splits = changed(splits, apply)
     return splits
 
 

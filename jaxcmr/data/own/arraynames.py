@@ -1,4 +1,4 @@
-"""What the names of arrays say: `train_image`, `val/labels`, `present_text`, `class_names`."""
+"""Reads the names of arrays: `train_image`, `val/labels`, `present_text`, `class_names`."""
 
 import re
 from collections.abc import Iterable
@@ -10,15 +10,7 @@ from jaxcmr.errors import UsageError
 
 CLASSES = "class_names"
 FLAGS = "present_"
-# What an array is, in the singular of a manifest's column -> what it is called here.
-ROLES = {
-    "label": "labels",
-    "true_label": "true_labels",
-    "id": "ids",
-    "split": "split",
-    "group": "groups",
-}
-
+ROLES = {role: spellings[0] for role, spellings in names.ROLES.items()}
 _SCHEMA = (
     "; arrays are called train_labels, train_image, test_labels, ...; launch/prepare.py features "
     "renames those of a file"
@@ -44,7 +36,7 @@ class Names(NamedTuple):
 
 
 def sort(keys: Iterable[str], file: str) -> Names:
-    """Says of every array of a file what it is, by its name.
+    """Finds the role of every array of a file by its name.
 
     `<split>_<role or modality>`, where an HDF5 group may stand for the split (`train/image`); or
     the same without a split. Splits and roles may be spelled as people do (`val`, `label`), in any
@@ -73,7 +65,7 @@ def sort(keys: Iterable[str], file: str) -> Names:
         if "labels" not in found[""]:
             raise UsageError(
                 f"{file} has no array 'labels', only {', '.join(keys) or 'none'}"
-                f"{_alike('labels', keys) or _SCHEMA}"
+                f"{names.suggestion('labels', tuple(keys)) or _SCHEMA}"
             )
     classes = _distinct([(CLASSES, key) for key in whole if roles[key] == CLASSES], file)
     train = _modalities(found.get("train", found.get("", {})))
@@ -142,7 +134,7 @@ def _by_split(splits: dict[str, tuple[str, str]], keys: list[str], file: str) ->
     parts = {split: _distinct(found[split], file) for split in names.SPLITS if split in found}
     for split in ("train", "test", *parts):
         if "labels" not in parts.get(split, {}):
-            alike = _alike("labels", [role for role, _ in found.get(split, [])])
+            alike = names.suggestion("labels", tuple(role for role, _ in found.get(split, [])))
             raise UsageError(f"{file} has no array {split}_labels, only {', '.join(keys)}{alike}")
     return parts
 
@@ -169,14 +161,11 @@ def _check_part(split: str, part: dict[str, str], train: tuple[str, ...], file: 
     for role in [role for role in part if role.startswith(FLAGS)]:
         owner = owners.get(role[len(FLAGS) :].lower())
         if owner is None:
+            alike = names.suggestion(role[len(FLAGS) :], tuple(owners))
             raise UsageError(
                 f"{file}: {part[role]} says which items are present of no modality that it has"
-                f"{_alike(role[len(FLAGS) :], owners) or '; it has ' + ', '.join(train)}"
+                f"{alike or '; it has ' + ', '.join(train)}"
             )
         part[FLAGS + owner] = part.pop(role)
     gone = [role for name in others for role in (name, FLAGS + name) if role in part]
     return [part.pop(role) for role in gone]
-
-
-def _alike(name: str, known: Iterable[str]) -> str:
-    return names.suggestion(name, tuple(known))

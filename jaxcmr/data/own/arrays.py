@@ -1,4 +1,4 @@
-"""Your own data as arrays: one `.npz`, or a folder of `.npy` files (schema in README.md)."""
+"""Loads your own data from arrays: an `.npz`, HDF5 file or folder of `.npy` (see README.md)."""
 
 import os
 from collections.abc import Container, Mapping
@@ -10,9 +10,8 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
-from jaxcmr.data.copies import warn_of_copies
 from jaxcmr.data.formats import pointfiles
-from jaxcmr.data.heldout import GROUP, tell, warn_of_shared
+from jaxcmr.data.heldout import GROUP, report, warn_of_copies, warn_of_shared
 from jaxcmr.data.items import native
 from jaxcmr.data.own import arraynames, arrayparts
 from jaxcmr.data.own.labelbase import clean, unify
@@ -132,7 +131,7 @@ def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) ->
     if "split" in whole:
         warn_of_shared(arrayparts.links_of(whole), named, name)
     else:
-        tell(whole["labels"], named, name)
+        report(whole["labels"], named, name)
     whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
     return {
         s: {key: lazy.select(array, named == s) for key, array in whole.items()}
@@ -148,15 +147,6 @@ def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
     if array.dtype.kind not in "fiubU":
         raise UsageError(f"{name}: class_names holds {array.dtype}; save text [K]")
     return tuple(str(text) for text in clean(array.ravel()))
-
-
-def warn_of_squares(arrays: Mapping[str, np.ndarray], name: str) -> None:
-    """Says how arrays were read that could as well lie on their side: `[N, N]`, in every split."""
-    found = arraynames.sort(arrays, name)
-    for m in found.modalities():
-        items = [arrays[part[m]] for part in found.parts.values()]
-        if all(array.ndim == 2 and array.shape[0] == array.shape[1] for array in items):
-            logging.warning("%s: %s: as many numbers as items; row i was taken for item i", name, m)
 
 
 def load_arrays(config: ConfigDict, workers: int) -> Splits:

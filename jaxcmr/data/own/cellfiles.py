@@ -1,16 +1,18 @@
-"""The files that cells name: where they are, and which of them are the same."""
+"""Finds the files that cells of a manifest name, and those of the same content."""
 
 import functools
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.data.cache import sha256
+from jaxcmr.data.cache import sha256, stamp
+from jaxcmr.data.heldout import numbered
 from jaxcmr.display import quoted, shown
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.paths import expanded
@@ -47,27 +49,23 @@ def _spellings(cell: str) -> Iterator[str]:
 
 
 def _not_found(folder: Path, cell: str) -> str:
-    """Says why a cell names no file."""
     cell = cell.strip()
     if _ADDRESS.match(cell):
         return f"{quoted(cell)} is an address, not a file; download it and name the file"
     if _DRIVE.match(cell):
         return f"{quoted(cell)} is a path of another system; write it relative to the manifest"
     path = folder / expanded(cell) if cell.startswith("~") else folder / cell
+    named = shown(str(path), 300)
     try:
         if path.is_dir():
-            return f"{_shown(path)} is a folder, not a file"
+            return f"{named} is a folder, not a file"
         path.stat()
     except FileNotFoundError:
         pass
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
-        return f"the file {_shown(path)} cannot be read ({reason})"
-    return f"there is no file {_shown(path)}{_similar(path)}"
-
-
-def _shown(path: Path) -> str:
-    return shown(str(path), 300)
+        return f"the file {named} cannot be read ({reason})"
+    return f"there is no file {named}{_similar(path)}"
 
 
 def _similar(path: Path) -> str:
@@ -84,40 +82,20 @@ def _similar(path: Path) -> str:
 def same(files: Sequence[Path | None]) -> np.ndarray:
     """Numbers files by their content: `[N]`, the same for the same bytes; -1 for None.
 
-    Links and other spellings of a path lead to one number. Only files of one size are read.
+    Links and other spellings of a path lead to one number. Only files of one size are read. A
+    `.gltf` has its numbers in other files, so that its bytes do not count.
     """
     paths = {file: os.path.realpath(file) for file in dict.fromkeys(files) if file is not None}
-    states = {path: _state(path) for path in set(paths.values())}
-    sizes: dict[int, int] = {}
-    for size, _ in states.values():
-        if size >= 0:
-            sizes[size] = sizes.get(size, 0) + 1
-    keys = {
-        path: _digest(path, *state) if _may_equal(path, sizes.get(state[0], 0)) else path
-        for path, state in states.items()
-    }
-    numbers: dict[str, int] = {}
-    return np.array(
-        [-1 if f is None else numbers.setdefault(keys[paths[f]], len(numbers)) for f in files], int
-    )
-
-
-def _may_equal(path: str, of_its_size: int) -> bool:
-    """A `.gltf` has its numbers in other files, so that its own bytes do not tell."""
-    return of_its_size > 1 and not path.lower().endswith(".gltf")
-
-
-def _state(path: str) -> tuple[int, int]:
-    try:
-        state = os.stat(path)
-    except (OSError, ValueError):
-        return -1, 0
-    return state.st_size, state.st_ctime_ns  # which no program can set back
+    stamps = {path: stamp(Path(path)) for path in set(paths.values())}
+    sizes = Counter(size for size, *_ in stamps.values())
+    alone = lambda path: sizes[stamps[path][0]] == 1 or path.lower().endswith(".gltf")
+    keys = {file: p if alone(p) else _digest(p, stamps[p]) for file, p in paths.items()}
+    return numbered([keys.get(file, "") for file in files])
 
 
 @functools.lru_cache(1 << 18)
-def _digest(path: str, size: int, changed: int) -> str:
-    del size, changed  # they are part of the memory's key
+def _digest(path: str, version: tuple[int, ...]) -> str:
+    del version  # part of the memory's key
     try:
         return sha256(Path(path))
     except OSError:

@@ -1,4 +1,4 @@
-"""What the columns of a manifest say, row by row; every refusal names the line."""
+"""Reads and checks the columns of a manifest; every error names the line."""
 
 import re
 from collections import Counter
@@ -7,16 +7,17 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.data.formats.tables import Table
+from jaxcmr.data.heldout import numbered
 from jaxcmr.data.own import names
 from jaxcmr.data.own.labelbase import clean
 from jaxcmr.data.own.missing import flags, is_missing, strip
-from jaxcmr.display import quoted, shown
+from jaxcmr.display import listed, quoted, shown
 from jaxcmr.errors import UsageError
 
 # What the items of a column become.
 KINDS = {"image": "image", "points": "cloud", "mesh": "cloud", "text": "vector"}
 KNOWN = (*names.ROLES, *KINDS, *(f"present_{name}" for name in KINDS))
-NAMED = 10  # columns that the line of those not used names
+NAMED = 10  # columns that a message names
 
 
 def kinds(table: Table) -> dict[str, str]:
@@ -101,12 +102,6 @@ def groups(table: Table) -> np.ndarray:
     return numbered([names.tidy(cell) for cell in _cells(table, "group")])
 
 
-def numbered(texts: list[str]) -> np.ndarray:
-    """Numbers texts, the same for the same text: `[N]`, -1 for an empty one."""
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(t, len(numbers)) if t else -1 for t in texts], int)
-
-
 def items(table: Table, modality: str) -> list[str]:
     """Returns the cells of a modality, "" where the item is missing, checked as a whole.
 
@@ -125,28 +120,32 @@ def items(table: Table, modality: str) -> list[str]:
     flagged = f"present_{modality}"
     if flagged in table.columns:
         for place, (line, row) in enumerate(table.rows):
-            said = flags(np.array(row.get(flagged, "")), f"{table.path}, line {line}: {flagged}")
-            cells[place] = cells[place] if said else ""
+            flag = np.array(row.get(flagged, ""))
+            if not flags(flag, f"{table.path}, line {line}: {flagged}"):
+                cells[place] = ""
     return cells
 
 
-def tell_unused(table: Table, used: list[str]) -> None:
+def warn_of_unused(table: Table, used: list[str]) -> None:
     """Says in one line which columns, and how many rows, are not used."""
-    told = []
-    others = [name for name in table.columns if name not in used]
+    unused = []
+    absent = tuple(name for name in KNOWN if name not in table.columns)
+    others = [
+        shown(name) + names.suggestion(name, absent).replace("; ", " - ")
+        for name in table.columns
+        if name not in used
+    ]
     if others:
-        absent = tuple(name for name in KNOWN if name not in table.columns)
-        said = lambda name: shown(name) + names.suggestion(name, absent).replace("; ", " - ")
-        more = f" and {len(others) - NAMED} more" if len(others) > NAMED else ""
-        told.append(f"{_counted(others, 'column')} ({', '.join(map(said, others[:NAMED]))}{more})")
+        unused.append(f"{_counted(others, 'column')} ({listed(others, NAMED)})")
     if table.empty:
-        told.append(f"{_counted(table.empty, 'row')} without a filled cell (line {table.empty[0]})")
-    if told:
-        logging.warning("%s: not used: %s", table.path, ", ".join(told))
+        rows = _counted(table.empty, "row")
+        unused.append(f"{rows} without a filled cell (line {table.empty[0]})")
+    if unused:
+        logging.warning("%s: not used: %s", table.path, ", ".join(unused))
 
 
 def true_labels(table: Table, labels: np.ndarray) -> np.ndarray | None:
-    """Returns the column `true_label`, or None if it is empty; each must be somebody's label."""
+    """Returns the column `true_label`, or None if it is empty; each must be a label of some row."""
     found = optional(table, "true_label")
     if found is None:
         return None
@@ -169,12 +168,11 @@ def _no_column(table: Table, name: str) -> str:
     advice = names.suggestion(name, tuple(table.columns))
     if not advice and not set(table.columns) & set(KNOWN):
         advice = "; the first line must name the columns"
-    there = ", ".join(map(shown, table.columns[:NAMED]))
-    more = f" and {len(table.columns) - NAMED} more" if len(table.columns) > NAMED else ""
-    return f"{table.path} has no column {name!r}, only {there}{more}{advice}"
+    there = listed([shown(column) for column in table.columns], NAMED)
+    return f"{table.path} has no column {name!r}, only {there}{advice}"
 
 
-def tell_missing(table: Table, modality: str) -> None:
+def warn_of_missing(table: Table, modality: str) -> None:
     """Says which words of a modality's column stand for a missing item."""
     words = Counter(strip(row.get(modality, "")) for _, row in table.rows)
     words = {word: count for word, count in words.items() if word and is_missing(word)}

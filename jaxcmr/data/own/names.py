@@ -1,4 +1,4 @@
-"""The names of columns, arrays and splits: one meaning, the spellings that people use.
+"""The spellings of the names of columns, arrays and splits.
 
 A name is compared without regard to case, to blanks around it and to Unicode's composed and
 decomposed forms.
@@ -10,15 +10,14 @@ from difflib import get_close_matches
 from jaxcmr.data.own.missing import strip
 from jaxcmr.display import quoted
 
-# What a column of a manifest or an array is -> how it is spelled. An array's name is the second.
+# A column's canonical name -> how columns and arrays are spelled; an array's name comes first.
 ROLES = {
-    "label": ("label", "labels"),
-    "true_label": ("true_label", "true_labels"),
-    "id": ("id", "ids"),
+    "label": ("labels", "label"),
+    "true_label": ("true_labels", "true_label"),
+    "id": ("ids", "id"),
     "split": ("split", "splits"),
-    "group": ("group", "groups"),
+    "group": ("groups", "group"),
 }
-TRUE_LABELS = ROLES["true_label"]
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("validation", "valid", "val", "dev", "development"),

@@ -1,4 +1,4 @@
-"""Your own data of either form, by the ending of `config.path`; and what they hold, before loading.
+"""Loads your own data of either form, and outlines them without reading their items.
 
 A manifest (`.csv`, `.tsv`, `.jsonl`) names files; everything else is arrays.
 """
@@ -15,7 +15,7 @@ from jaxcmr.data.formats.hdf5files import hdf5_heads
 from jaxcmr.data.items.kinds import kind
 from jaxcmr.data.own import arraynames, arrayparts, arrays, manifest
 from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import Head, head, npz_heads, reason, unread
+from jaxcmr.storage.numpyfiles import Head, npy_head, npz_heads, reason, unread
 from jaxcmr.types import Splits
 
 _ADVICE = {
@@ -48,7 +48,7 @@ def load_own(config: ConfigDict, workers: int) -> Splits:
 
 
 def outline(config: ConfigDict) -> Outline:
-    """Says what the data of `config.path` hold.
+    """Returns what the data of `config.path` hold.
 
     Raises:
         UsageError: no such file, or one that is neither a manifest nor arrays.
@@ -89,29 +89,24 @@ def _path(config: ConfigDict) -> Path:
 def shapes(path: Path) -> dict[str, Head]:
     """Reads the shapes and types of all arrays of a file or folder, not the arrays."""
     suffix = "" if path.is_dir() else path.suffix.lower()
-    if suffix in (".h5", ".hdf5"):
-        found = hdf5_heads(path)
-    elif suffix == ".npz" or path.is_dir():
-        try:
-            found = _npy_heads(path) if path.is_dir() else npz_heads(path)
-        except UsageError:
-            raise
-        except Exception as error:  # numpy's reader evaluates the header: anything may come of it
-            advice = "get or write it again"
-            raise UsageError(f"{path} cannot be read ({reason(error)}); {advice}") from None
-    else:
+    try:
+        if path.is_dir():
+            found = {file.stem: npy_head(file) for file in arrays.npy_files(path)}
+        elif suffix in (".h5", ".hdf5"):
+            found = hdf5_heads(path)
+        elif suffix == ".npz":
+            found = npz_heads(path)
+        else:
+            raise UsageError(
+                f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"
+                f"{_ADVICE.get(suffix, '')}"
+            )
+    except UsageError:
+        raise
+    except Exception as error:  # numpy's reader evaluates the header: anything may come of it
         raise UsageError(
-            f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"
-            f"{_ADVICE.get(suffix, '')}"
-        )
+            f"{path} cannot be read ({reason(error)}); get or write it again"
+        ) from None
     if not found:
         raise UsageError(f"{path} holds no array")
-    return found
-
-
-def _npy_heads(folder: Path) -> dict[str, Head]:
-    found = {}
-    for path in arrays.npy_files(folder):
-        with open(path, "rb") as file:
-            found[path.stem] = head(file)
     return found

@@ -1,5 +1,6 @@
-"""What the rows of a manifest have in common, so that they are not independent of each other."""
+"""Finds rows of a manifest that share a group, a file or a text, and splits the rows by them."""
 
+import contextlib
 import re
 import unicodedata
 from pathlib import Path
@@ -56,43 +57,33 @@ def links(table: Table, words: list[str]) -> dict[str, np.ndarray]:
     found = {heldout.GROUP: columns.groups(table)}
     for name in columns.kinds(table):
         if name == "text":
-            found[name] = columns.numbered([_plain(text) for text in words])
+            # Without regard to case and blanks.
+            plain = (unicodedata.normalize("NFKC", text).casefold().split() for text in words)
+            found[name] = heldout.numbered([" ".join(letters) for letters in plain])
         else:
             cells = columns.items(table, name)
-            files = {cell: _file_or_path(table, cell) for cell in set(cells)}
+            files = {cell: _file_or_path(table.path.parent, cell) for cell in set(cells)}
             found[name] = cellfiles.same([files[cell] for cell in cells])
-    return {name: column for name, column in found.items() if _ties(column)}
+    ties = lambda column: len(np.unique(linked := column[column >= 0])) < len(linked)
+    return {name: column for name, column in found.items() if ties(column)}
 
 
-def _ties(column: np.ndarray) -> bool:
-    numbers = column[column >= 0]
-    return len(np.unique(numbers)) < len(numbers)
-
-
-def _plain(text: str) -> str:
-    """Returns a text as it is compared with others: without regard to case and blanks."""
-    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
-
-
-def _file_or_path(table: Table, cell: str) -> Path | None:
+def _file_or_path(folder: Path, cell: str) -> Path | None:
     try:
-        return cellfiles.find(table.path.parent, cell) if cell else None
-    except UsageError:  # told when the file is needed
-        return table.path.parent / cell
+        return cellfiles.find(folder, cell) if cell else None
+    except UsageError:  # raised again when the file is read
+        return folder / cell
 
 
 def texts(table: Table) -> list[str]:
     """Returns the text of every row, "" where there is none; of an unreadable file, its name."""
     if "text" not in columns.kinds(table):
         return [""] * len(table.rows)
-    return [_text_or_cell(table, cell) for cell in columns.items(table, "text")]
-
-
-def _text_or_cell(table: Table, cell: str) -> str:
-    try:
-        return text_of(table.path.parent, cell)
-    except UsageError:  # told when the text is needed
-        return cell
+    found = columns.items(table, "text")
+    for place, cell in enumerate(found):
+        with contextlib.suppress(UsageError):  # raised again when the text is read
+            found[place] = text_of(table.path.parent, cell)
+    return found
 
 
 def text_of(folder: Path, cell: str) -> str:

@@ -1,4 +1,4 @@
-"""The clouds of 3D MNIST, made from digits, and the voxel features of its author.
+"""Makes the clouds of 3D MNIST from pictures of digits.
 
 Source: de la Iglesia Castro, 3D MNIST. The voxel features of its 1000 test digits come out as he
 published them, every count the same.
@@ -65,18 +65,3 @@ def digit_cloud(image: np.ndarray) -> np.ndarray:
     points = (points - points[:, longest].min()) / np.ptp(points[:, longest])
     x, y, z = (points - points.mean(0)).T
     return np.stack([x * _COS + z * _SIN, y, z * _COS - x * _SIN], 1)
-
-
-def voxel_features(points: np.ndarray, cells: int = 8) -> np.ndarray:
-    """Returns the counts `[cells**3]` in a cubic grid around `points`, divided by the largest.
-
-    A point on a wall belongs to the lower cell; the cells run z slowest, then x, then y.
-    """
-    low, high = points.min(0), points.max(0)
-    margin = (np.ptp(points, 0).max() - (high - low)) / 2
-    low, high = low - margin, high + margin
-    walls = [np.linspace(low[k], high[k], cells + 1) for k in range(3)]
-    above = [np.searchsorted(walls[k], points[:, k]) for k in (2, 0, 1)]
-    index = np.clip(np.array(above) - 1, 0, cells - 1)
-    counts = np.bincount(np.ravel_multi_index(tuple(index), (cells,) * 3), minlength=cells**3)
-    return counts / counts.max()
