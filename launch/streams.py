@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 # Whether this process is one of the commands of this folder, and no test that imports them.
-STARTED = Path(sys.argv[0]).resolve().parent == Path(__file__).resolve().parent
+STARTED = Path(__file__).resolve().parent in Path(sys.argv[0]).resolve().parents
 
 
 def open_all() -> None:

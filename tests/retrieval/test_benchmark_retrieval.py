@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[2] / "launch" / "benchmark_retrieval.py"
+SCRIPT = Path(__file__).parents[2] / "launch" / "benchmark" / "main.py"
 
 
 def run(*flags):
     return subprocess.run(
-        [sys.executable, SCRIPT, *flags], capture_output=True, text=True, check=True
+        [sys.executable, SCRIPT, "retrieval", *flags], capture_output=True, text=True, check=True
     ).stdout
 
 

@@ -1,34 +1,14 @@
-"""Measures the encoders, and a whole training epoch, against PyTorch on the same machine.
+"""Time and memory of the encoders, forward and backward, against PyTorch on the same machine."""
 
-    python launch/benchmark.py encoders                     # the table
-    python launch/benchmark.py encoders --only=dgcnn        # one line of it
-    python launch/benchmark.py encoders --memory            # peak memory, a process a number
-    python launch/benchmark.py epoch                        # RONO on 3D MNIST, 5000 pairs
-    python launch/benchmark.py members                      # MMCD's step by ensemble size
-
-Runs alternate (ours, theirs, ours, ...) and medians are compared. Without PyTorch only our column
-is filled. Weights and inputs are random: speed does not depend on them.
-"""
-
-import functools
-import importlib.util
 import json
 import subprocess
 import sys
+from pathlib import Path
 
-import command_line
 import numpy as np
-from absl import flags
-from stopwatch import interleaved
+from stopwatch import HAS_TORCH, interleaved
 
 from jaxcmr.errors import UsageError
-
-FLAGS = flags.FLAGS
-flags.DEFINE_multi_string("only", [], "Names of the encoders to measure; all if not given.")
-flags.DEFINE_integer("repeats", 5, "Runs of each side.", lower_bound=1)
-flags.DEFINE_integer("members", 4, "Size of the ensemble.", lower_bound=1)
-flags.DEFINE_bool("memory", False, "Measure peak memory instead of time.")
-flags.DEFINE_string("side", "", "Internal: the side whose memory this process measures.")
 
 SCAN_STEPS = 4
 # Name -> (batch size, shape of one input). Batch sizes keep PyTorch's edge tensors in memory.
@@ -41,6 +21,17 @@ CASES = {
     "dgcnn": (8, (1024, 3)),
     "meshnet": (8, (1024,)),
 }
+
+
+def named(only):
+    """Returns the names of the encoders to measure, all of them if `only` is empty.
+
+    Raises:
+        UsageError: for an unknown name.
+    """
+    if unknown := sorted(set(only) - set(CASES)):
+        raise UsageError(f"there is no encoder {unknown[0]!r}; choose from {', '.join(CASES)}")
+    return only or list(CASES)
 
 
 def inputs_of(name):
@@ -100,15 +91,15 @@ def ours(name, members):
 
 def theirs(name, members):
     """Returns the same in PyTorch: `members` models one after the other, step by step."""
-    import benchmark_torch
     import torch
+    import torch_models
 
     classes = {
-        "mnist_cnn": benchmark_torch.MnistCNN,
-        "resnet18": benchmark_torch.ResNet18,
-        "pointnet": benchmark_torch.PointNet,
-        "dgcnn": benchmark_torch.DGCNN,
-        "meshnet": benchmark_torch.MeshNet,
+        "mnist_cnn": torch_models.MnistCNN,
+        "resnet18": torch_models.ResNet18,
+        "pointnet": torch_models.PointNet,
+        "dgcnn": torch_models.DGCNN,
+        "meshnet": torch_models.MeshNet,
     }
     models = [classes[name.removesuffix("_scan")]().train() for _ in range(members)]
     optimizers = [torch.optim.SGD(model.parameters(), lr=1e-3) for model in models]
@@ -123,61 +114,55 @@ def theirs(name, members):
     def run():
         for _ in range(SCAN_STEPS if name.endswith("_scan") else 1):
             for model, optimizer in zip(models, optimizers):
-                optimizer.zero_grad()
-                model(inputs).square().mean().backward()
-                optimizer.step()
+                torch_models.update(optimizer, model(inputs).square().mean())
 
     return run
 
 
-def sides_of(name, members):
-    """Returns the functions to compare, ours alone where there is no PyTorch."""
-    sides = {"ours": functools.partial(ours, name, members)}
-    if importlib.util.find_spec("torch"):
-        sides["theirs"] = functools.partial(theirs, name, members)
-    return sides
+SIDES = {"ours": ours, "theirs": theirs} if HAS_TORCH else {"ours": ours}
 
 
-def encoders(names):
-    """Prints milliseconds per sample (and member), forward and backward."""
+def compare_time(names, members, repeats):
+    """Prints milliseconds a sample (and member), for one model and for `members` of them."""
     print(f"{'encoder':16}{'members':>8}{'batch':>7}{'ours ms':>10}{'PyTorch ms':>12}{'ratio':>7}")
     for name in names:
-        for members in sorted({1, FLAGS.members}):
-            sides = {side: build() for side, build in sides_of(name, members).items()}
+        for count in sorted({1, members}):
+            sides = {side: build(name, count) for side, build in SIDES.items()}
             steps = SCAN_STEPS if name.endswith("_scan") else 1
-            samples = CASES[name][0] * steps * members
-            found = interleaved(sides, FLAGS.repeats)
+            samples = CASES[name][0] * steps * count
+            found = interleaved(sides, repeats)
             mine, other = found["ours"], found.get("theirs", float("nan"))
             print(
-                f"{name:16}{members:8d}{CASES[name][0]:7d}{1e3 * mine / samples:10.3f}"
+                f"{name:16}{count:8d}{CASES[name][0]:7d}{1e3 * mine / samples:10.3f}"
                 f"{1e3 * other / samples:12.3f}{other / mine:7.2f}",
                 flush=True,
             )
 
 
-def memory(names):
+def compare_memory(names):
     """Prints the peak memory of one model's step above that of the idle process, in MiB."""
     print(f"{'encoder':16}{'batch':>7}{'ours MiB':>10}{'PyTorch MiB':>13}")
     for name in names:
-        sides = ["ours", *(["theirs"] if importlib.util.find_spec("torch") else [])]
-        peaks = {side: _measured_alone(name, side) for side in sides}
+        peaks = {side: _peak_alone(name, side) for side in SIDES}
         other = peaks.get("theirs", float("nan"))
         print(f"{name:16}{CASES[name][0]:7d}{peaks['ours']:10.0f}{other:13.0f}", flush=True)
 
 
-def _measured_alone(name, side):
-    command = [sys.executable, __file__, "encoders", f"--only={name}", "--memory", f"--side={side}"]
+def _peak_alone(name, side):
+    """Returns what `print_peak` prints in a process of its own."""
+    main = Path(__file__).with_name("main.py")
+    command = [sys.executable, main, "encoders", f"--only={name}", "--memory", f"--side={side}"]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout.splitlines()[-1])
 
 
-def peak_of(name, side):
+def print_peak(name, side):
     """Prints the growth of this process's largest resident size while the side runs (Linux).
 
     The growth is that above the process with weights and inputs, before the first step; the peak
     is that of the second step, for the first one compiles.
     """
-    run = {"ours": ours, "theirs": theirs}[side](name, 1)
+    run = SIDES[side](name, 1)
     before = _resident("VmRSS")
     run()
     with open("/proc/self/clear_refs", "w") as file:
@@ -190,28 +175,3 @@ def _resident(field):
     """Returns a size of this process in MiB: `VmRSS` now, `VmHWM` at its peak."""
     with open("/proc/self/status") as file:
         return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
-
-
-def main(what):
-    """Prints the table `what`."""
-    names = FLAGS.only or list(CASES)
-    if unknown := sorted(set(names) - set(CASES)):
-        raise UsageError(f"there is no encoder {unknown[0]!r}; choose from {', '.join(CASES)}")
-    if what == "epoch":
-        import benchmark_epoch
-
-        benchmark_epoch.run(FLAGS.repeats)
-    elif what == "members":
-        import benchmark_members
-
-        benchmark_members.run(FLAGS.repeats)
-    elif FLAGS.side:
-        peak_of(names[0], FLAGS.side)
-    elif FLAGS.memory:
-        memory(names)
-    else:
-        encoders(names)
-
-
-if __name__ == "__main__":
-    command_line.run(main, words=("encoders", "epoch", "members"))

@@ -1,7 +1,10 @@
 """Compares the speed of functions on a machine whose speed changes."""
 
+import importlib.util
 import statistics
 import time
+
+HAS_TORCH = importlib.util.find_spec("torch") is not None
 
 
 def interleaved(sides, repeats):

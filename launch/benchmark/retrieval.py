@@ -1,26 +1,12 @@
-"""Measure the speed of retrieval scores against other ways to compute the same mAP.
+"""The speed of retrieval scores against other ways to compute the same mAP.
 
-    python launch/benchmark_retrieval.py                        # 5,000 x 5,000, all ways
-    python launch/benchmark_retrieval.py --queries=100000 --items=100000 --ours_only
-
-Prints one line a way: best wall time, CPU time, mAP. The embeddings are synthetic: class centers
-plus noise, 256-d, ten classes.
+One line a way: best wall time, CPU time, mAP. The embeddings are class centers plus noise, 256-d.
 """
 
 import resource
 import time
 
-import command_line
 import numpy as np
-from absl import flags
-from scipy.spatial.distance import cdist
-
-FLAGS = flags.FLAGS
-flags.DEFINE_integer("queries", 5000, "Number of queries.", lower_bound=1)
-flags.DEFINE_integer("items", 5000, "Number of gallery items.", lower_bound=1)
-flags.DEFINE_integer("classes", 10, "Number of classes.", lower_bound=1)
-flags.DEFINE_integer("repeats", 3, "Runs of each quick way; the best is printed.", lower_bound=1)
-flags.DEFINE_bool("ours_only", False, "Leave the slow and memory-hungry ways out.")
 
 
 def synthetic(rows, classes, seed, dim=256):
@@ -34,6 +20,8 @@ def synthetic(rows, classes, seed, dim=256):
 
 def released_way(query, gallery, query_labels, gallery_labels):
     """Sorts cosine distances, then walks the ranks in Python, as the published codes do."""
+    from scipy.spatial.distance import cdist
+
     order = cdist(query, gallery, "cosine").argsort()
     scores = []
     for i in range(len(query)):
@@ -47,7 +35,7 @@ def released_way(query, gallery, query_labels, gallery_labels):
 
 
 def numpy_way(query, gallery, query_labels, gallery_labels):
-    """The same without Python loops: a stable argsort and a running sum."""
+    """Computes the same without Python loops: a stable argsort and a running sum."""
     order = np.argsort(-(query @ gallery.T), axis=1, kind="stable")
     ranked = gallery_labels[order] == query_labels[:, None]
     hits = ranked.cumsum(axis=1)
@@ -56,13 +44,13 @@ def numpy_way(query, gallery, query_labels, gallery_labels):
 
 
 def sort_alone(query, gallery, query_labels, gallery_labels):
-    """The floor of every sorting way on a CPU: numpy's vectorised sort of the bare scores."""
+    """Sorts the bare scores by numpy: the floor of every way that sorts on a CPU."""
     np.sort(query @ gallery.T, axis=1)
     return np.nan
 
 
 def ours(query, gallery, query_labels, gallery_labels):
-    """All measures at once: `retrieval_scores`."""
+    """Computes all measures at once: `retrieval_scores`."""
     from jaxcmr.retrieval.metrics import retrieval_scores
 
     scores = retrieval_scores(query, gallery, query_labels, gallery_labels)
@@ -82,22 +70,17 @@ def measure(way, repeats, data):
     )
 
 
-def main():
-    """Runs the ways in one process, so that their ratios mean something."""
-    query, query_labels = synthetic(FLAGS.queries, FLAGS.classes, seed=1)
-    gallery, gallery_labels = synthetic(FLAGS.items, FLAGS.classes, seed=2)
+def run(queries, items, classes, repeats, ours_only):
+    """Prints all ways, run in one process so that their ratios mean something."""
+    query, query_labels = synthetic(queries, classes, seed=1)
+    gallery, gallery_labels = synthetic(items, classes, seed=2)
     data = (query, gallery, query_labels, gallery_labels)
-    if not FLAGS.ours_only:
-        ours(*data)  # compiles
-        measure(ours, FLAGS.repeats, data)
-        measure(sort_alone, FLAGS.repeats, data)
-        measure(numpy_way, FLAGS.repeats, data)
-        measure(released_way, 1, data)
-    else:
+    if ours_only:
         measure(ours, 1, data)
+    else:
+        ours(*data)  # compiles
+        for way in (ours, sort_alone, numpy_way):
+            measure(way, repeats, data)
+        measure(released_way, 1, data)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"peak memory of the process {peak:.2f} GiB (maximum resident size)")
-
-
-if __name__ == "__main__":
-    command_line.run(main)

@@ -1,14 +1,14 @@
 """One epoch of RONO on 3D MNIST: our jitted step against a plain PyTorch loop, and the ceiling.
 
 5000 pairs of a 28 x 28 image and a 2048-d point feature, batches of 128, the published networks,
-losses (RDC, MG, CRC) and Adam. The data is random: speed does not depend on it.
+losses (center, pair contrast, classification) and Adam.
 """
 
-import importlib.util
 import time
 
 import numpy as np
-from stopwatch import interleaved
+from stopwatch import HAS_TORCH, interleaved
+from training import compiled_steps
 
 ROWS, BATCH, CLASSES = 5000, 128, 10
 STEPS = ROWS // BATCH
@@ -53,17 +53,14 @@ def matmul_ceiling():
 
 
 def ours():
-    """Returns a function that runs one epoch in one jitted call: the step that `main.py` runs."""
-    import jax
+    """Returns a function that runs one epoch in one jitted call: the step of `launch/main.py`."""
     from ml_collections import ConfigDict
 
-    from jaxcmr import methods, presets
+    from jaxcmr import presets
     from jaxcmr.config import default, encoder
-    from jaxcmr.train import feed, optimizer, state
-    from jaxcmr.train.step import build_step, hyper_parameters
-    from jaxcmr.types import Dataset
 
     config = default()
+    config.train.batch_size = BATCH
     config.encoders.image = encoder("mnist_cnn")
     config.encoders.points = encoder("feature_mlp")
     config.method = ConfigDict(presets.RONO_MNIST3D)
@@ -71,32 +68,16 @@ def ours():
     config.optimizer.groups.image = ConfigDict({"learning_rate": 5e-5})
     config.optimizer.groups.centers = ConfigDict({"weight_decay": 0.0})
     images, features, labels = random_pairs()
-    ids, names = np.arange(ROWS).astype(str), tuple("0123456789")
-    pairs = Dataset({"image": images, "points": features}, labels, None, ids, names, {})
-    data = feed.resident(pairs)
-    method = methods.build(config, CLASSES)
-    adam = optimizer.build(config.optimizer, 50 * STEPS)
-    sample = jax.tree.map(lambda leaf: leaf[:2], data.inputs)
-    start = state.create(method, adam, sample, seed=0, members=1, rows=ROWS)
-    step = build_step(method, adam, steps_per_epoch=STEPS, total_steps=50 * STEPS)
-    hp = hyper_parameters(config, adam, start.params)
-    order = feed.epoch_order(jax.random.key(1), 0, ROWS)
-    batches = order[: STEPS * BATCH].reshape(STEPS, BATCH)
-    current = [start]
-
-    def run():
-        current[0], terms = step(current[0], data, batches, hp)
-        jax.block_until_ready(terms)
-
-    return run
+    inputs = {"image": images, "points": features}
+    return compiled_steps(config, inputs, labels, steps=STEPS, total_steps=50 * STEPS)
 
 
 def theirs():
     """Returns the same as a plain PyTorch loop over shuffled batches."""
     import torch
     import torch.nn.functional as F
-    from benchmark_torch import MnistCNN
     from torch import nn
+    from torch_models import MnistCNN, pair_contrast, update
 
     image_net = MnistCNN()
     point_net = nn.Sequential(
@@ -117,17 +98,10 @@ def theirs():
 
     def center_loss(z, labels, ramp=0.5, tau=0.05, margin=0.3):
         unit = F.normalize(centers)
-        own, mean = (unit[labels] * z).sum(1), z @ unit.mean(0)
-        apart = (mean.exp() - ((CLASSES + 1) / CLASSES * own).exp()).mean() / tau
-        pull = -(mean.exp() - own.exp() + margin).abs().mean() / tau
+        labelled, mean = (unit[labels] * z).sum(1), z @ unit.mean(0)
+        apart = (mean.exp() - ((CLASSES + 1) / CLASSES * labelled).exp()).mean() / tau
+        pull = -(mean.exp() - labelled.exp() + margin).abs().mean() / tau
         return (1 - ramp) * apart + ramp * pull
-
-    def gap_loss(z, temperature=0.22):
-        batch = len(z) // 2
-        scores = (z @ z.t() / temperature).exp()
-        scores = scores - torch.diag(scores.diag())
-        partners = torch.cat([scores.diagonal(batch), scores.diagonal(-batch)])
-        return -2 * (partners / scores.sum(1)).log().mean()
 
     def class_loss(logits, labels):
         return 5 * (1 - logits.softmax(1).gather(1, labels[:, None])).mean()
@@ -139,11 +113,9 @@ def theirs():
             y = labels[rows]
             embeddings = image_net(images[rows]), point_net(features[rows])
             z = F.normalize(torch.cat(embeddings))
-            loss = center_loss(z, torch.cat([y, y])) + gap_loss(z)
+            loss = center_loss(z, torch.cat([y, y])) + 2 * pair_contrast(z)
             loss = loss + sum(class_loss(head(part), y) for part in embeddings)
-            adam.zero_grad()
-            loss.backward()
-            adam.step()
+            update(adam, loss)
 
     return run
 
@@ -151,7 +123,7 @@ def theirs():
 def run(repeats):
     """Prints seconds per epoch, their ratio, and the share of the matmul ceiling."""
     sides = {"ours": ours()}
-    if importlib.util.find_spec("torch"):
+    if HAS_TORCH:
         sides["PyTorch"] = theirs()
     seconds = interleaved(sides, repeats)
     ceiling = max(matmul_ceiling() for _ in range(2))

@@ -1,4 +1,4 @@
-"""The encoders as one would write them in PyTorch, to compare speed with; nothing else uses them.
+"""Encoders, a loss and an update as one would write them in PyTorch, to compare speed with.
 
 Importing this file needs PyTorch, which jaxcmr itself never does.
 """
@@ -8,6 +8,22 @@ import itertools
 import torch
 import torch.nn.functional as F
 from torch import nn
+
+
+def update(optimizer, loss):
+    """Takes one step against the gradient of `loss`."""
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+
+
+def pair_contrast(z, temperature=0.22):
+    """Returns the mean of `-log(exp(s_pair) / sum_j exp(s_j))` over `z [2 B, d]`, pairs B apart."""
+    scores = (z @ z.t() / temperature).exp()
+    scores = scores - torch.diag(scores.diag())
+    batch = len(z) // 2
+    partners = torch.cat([scores.diagonal(batch), scores.diagonal(-batch)])
+    return -(partners / scores.sum(1)).log().mean()
 
 
 def mlp(kind, norm, *widths):
