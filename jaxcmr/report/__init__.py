@@ -1,4 +1,4 @@
-"""What people look at after a run: two pictures and a small table."""
+"""Two pictures and a small table of a finished run."""
 
 from collections.abc import Callable
 from itertools import permutations
@@ -18,38 +18,33 @@ __all__ = ["draw_contact_sheet", "draw_curves", "result_table", "write_report"]
 def write_report(outcome: Outcome, workdir: Path) -> str:
     """Draws the pictures of a finished run into its folder; returns the table with the paths.
 
-    The contact sheet shows the first direction that is measured. A picture that cannot be drawn is
-    told in one line: everything else is there already, and the same command draws it again.
+    The contact sheet shows the first direction that is measured. Where a picture cannot be drawn,
+    one line says so: everything else is saved, and the same command draws it again.
     """
-    found, history = outcome.result, workdir / "metrics.jsonl"
-    pictures = {"curves.png": lambda to: draw_curves(read(history), found["best_epoch"], to)}
-    measured = [
-        pair
-        for pair in permutations(outcome.embeddings, 2)
-        if "->".join(pair) not in found["scores"]["not_measured"]
-    ]
-    if measured:
+    result, history = outcome.result, workdir / "metrics.jsonl"
+    pictures = {"curves.png": lambda to: draw_curves(read(history), result["best_epoch"], to)}
+    not_measured = result["scores"]["not_measured"]
+    pairs = [p for p in permutations(outcome.embeddings, 2) if "->".join(p) not in not_measured]
+    if pairs:
         pictures["contact_sheet.png"] = lambda to: draw_contact_sheet(
-            outcome.test, outcome.embeddings, *measured[0], to
+            outcome.test, outcome.embeddings, *pairs[0], to
         )
     drawn = [name for name, draw in pictures.items() if _drawn(draw, workdir / name)]
     files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *drawn)
-    paths = [f"  {workdir / name}" for name in files]
-    return "\n".join([result_table(found), "", *paths])
+    return "\n".join([result_table(result), "", *[f"  {workdir / name}" for name in files]])
 
 
 def _drawn(draw: Callable[[Path], None], path: Path) -> bool:
-    """Draws a picture; says in one line if that fails."""
+    """Draws a picture; returns whether that worked."""
     try:
         draw(path)
     except Exception as error:  # whatever it is: a picture is no reason to lose a finished run
-        said = " ".join(str(error).split()) or "no reason given"
         logging.warning(
             "%s could not be drawn (%s: %s); everything else is saved, and the same command draws "
             "it again",
             path.name,
             type(error).__name__,
-            said[:200],
+            (" ".join(str(error).split()) or "no reason given")[:200],
         )
         return False
     return True

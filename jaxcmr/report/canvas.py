@@ -23,10 +23,10 @@ from matplotlib.text import Text
 
 @contextlib.contextmanager
 def sheet(path: Path, names: Iterable[str], dpi: int) -> Iterator[Figure]:
-    """Gives a figure to draw on, and writes it into `path`, whole or not at all.
+    """Yields a figure to draw on, then writes it into `path`, whole or not at all.
 
-    Fonts are chosen such that they have the letters of `names`; what none has is drawn as a box,
-    and said once.
+    Fonts are chosen that have the letters of `names`; a letter that no font has is drawn as a box,
+    and logged once.
     """
     letters = "".join(dict.fromkeys("".join(shown(name, 400) for name in names)))
     settings = {"font.family": list(fonts.families(letters))}
@@ -58,7 +58,7 @@ def write(text: Text, name: str, width: float, columns: int = 60) -> None:
 
 def legend(axes: Axes, handles: Sequence[Artist], names: Sequence[str], **options: Any) -> None:
     """Adds a legend that shows names as they are, also those that begin with `_`."""
-    places = [str(place) for place in range(len(names))]
-    drawn = axes.legend(handles, places, frameon=False, fontsize="small", **options)
+    numbers = [str(number) for number in range(len(names))]
+    drawn = axes.legend(handles, numbers, frameon=False, fontsize="small", **options)
     for text, name in zip(drawn.get_texts(), names):
         write(text, name, width=2.4)

@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.display import shown
 from jaxcmr.report import canvas
+from jaxcmr.retrieval import top_k
 from jaxcmr.types import Dataset
 
 RIGHT, WRONG = "#2a9d4e", "#d1382c"
@@ -27,26 +28,32 @@ def draw_contact_sheet(
 ) -> None:
     """Draws queries of one modality (left) and their top hits in another, framed right or wrong.
 
-    Queries are spread over the classes: one of each in turn. Missing items neither ask nor answer.
+    Queries are spread over the classes: one of each in turn. Missing items are neither queries nor
+    hits.
 
     Args:
-        dataset: the items; a hit is right if its true label is the query's (its label as given,
-            where nobody knows the true ones).
-        embeddings: modality -> `[N, d]` unit rows.
+        dataset: the items; a hit is right if it shares the true label of the query (the given
+            label, where the true ones are unknown).
+        embeddings: modality -> `[N, d]`.
         source: modality of the queries.
         target: modality of the gallery.
-        path: where the picture goes.
+        path: file of the picture.
         queries: number of rows.
         hits: hits a row.
 
     Raises:
-        ValueError: no item of one of the modalities exists.
+        UsageError: no item of one of the modalities exists, or an embedding is not finite.
     """
     labels = dataset.labels if dataset.true_labels is None else dataset.true_labels
-    asking, gallery = (_existing(dataset, modality) for modality in (source, target))
-    rows = asking[_spread(labels[asking], min(queries, len(asking)))]
-    scores = embeddings[source][rows] @ embeddings[target][gallery].T
-    ranked = gallery[np.argsort(-scores, axis=1, kind="stable")]
+    complete = np.ones(len(dataset), bool)
+    there = {name: dataset.present.get(name, complete) for name in (source, target)}
+    rows = _one_of_each_class(labels, there[source])[:queries]
+    found = top_k(
+        embeddings[source][rows],
+        embeddings[target],
+        min(hits, int(there[target].sum())),
+        gallery_mask=there[target],
+    )
     with canvas.sheet(path, [*dataset.class_names, source, target], dpi=90) as figure:
         width = CELL * (hits + 1) + 0.3
         figure.set_size_inches(width, 1.3 * len(rows) + 0.5)
@@ -57,7 +64,7 @@ def draw_contact_sheet(
         title = f"query: {shown(source, 24)}   |   top hits: {shown(target, 24)}"
         heading = figure.suptitle("", fontsize=11)
         canvas.write(heading, f"{title}   ({frames})", width, columns=200)
-        for line, row, best in zip(axes, rows, ranked[:, :hits]):
+        for line, row, best in zip(axes, rows, found.index):
             _draw_item(line[0], dataset, source, row, dataset.class_names[labels[row]], "black")
             for cell in line[1 + len(best) :]:
                 cell.set_axis_off()
@@ -66,22 +73,12 @@ def draw_contact_sheet(
                 _draw_item(cell, dataset, target, hit, dataset.class_names[labels[hit]], frame)
 
 
-def _existing(dataset: Dataset, modality: str) -> np.ndarray:
-    """Returns the rows that have an item of a modality."""
-    rows = np.flatnonzero(dataset.present.get(modality, np.ones(len(dataset), bool)))
-    if not len(rows):
-        raise ValueError(f"no row has {modality!r}")
-    return rows
-
-
-def _spread(labels: np.ndarray, count: int) -> np.ndarray:
-    """Picks `count` rows, the first of each class, then the second of each, and so on."""
-    order = np.argsort(labels, kind="stable")
-    within = np.zeros(len(labels), int)
-    for k in np.unique(labels):
-        own = order[labels[order] == k]
-        within[own] = np.arange(len(own))
-    return np.lexsort((labels, within))[:count]
+def _one_of_each_class(labels: np.ndarray, there: np.ndarray) -> np.ndarray:
+    """Orders the rows that exist: the first of each class, then the second of each, and so on."""
+    rows = np.flatnonzero(there)
+    rows = rows[np.argsort(labels[rows], kind="stable")]
+    number = np.arange(len(rows)) - np.searchsorted(labels[rows], labels[rows])  # in its class
+    return rows[np.argsort(number, kind="stable")]
 
 
 def _draw_item(
@@ -108,7 +105,7 @@ def _points(axes: Axes, cloud: np.ndarray) -> None:
     """Draws a cloud `[N, 3]` (z up) from 30 degrees above, near points darker."""
     cloud = cloud.astype(np.float64)
     if np.linalg.norm(cloud, axis=1).max(initial=0) > 1.05 and np.ptp(cloud) > 0:
-        cloud = normalize(cloud, "a cloud")  # in units of its own
+        cloud = normalize(cloud, "a cloud")  # it comes in other units
     turn, tilt = np.deg2rad(-50), np.deg2rad(30)
     x = np.cos(turn) * cloud[:, 0] - np.sin(turn) * cloud[:, 1]
     away = np.sin(turn) * cloud[:, 0] + np.cos(turn) * cloud[:, 1]
@@ -126,7 +123,7 @@ def _vector(axes: Axes, item: np.ndarray) -> None:
 
 
 def _drawing(shape: tuple[int, ...]) -> Callable[[Axes, np.ndarray], None]:
-    """Chooses by the shape of an item: a modality's name does not say what it holds."""
+    """Chooses by the shape of an item: the name of a modality does not say what it holds."""
     if len(shape) in (3, 4) and shape[-1] in (1, 3):
         return _image
     return _points if len(shape) == 2 and shape[-1] == 3 else _vector

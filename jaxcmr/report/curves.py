@@ -17,48 +17,48 @@ History = Sequence[Mapping[str, Any]]
 
 
 def draw_curves(history: History, best_epoch: int, path: Path) -> None:
-    """Draws the records of `metrics.jsonl` into a PNG, a part for each unit.
+    """Draws the records of `metrics.jsonl` into a PNG, one panel a unit.
 
     The loss terms; the validation mAP and the shares of labels, in per cent; log-likelihoods, in
     nats; and, where votes on labels were counted, those of the last epoch, for clean and for wrong
-    labels. A part without a number is left out.
+    labels. A panel without a number is left out.
 
     Args:
         history: one record an epoch.
-        best_epoch: the epoch that is reported; it is marked.
-        path: where the picture goes.
+        best_epoch: the reported epoch, which is marked.
+        path: file of the picture.
     """
-    found = list(dict.fromkeys(name for record in history for name in record))
-    numbers = [name for name in found if any(_is_number(r.get(name)) for r in history)]
-    labels = [name for name in numbers if name.startswith("labels ")]
+    names = dict.fromkeys(name for record in history for name in record)
+    names = [name for name in names if any(_is_number(record.get(name)) for record in history)]
+    labels = [name for name in names if name.startswith("labels ")]
     fits = [name for name in labels if name.removeprefix("labels ") in LOG_LIKELIHOODS]
     shares = [name for name in labels if name not in fits]
-    scores = [name for name in numbers if name.startswith("val_mAP ")]
-    terms = [n for n in numbers if n not in _NO_LOSS and not n.startswith(("val_", "labels "))]
+    scores = [name for name in names if name.startswith("val_mAP ")]
+    terms = [n for n in names if n not in _NO_LOSS and not n.startswith(("val_", "labels "))]
     votes = {name: history[-1].get(f"labels votes {name}") for name in ("clean", "wrong")}
     votes = {name: counts for name, counts in votes.items() if counts}
     score_title = "validation mAP, by the labels as given" if scores else "labels found"
     if scores and shares:
         score_title += "; dashed: labels found"
-    lines = [
+    panels = [
         ("training loss and its terms", "", 1, terms),
         (score_title, "%", 100, scores + shares),
         ("log-likelihood of a label", "nats", 1, fits),
     ]
-    lines = [line for line in lines if line[-1]]
-    parts = len(lines) + bool(votes)
-    with canvas.sheet(path, numbers, dpi=110) as figure:
-        figure.set_size_inches(6.5 * parts + 2.5 * (_columns(scores + shares) - 1), 3.2)
-        axes = figure.subplots(1, parts, squeeze=False)[0]
-        for part, (title, unit, factor, names) in zip(axes, lines):
-            _draw_lines(part, history, names, factor)
-            part.xaxis.set_major_locator(MaxNLocator(integer=True))
-            part.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
-            part.set(xlabel="epoch (dotted: the reported one)", ylabel=unit, title=title)
+    panels = [panel for panel in panels if panel[-1]]
+    count = len(panels) + bool(votes)
+    with canvas.sheet(path, names, dpi=110) as figure:
+        figure.set_size_inches(6.5 * count + 2.5 * (_columns(scores + shares) - 1), 3.2)
+        axes = figure.subplots(1, count, squeeze=False)[0]
+        for panel, (title, unit, factor, lines) in zip(axes, panels):
+            _draw_lines(panel, history, lines, factor)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+            panel.axvline(best_epoch, color="black", linewidth=0.8, linestyle=":")
+            panel.set(xlabel="epoch (dotted: the reported one)", ylabel=unit, title=title)
         if votes:
             _draw_votes(axes[-1], votes)
-        for part in axes:
-            part.spines[["top", "right"]].set_visible(False)
+        for panel in axes:
+            panel.spines[["top", "right"]].set_visible(False)
 
 
 def _columns(names: Sequence[str]) -> int:
@@ -72,19 +72,14 @@ def _is_number(value: Any) -> bool:
 
 def _draw_lines(axes: Axes, history: History, names: Sequence[str], factor: float) -> None:
     """Draws one line a name; a score that an epoch does not have is a gap."""
-    epochs = [record["epoch"] for record in history]
     handles, shown = [], []
     for name in names:
-        values = [record.get(name) for record in history]
-        known = [place for place, value in enumerate(values) if _is_number(value)]
+        known = [record for record in history if _is_number(record.get(name))]
         style = {"color": "black", "linewidth": 2} if name == "loss" else {}
         style |= {"linestyle": "--"} if name.startswith("labels ") else {}
-        handles += axes.plot(
-            [epochs[place] for place in known],
-            [factor * values[place] for place in known],
-            marker="o" if len(known) == 1 else None,
-            **style,
-        )
+        style |= {"marker": "o"} if len(known) == 1 else {}
+        epochs = [record["epoch"] for record in known]
+        handles += axes.plot(epochs, [factor * record[name] for record in known], **style)
         short = name.removeprefix("labels ").removeprefix("val_mAP ")
         shown.append(shown_direction(short) if name.startswith("val_mAP ") else short)
     canvas.legend(

@@ -8,8 +8,8 @@ from jaxcmr.display import by_reason, columns, padded, shown, shown_direction
 def result_table(result: dict[str, Any]) -> str:
     """Formats the scores of `result.json`, in percent, one line a direction.
 
-    A direction in which nothing was measured has "-" and, below, the reason. A result on stand-in
-    data says so in its first line.
+    A direction that is not measured has "-" and, below, the reason. A result on stand-in data says
+    so in its first line.
     """
     scores, source = result["scores"], result["data"]
     stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""
@@ -25,29 +25,27 @@ def result_table(result: dict[str, Any]) -> str:
         " " * width + "".join(f"{name:>14}" for name in measures) + "     last untrained chance",
     ]
     for direction, found in scores["best"].items():
-        cells = "".join(_percent(found.get(name), 14) for name in measures)
-        others = (
-            _percent(scores["last"][direction]["mAP"], 9)
-            + _percent(scores["untrained"][direction]["mAP"], 10)
-            + _percent(scores["chance_by_direction"][direction], 7)
-        )
-        lines.append(padded(names[direction], width) + cells + others)
+        cells = [_percent(found.get(name), 14) for name in measures]
+        cells.append(_percent(scores["last"][direction]["mAP"], 9))
+        cells.append(_percent(scores["untrained"][direction]["mAP"], 10))
+        cells.append(_percent(scores["chance_by_direction"][direction], 7))
+        lines.append(padded(names[direction], width) + "".join(cells))
     if result["members"] > 1 and (best := _best_member(scores["best"])):
         lines += ["", f"best member alone, mAP: {best}"]
     notes = [f"{line} in the test set" for line in by_reason(scores["not_measured"])]
     if result["scored_by"] == "given labels":
         notes.append("scores are by the given test labels, which may be wrong")
-    return "\n".join([*lines, *([""] if notes else []), *notes])
+    return "\n".join([*lines, *[""][: len(notes)], *notes])
 
 
 def labels_line(result: dict[str, Any]) -> str:
-    """Says in a few words what the run was taught: as much as is known of its labels."""
+    """Returns in a few words which labels the run learns from, as far as that is known."""
     if result["labels"] == "absent":
         return "no labels"
     noise, wrong = result["noise"], result["wrong_labels"]
-    made = noise["kind"] == "file" or noise["rate"] > 0
     if wrong["truth"] is None:
         return "labels as given"
+    made = noise["kind"] == "file" or noise["rate"] > 0
     counts = [wrong[name] for name in ("train", "validation") if wrong[name] is not None]
     share = sum(c["wrong"] for c in counts) / max(sum(c["labels"] for c in counts), 1)
     source = noise["kind"] if made else "as given"
@@ -61,9 +59,9 @@ def _percent(value: float | None, width: int) -> str:
 
 
 def _rank(scores: dict[str, dict[str, Any]]) -> int:
-    """Returns the smallest k of the measures of the top k; 0 where there are none."""
-    names = [name for found in scores.values() for name in found if "@" in name]
-    return min((int(name.split("@")[1]) for name in names), default=0)
+    """Returns the smallest k of the measures at k; 0 where there are none."""
+    names = [name.partition("@")[2] for found in scores.values() for name in found]
+    return min((int(k) for k in names if k), default=0)
 
 
 def _best_member(scores: dict[str, dict[str, Any]]) -> str:
