@@ -1,4 +1,4 @@
-"""Writes files that appear whole or not at all, and says in one sentence why one cannot be."""
+"""Writes files that appear whole or not at all, reads them whole; every failure is one sentence."""
 
 import errno
 import json
@@ -14,6 +14,7 @@ import numpy as np
 from jaxcmr.errors import UsageError
 
 UNFINISHED = ".jaxcmr-partial"  # ending of a file that is being written
+MAX_BYTES = 1 << 30  # of a file that is read whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -38,6 +39,25 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a file whole.
+
+    Raises:
+        UsageError: it cannot be read, is no file, or is larger than 1 GiB.
+    """
+    try:
+        if path.exists() and not path.is_file():  # reading a pipe would wait forever
+            raise UsageError(f"{path} is no file; name the file that is to be read")
+        if path.stat().st_size > MAX_BYTES:
+            raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")
+        return path.read_bytes()
+    except UsageError:
+        raise
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"{path} cannot be read ({reason})") from None
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -10,7 +10,7 @@ import scipy.io
 import trimesh
 from ml_collections import ConfigDict
 
-from jaxcmr.data.formats import pcd, pointfiles, shapefiles
+from jaxcmr.data.formats import itemfiles, pcd, pointfiles
 from jaxcmr.data.formats.idx import parse_idx
 from jaxcmr.data.own import arrays, featurefiles, labelbase
 from jaxcmr.data.sources import cloudfiles, download, features, meshfiles, rgbd
@@ -35,7 +35,7 @@ def test_a_mesh_whose_faces_name_vertices_that_it_lacks(tmp_path):
     data = trimesh.creation.box().export(file_type="ply", encoding="ascii")
     (tmp_path / "a.ply").write_bytes(data.replace(b"\n3 1 3 0", b"\n3 1 3 99"))
     with pytest.raises(UsageError, match="a face of vertices that it lacks"):
-        shapefiles.load_mesh(tmp_path / "a.ply")
+        itemfiles.load_mesh(tmp_path / "a.ply")
 
 
 @pytest.mark.parametrize("labels", [np.array(3), np.zeros((1, 1, 2))])

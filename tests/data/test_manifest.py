@@ -9,7 +9,7 @@ from PIL import Image
 
 from jaxcmr import data
 from jaxcmr.data.formats import pictures
-from jaxcmr.data.formats.shapefiles import load_mesh
+from jaxcmr.data.formats.itemfiles import load_mesh
 from jaxcmr.data.items.texts import tfidf
 from jaxcmr.errors import UsageError
 

@@ -130,6 +130,9 @@ def test_given_features(config, small, tmp_path):
     np.savez(tmp_path / "mnist3d_features.npz", **{**arrays, "test_features": np.ones((7, 5))})
     with pytest.raises(UsageError, match=r"test_features must be \[6, D\], it is \[7, 5\]"):
         data.load(config)
+    np.savez(tmp_path / "mnist3d_features.npz", **{**arrays, "test_features": np.ones((6, 4))})
+    with pytest.raises(UsageError, match=r"shapes \[11, 5\] and \[6, 4\]"):
+        data.load(config)
 
 
 def test_the_stand_in_is_allowed_or_not(config, caplog):

@@ -4,7 +4,7 @@ import pytest
 from jaxcmr import data
 from jaxcmr.data.items.geometry import face_areas, normalize_mesh
 from jaxcmr.data.items.render import camera_ring, render_mesh
-from jaxcmr.data.standin import furniture, procedural
+from jaxcmr.data.standin import furniture
 
 
 @pytest.mark.parametrize("name", furniture.MAKERS)
@@ -21,20 +21,20 @@ def test_every_class_makes_sound_and_different_meshes(name):
 
 
 def test_the_classes_are_modelnet10s_in_canonical_order():
-    assert procedural.CLASS_NAMES == (
+    assert furniture.CLASS_NAMES == (
         "bathtub", "bed", "chair", "desk", "dresser", "monitor", "night_stand", "sofa", "table",
         "toilet",
     )  # fmt: skip
 
 
 def test_items_are_balanced_stable_and_apart():
-    train, test = procedural.items("train", 23, 5), procedural.items("test", 10, 5)
+    train, test = furniture.items("train", 23, 5), furniture.items("test", 10, 5)
     counts = np.bincount([item.label for item in train])
     np.testing.assert_array_equal(counts, [3, 3, 3, 2, 2, 2, 2, 2, 2, 2])
     assert not {item.id for item in train} & {item.id for item in test}
-    larger = {item.id: item for item in procedural.items("train", 50, 5)}
+    larger = {item.id: item for item in furniture.items("train", 50, 5)}
     assert all(larger[item.id] == item for item in train)
-    first = [procedural.read(items[0]) for items in (train, test, procedural.items("train", 23, 6))]
+    first = [furniture.read(items[0]) for items in (train, test, furniture.items("train", 23, 6))]
     assert first[0].vertices.shape != first[1].vertices.shape or not np.allclose(
         first[0].vertices, first[1].vertices
     )

@@ -3,11 +3,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from jaxcmr.data.formats.itemfiles import MESHES, load_mesh
 from jaxcmr.data.formats.obj import parse_obj
 from jaxcmr.data.formats.off import parse_off
 from jaxcmr.data.formats.ply import parse_ply_mesh
 from jaxcmr.data.formats.polygons import polygon_mesh
-from jaxcmr.data.formats.shapefiles import MESHES, load_mesh
 from jaxcmr.errors import UsageError
 
 

@@ -160,7 +160,7 @@ def test_other_endings_and_unreadable_files_are_said(tmp_path):
         read_text(tmp_path / "a\0b")
     os.mkfifo(tmp_path / "pipe.csv")
     for name in ("pipe.csv", ""):
-        with pytest.raises(UsageError, match="is no file; name the file that holds the text"):
+        with pytest.raises(UsageError, match="is no file; name the file that is to be read"):
             read_text(tmp_path / name)
 
 

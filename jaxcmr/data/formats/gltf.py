@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.files import read_bytes
 
 _TYPES = {5120: "<i1", 5121: "<u1", 5122: "<i2", 5123: "<u2", 5125: "<u4", 5126: "<f4"}
 _SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
@@ -19,7 +20,6 @@ _HARMLESS = (
 )  # fmt: skip
 _READ = ("KHR_mesh_quantization",)
 MAX_SPARSE = 1 << 20  # items of an array that is stored as its differences from zero
-MAX_BYTES = 1 << 30  # of a file of numbers beside
 
 
 class Asset:
@@ -168,9 +168,7 @@ class Asset:
             )
         if not path.is_file():
             raise UsageError(f"{self.name} names the file {uri[:60]!r}, but {path} is none")
-        if path.stat().st_size > MAX_BYTES:
-            raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")
-        return path.read_bytes()
+        return read_bytes(path)
 
 
 def buffer_path(folder: Path, uri: str) -> Path | None:

@@ -1,16 +1,18 @@
 """Reads HDF5 files: all arrays, those in groups too, and nothing from outside of the file."""
 
 import math
+import mmap
 from collections.abc import Container, Iterator
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from jaxcmr.data.formats.hdf5heaps import check_heaps
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import numpyfiles
 
+_HEAP = b"GCOL\x01\0\0\0"  # where a global heap begins, in which texts of any length lie
+_ALIGNMENT = 8
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
 
 
@@ -94,7 +96,7 @@ def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
     if item.shape is None:
         return np.zeros(0, item.dtype)
     if item.dtype.hasobject:
-        check_heaps(item.file)
+        _check_heaps(item.file)
     return numpyfiles.as_text(np.asarray(item[()]))
 
 
@@ -104,3 +106,34 @@ def _size(item: h5py.Dataset) -> int:
 
 def _damaged(path: Path, error: Exception) -> UsageError:
     return UsageError(f"{path} cannot be read ({numpyfiles.reason(error)}); get or write it again")
+
+
+def _check_heaps(file: h5py.File) -> None:
+    """Raises a ValueError if the objects of a heap do not follow each other to its end.
+
+    The HDF5 library goes from one object to the next by their sizes and trusts them: free space of
+    size 0 leads it to the same place for ever, and nothing can stop it.
+    """
+    width = file.id.get_create_plist().get_sizes()[1]  # bytes of a size
+    head = _aligned(8 + width)  # bytes before the first object, and before the data of each
+    with (
+        open(file.filename, "rb") as raw,
+        mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data,
+    ):
+        number = lambda place, count: int.from_bytes(data[place : place + count], "little")
+        start = data.find(_HEAP)
+        while start >= 0:
+            end = start + number(start + 8, width)
+            place = start + head
+            while place + head <= min(end, len(data)):
+                size = number(place + 8, width)
+                free = number(place, 2) == 0  # its size counts its own head
+                step = size if free else head + _aligned(size)
+                if step < head or place + step > end:
+                    raise ValueError("a heap of texts is damaged")
+                place += step
+            start = data.find(_HEAP, start + 1)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // _ALIGNMENT) * _ALIGNMENT

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.files import MAX_BYTES
 from jaxcmr.storage.numpyfiles import reason
 
-MAX_BYTES = 1 << 30
 MAX_RANK = 3
 
 
@@ -26,21 +26,20 @@ def read_idx(path: Path) -> np.ndarray:
         with gzip.open(path) if packed else path.open("rb") as file:
             head = file.read(4 + 4 * MAX_RANK)
             # A header that announces little does not unpack to much.
-            more = max(_length(head, str(path)) + 1 - len(head), 0)
+            more = max(_length(_shape(head, str(path))) + 1 - len(head), 0)
             return parse_idx(head + file.read(more), str(path))
     except (OSError, EOFError, zlib.error) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
 
 
-def _length(data: bytes, name: str) -> int:
-    """Returns the bytes of a file from its header: `00 00 08 rank`, then the sizes, big-endian."""
+def _shape(data: bytes, name: str) -> tuple[int, ...]:
+    """Reads the header: `00 00 08 rank`, then the sizes as big-endian 32-bit integers."""
     if data[:3] != b"\x00\x00\x08" or len(data) < 4:
         raise UsageError(f"{name} begins with {data[:4].hex(' ')}, not as an IDX file of bytes")
     rank = data[3]
-    start = 4 + 4 * rank
-    if not 1 <= rank <= MAX_RANK or len(data) < start:
+    if not 1 <= rank <= MAX_RANK or len(data) < 4 + 4 * rank:
         raise UsageError(f"{name} has a damaged header ({rank} axes); get it again")
-    shape = _shape(data)
+    shape = tuple(np.frombuffer(data, ">u4", rank, 4).tolist())
     if 0 in shape:
         raise UsageError(f"{name} announces {list(shape)} items, so it holds none; get it again")
     if math.prod(shape) > MAX_BYTES:
@@ -48,20 +47,20 @@ def _length(data: bytes, name: str) -> int:
             f"{name} announces {list(shape)} items, more than {MAX_BYTES >> 20} MB; this is no "
             "MNIST file"
         )
-    return start + math.prod(shape)
+    return shape
 
 
-def _shape(data: bytes) -> tuple[int, ...]:
-    return tuple(int(size) for size in np.frombuffer(data, ">u4", data[3], 4))
+def _length(shape: tuple[int, ...]) -> int:
+    return 4 + 4 * len(shape) + math.prod(shape)
 
 
 def parse_idx(data: bytes, name: str) -> np.ndarray:
-    """Parses `00 00 08 rank`, the sizes as big-endian 32-bit integers, then the bytes."""
-    expected, shape = _length(data, name), _shape(data)
-    if len(data) != expected:
-        more = "more" if len(data) > expected else str(len(data))
+    """Parses the header (`_shape`), then the bytes."""
+    shape = _shape(data, name)
+    if len(data) != _length(shape):
+        more = "more" if len(data) > _length(shape) else str(len(data))
         raise UsageError(
-            f"{name} announces {list(shape)} items, which take {expected} bytes, but it has "
+            f"{name} announces {list(shape)} items, which take {_length(shape)} bytes, but it has "
             f"{more}; get it again"
         )
     return np.frombuffer(data, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)

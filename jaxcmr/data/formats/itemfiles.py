@@ -8,16 +8,21 @@ from absl import logging
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pictures
 from jaxcmr.data.formats.gltf import buffer_files
+from jaxcmr.data.formats.gltfscene import load_gltf
+from jaxcmr.data.formats.obj import parse_obj
+from jaxcmr.data.formats.off import parse_off
 from jaxcmr.data.formats.pcd import parse_pcd
-from jaxcmr.data.formats.ply import parse_ply_points
-from jaxcmr.data.formats.shapefiles import MESHES, load_mesh, read_bytes
-from jaxcmr.data.items.geometry import normalize, normalize_mesh, sample_surface
+from jaxcmr.data.formats.ply import parse_ply_mesh, parse_ply_points
+from jaxcmr.data.formats.stl import parse_stl
+from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.files import MAX_BYTES, read_bytes
 from jaxcmr.storage.numpyfiles import reason
 
 VERSION = 6  # part of the cache key; raise it when the same file gives another array
 CLOUDS = (".npy", ".ply", ".pcd")
-MAX_BYTES = 1 << 30
+_MESHES = {".off": parse_off, ".obj": parse_obj, ".ply": parse_ply_mesh, ".stl": parse_stl}
+MESHES = (*_MESHES, ".glb", ".gltf")
 
 
 def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
@@ -51,7 +56,7 @@ def read_array(path: Path) -> np.ndarray:
     with fields of these names.
 
     Raises:
-        UsageError: the file cannot be read, or its axes can be told in two ways.
+        UsageError: the file cannot be read, or either axis may be that of the points.
     """
     try:  # mapped: a header that announces too much costs nothing
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -98,6 +103,18 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     _check_suffix(path, MESHES)
     mesh = normalize_mesh(load_mesh(path), str(path))
     return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
+
+
+def load_mesh(path: Path) -> Mesh:
+    """Reads the triangles of a mesh file whose name ends in one of `MESHES`, in any case.
+
+    glTF is turned to z up; the other formats have no up axis, and are taken as they are.
+
+    Raises:
+        UsageError: the file cannot be read, is damaged, or holds no face.
+    """
+    data, suffix = read_bytes(path), path.suffix.lower()
+    return _MESHES[suffix](data, str(path)) if suffix in _MESHES else load_gltf(path, data)
 
 
 def stamps(path: Path) -> list[tuple[int, int, int]]:

@@ -4,8 +4,8 @@ import array
 
 import numpy as np
 
-from jaxcmr.data.formats.numbertext import parse_numbers
 from jaxcmr.data.formats.polygons import polygon_mesh
+from jaxcmr.data.formats.textfiles import parse_numbers
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from absl import logging
 
-from jaxcmr.data.formats.numbertext import parse_numbers
+from jaxcmr.data.formats.textfiles import parse_numbers
 from jaxcmr.errors import UsageError
 
 _KINDS = {"F": ("f", (4, 8)), "I": ("i", (1, 2, 4, 8)), "U": ("u", (1, 2, 4, 8))}

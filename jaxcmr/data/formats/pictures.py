@@ -1,8 +1,6 @@
-"""Reads pictures: a file of a manifest, a photograph, the rendered views of an object."""
+"""Reads pictures (PNG and JPEG), upright and with 8 bits a channel."""
 
-import contextlib
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +45,8 @@ def open_picture(path: Path) -> Image.Image:
         UsageError: there is no such file, or it is damaged, too large or no picture.
     """
     try:
-        with _opened(path) as image:
+        # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
+        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
             if image.width * image.height > MAX_PACKED * path.stat().st_size:
@@ -77,13 +76,6 @@ def _looks_like(path: Path) -> str:
     return f", but {names[0]}; put a PNG or JPEG in its place" if names else ""
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
-    # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
-    with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
-        yield image
-
-
 def _in_bytes(image: Image.Image) -> Image.Image:
     """Loads a picture in 8 bits a channel; a transparent grey or color follows its bit depth."""
     raw = image.tile[0].args if image.tile else ""
@@ -106,7 +98,7 @@ def _in_bytes(image: Image.Image) -> Image.Image:
         image.info["transparency"] = (clear & top) * 255 // top
     if clear is not None and raw == "RGB;16B":
         image.info["transparency"] = tuple(value >> 8 for value in clear)
-    if image.mode == "P":  # here, where a pixel that its palette lacks is told as damage
+    if image.mode == "P":  # here, where a pixel that its palette lacks counts as damage
         return image.convert("RGB" if clear is None else "RGBA")
     return image
 
@@ -134,18 +126,3 @@ def read_image(path: Path, size: int, channels: int) -> np.ndarray:
     canvas = Image.new(image.mode, (size, size), "white")
     canvas.paste(image.resize(shape), ((size - shape[0]) // 2, (size - shape[1]) // 2))
     return np.asarray(canvas).reshape(size, size, channels)
-
-
-def read_views(folder: Path, name: str, count: int, total: int, size: int) -> np.ndarray:
-    """Reads `count` of the views `<folder>/<name>.<0 to total - 1>.png`, evenly spaced.
-
-    Returns:
-        `[count, size, size]` uint8, grey.
-    """
-    files = view_files(folder, name, count, total)
-    return np.stack([read_image(file, size, 1)[..., 0] for file in files])
-
-
-def view_files(folder: Path, name: str, count: int, total: int) -> list[Path]:
-    """Returns the files that `read_views` reads."""
-    return [folder / f"{name}.{k}.png" for k in np.arange(count) * total // count]

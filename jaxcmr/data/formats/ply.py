@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jaxcmr.data.formats.numbertext import parse_numbers
 from jaxcmr.data.formats.polygons import polygon_mesh, strip_triangles
+from jaxcmr.data.formats.textfiles import parse_numbers
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
 

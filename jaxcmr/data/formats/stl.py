@@ -4,7 +4,7 @@ import re
 
 import numpy as np
 
-from jaxcmr.data.formats.numbertext import parse_numbers
+from jaxcmr.data.formats.textfiles import parse_numbers
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
 

@@ -1,4 +1,4 @@
-"""Turns objects into paired arrays, in worker processes, restartable."""
+"""Turns objects into paired arrays in worker processes; an interrupted run goes on."""
 
 import functools
 import os
@@ -7,14 +7,16 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 from absl import logging
 from joblib import Parallel, delayed, parallel_config
+from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
 from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh, sample_surface
@@ -22,6 +24,7 @@ from jaxcmr.data.items.meshfeatures import face_features
 from jaxcmr.data.items.render import camera_ring, render_mesh, render_points
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import locks
+from jaxcmr.types import Dataset, Splits
 
 VERSION = 1  # part of every cache key; raise it when the same input gives other arrays
 SHARD = 100  # objects: the unit of work, of progress, and of what an interruption can cost
@@ -95,13 +98,45 @@ def shape_arrays(item: Item, *, read: Reader, recipe: Recipe) -> dict[str, np.nd
     return object_arrays(read(item), item.id, recipe)
 
 
-def prepare(
-    items: Sequence[Item],
-    make: Maker,
-    folder: Path,
-    meta: dict[str, Any],
+def to_splits(
+    arrays: Mapping[str, np.ndarray],
+    inputs: Mapping[str, Any],
+    train: int,
+    config: ConfigDict,
     *,
-    workers: int = 0,
+    class_names: tuple[str, ...],
+    provenance: Mapping[str, Any],
+    present: Mapping[str, np.ndarray] | None = None,
+) -> Splits:
+    """Makes the splits of a published set, whose labels are true: the first rows, and the others.
+
+    Args:
+        arrays: `labels [N]` and `ids [N]`.
+        inputs: modality -> items `[N, ...]`; taken are those of `config.modalities`.
+        train: the number of rows of the training set.
+        config: the section `data`.
+        class_names: K names.
+        provenance: of the whole set.
+        present: as in `Dataset`, of all rows.
+    """
+    splits = {}
+    for split, rows in (("train", slice(None, train)), ("test", slice(train, None))):
+        labels = arrays["labels"][rows].astype(np.int32)
+        chosen = {name: inputs[name] for name in config.modalities if name in inputs}
+        splits[split] = Dataset(
+            inputs=jax.tree.map(lambda array, rows=rows: array[rows], chosen),
+            labels=labels,
+            true_labels=labels,
+            ids=arrays["ids"][rows],
+            class_names=class_names,
+            provenance={**provenance, "split": split, "count": len(labels)},
+            present={name: mask[rows] for name, mask in (present or {}).items()},
+        )
+    return Splits(**splits)
+
+
+def prepare(
+    items: Sequence[Item], make: Maker, folder: Path, meta: dict[str, Any], *, workers: int = 0
 ) -> dict[str, np.ndarray]:
     """Prepares all items into `folder` and returns the arrays; what is done is not done again.
 
@@ -126,16 +161,14 @@ def prepare(
     ready = cache.load_arrays(folder)
     if ready is None:
         with locks.in_turn(folder.with_name(folder.name + ".lock"), f"preparing {folder.name}"):
-            ready = cache.load_arrays(folder)  # by the one before us
+            ready = cache.load_arrays(folder)  # another process may have made it
             if ready is None:
                 _make(items, make, folder, meta, workers)
                 ready = cache.load_arrays(folder)
     return ready[0]
 
 
-def _make(
-    items: Sequence[Item], make: Maker, folder: Path, meta: dict[str, Any], workers: int
-) -> None:
+def _make(items, make: Maker, folder: Path, meta: dict[str, Any], workers: int) -> None:
     """Prepares all items into `folder`, by way of the shards in `folder.partial/`."""
     partial = folder.with_name(folder.name + ".partial")
     shards = [items[start : start + SHARD] for start in range(0, len(items), SHARD)]
@@ -161,7 +194,7 @@ def _make(
 @contextmanager
 def _interrupts_ignored() -> Iterator[None]:
     """Lets processes that start here leave a Ctrl-C, which a terminal sends to all, to this one."""
-    if threading.current_thread() is not threading.main_thread():  # signals are not ours
+    if threading.current_thread() is not threading.main_thread():  # it alone may set a handler
         yield
         return
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -178,8 +211,9 @@ def _report_progress(finished: Iterable[None], total: int, name: str) -> None:
         now = time.monotonic()
         if now - last > 5:
             last, left = now, (now - started) / done * (total - done)
-            share = 100 * done // total
-            logging.info("preparing %s: %d %% done, about %.0f s left", name, share, left)
+            logging.info(
+                "preparing %s: %d %% done, about %.0f s left", name, 100 * done // total, left
+            )
 
 
 def _make_shard(items: Sequence[Item], *, make: Maker, path: Path) -> None:

@@ -1,9 +1,8 @@
-"""The HDF5 clouds of ModelNet: `data [n, 2048, 3]` and `label`, several files a split."""
+"""Reads the HDF5 clouds of ModelNet: `data [n, 2048, 3]` and `label`, several files a split."""
 
 import functools
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path, PureWindowsPath
 from typing import NamedTuple
 
@@ -12,6 +11,7 @@ from absl import logging
 
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pointfiles
+from jaxcmr.data.formats.textfiles import read_lines, read_text
 from jaxcmr.data.items.objects import Item
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import reason
@@ -43,7 +43,7 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
     Raises:
         UsageError: a file is missing, damaged, or does not fit the others.
     """
-    classes = _lines(folder / NAMES) if (folder / NAMES).is_file() else list(expected)
+    classes = read_lines(folder / NAMES) if (folder / NAMES).is_file() else list(expected)
     if not classes:
         raise UsageError(f"there is no file {folder / NAMES}, so the classes have no names")
     splits: dict[str, list[Item]] = {"train": [], "test": []}
@@ -55,25 +55,16 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
             names = _names(path, len(data), f"{split}_{len(items):05d}")
             source = [(str(path), digest, row) for row in range(len(data))]
             items += [Item(*row) for row in zip(names, labels.tolist(), source)]
-    _tell_unused(folder, digests)
+    others = sorted({path.name for path in folder.glob("*.h5")} - set(digests))
+    if others:
+        logging.info("%s: no list names %s, so they are not used", folder, ", ".join(others))
     return CloudFiles(splits["train"], splits["test"], tuple(classes), digests)
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [
-            line.strip()
-            for line in path.read_text(encoding="utf-8-sig").splitlines()
-            if line.strip()
-        ]
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 
 
 def _files(folder: Path, split: str) -> list[Path]:
     listing = folder / f"{split}_files.txt"
     if listing.is_file():
-        paths = [folder / PureWindowsPath(line).name for line in _lines(listing)]
+        paths = [folder / PureWindowsPath(line).name for line in read_lines(listing)]
     else:
         paths = sorted(folder.glob(f"*{split}*.h5"))
     for path in paths:
@@ -84,20 +75,13 @@ def _files(folder: Path, split: str) -> list[Path]:
     return paths
 
 
-def _tell_unused(folder: Path, used: Iterable[str]) -> None:
-    others = sorted({path.name for path in folder.glob("*.h5")} - set(used))
-    if others:
-        logging.info("%s: no list names %s, so they are not used", folder, ", ".join(others))
-
-
 def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     arrays = pointfiles.read_arrays(path)
     data, labels = arrays.get("data"), arrays.get("label")
     known = data is not None and labels is not None
     if not known or data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind not in "fiu":
-        raise UsageError(
-            f"{path} must have numbers 'data' [n, P, 3] and 'label' [n], not {_of(arrays)}"
-        )
+        there = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "none"
+        raise UsageError(f"{path} must have numbers 'data' [n, P, 3] and 'label' [n], not {there}")
     labels = labels.reshape(-1)
     if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
         labels = labels.astype(np.int64)
@@ -111,10 +95,6 @@ def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return data, labels.astype(np.int64)
 
 
-def _of(arrays: dict[str, np.ndarray]) -> str:
-    return ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "none"
-
-
 def _names(path: Path, rows: int, first: str) -> list[str]:
     """Returns the shapes' names, of the file beside, else numbers from `first` on."""
     underscored = re.sub(r"(\d+)$", r"_\1", path.stem)
@@ -123,8 +103,10 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
         if not listing.is_file():
             continue
         try:
-            listed = json.loads(listing.read_text(encoding="utf-8-sig"))
-        except (OSError, ValueError, RecursionError) as error:
+            listed = json.loads(read_text(listing))
+        except UsageError:
+            raise
+        except (ValueError, RecursionError) as error:
             raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             raise UsageError(f"{listing} must hold a list of names")

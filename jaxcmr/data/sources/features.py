@@ -9,6 +9,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
 from jaxcmr.data.formats.matlab import read_mat
+from jaxcmr.data.formats.textfiles import read_lines
 from jaxcmr.data.own import arraynames
 from jaxcmr.data.own import arrays as named_arrays
 from jaxcmr.errors import UsageError
@@ -119,7 +120,8 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
         if path.is_file():
             files = [path, *(root / other for other in layout.others)]
             found = {name: array for file in files for name, array in read_mat(file).items()}
-            named_arrays.warn_of_unused(_unused(found, layout), "array", str(path))
+            unknown = sorted(set(found) - {theirs for theirs, _ in layout.keys.values()})
+            named_arrays.warn_of_unused(unknown, "array", str(path))
             found = _rename(found, layout, path)
             break
     else:
@@ -129,8 +131,8 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
         path, layout, files, found = ready, layouts[0], [ready], named_arrays.read(ready)
     parts = arraynames.sort(found, str(path)).parts
     if layout.validation and "validation" not in parts:
-        own = {key: f"test_{role}" for role, key in parts.get("test", {}).items()}
-        found = {own.get(key, key): array for key, array in found.items()}
+        ours = {key: f"test_{role}" for role, key in parts.get("test", {}).items()}
+        found = {ours.get(key, key): array for key, array in found.items()}
         found = _cut_validation(found, layout.validation)
     provenance = {"source": "files", "name": config.name, "path": str(path)}
     digests = {file.name: cache.sha256(file) for file in files}
@@ -143,11 +145,6 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
         )
     logging.info("%s: labels were %s", path, splits.train.provenance["labels"])
     return splits
-
-
-def _unused(found: dict, layout: Layout) -> list[str]:
-    """Returns the names of the arrays that a layout does not know."""
-    return sorted(set(found) - {theirs for theirs, _ in layout.keys.values()})
 
 
 def _rename(found: dict, layout: Layout, path: Path) -> dict[str, np.ndarray]:
@@ -174,11 +171,9 @@ def _rename(found: dict, layout: Layout, path: Path) -> dict[str, np.ndarray]:
 
 def _read_list(path: Path) -> np.ndarray:
     """Reads the last word of every line (text id, image id, category) as a label."""
+    lines = read_lines(path)
     try:
-        lines = [line.split() for line in path.read_text().splitlines() if line.strip()]
-        return np.array([np.int32(words[-1]) for words in lines], np.int32)
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
+        return np.array([np.int32(line.split()[-1]) for line in lines], np.int32)
     except (ValueError, OverflowError):
         raise UsageError(f"{path}: a line does not end in a category number") from None
 

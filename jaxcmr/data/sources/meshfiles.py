@@ -14,9 +14,9 @@ from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.objects import Item
 from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.files import MAX_BYTES, read_bytes
 from jaxcmr.storage.numpyfiles import reason
 
-MAX_BYTES = 1 << 30  # of one mesh: the largest of ModelNet has 0.1 GB
 _MEMBER = re.compile(r"(?:.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<stem>[^/]+)\.off", re.I)
 
 
@@ -52,8 +52,8 @@ def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
         UsageError: no mesh, a class too many or too few, or no zip.
     """
     found = _list_zip(path) if path.is_file() else _list_folder(path)
-    shown = [file for file in found if not _is_hidden(file.name)]
-    matches = [(_MEMBER.fullmatch(file.name), file) for file in shown]
+    hidden = lambda name: any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
+    matches = [(_MEMBER.fullmatch(file.name), file) for file in found if not hidden(file.name)]
     rows = [(m["name"], m["split"].lower(), m["stem"], file) for m, file in matches if m]
     others = [file.name for match, file in matches if not match]
     if not rows:
@@ -71,10 +71,6 @@ def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
     for name, split, stem, file in rows:
         items[split].append(Item(stem, classes.index(name), file.source))
     return MeshFiles(items["train"], items["test"], classes, [row[3][:3] for row in rows])
-
-
-def _is_hidden(name: str) -> bool:
-    return any(part.startswith((".", "__")) for part in PurePosixPath(name).parts)
 
 
 def _class_names(found: set[str], expected: tuple[str, ...], path: Path) -> dict[str, str]:
@@ -129,11 +125,7 @@ def _list_zip(path: Path) -> list[_File]:
 def read_mesh(item: Item) -> Mesh:
     """Reads the mesh of an item of `list_meshes`; nothing is ever unpacked to the disk."""
     if isinstance(item.source, str):
-        name = item.source
-        try:
-            data = Path(name).read_bytes()
-        except OSError as error:
-            raise UsageError(f"{name} cannot be read ({error.strerror})") from None
+        name, data = item.source, read_bytes(Path(item.source))
     else:
         path, stamp, member = item.source
         name = f"{path}:{shown(member, 120)}"

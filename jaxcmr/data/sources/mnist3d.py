@@ -1,4 +1,4 @@
-"""3D MNIST: digits as pictures and as clouds made from them, from MNIST's files or a stand-in.
+"""Loads 3D MNIST, digits as pictures and clouds, from MNIST's files or a stand-in.
 
 The split is RONO's (Feng et al., CVPR 2023): the first 5000 and 1000 rows of MNIST's files.
 """
@@ -19,7 +19,7 @@ from jaxcmr.data.items.objects import Item
 from jaxcmr.data.sources.download import UnreachableError, fetch
 from jaxcmr.data.standin.digitclouds import digit_cloud
 from jaxcmr.errors import UsageError
-from jaxcmr.types import Dataset, Splits
+from jaxcmr.types import Splits
 
 VERSION = 2
 TRAIN, TEST = 5000, 1000  # the first rows of MNIST's two files
@@ -39,12 +39,17 @@ FILES = {
 
 
 class Digits(NamedTuple):
-    """Pictures `[N, 28, 28]` uint8 and labels `[N]` of both splits, and where they are from."""
+    """Pictures `[N, 28, 28]` uint8 and labels `[N]`, of the training set first.
 
-    train_images: np.ndarray
-    train_labels: np.ndarray
-    test_images: np.ndarray
-    test_labels: np.ndarray
+    Attributes:
+        images, labels: of both splits.
+        train: rows of the training set.
+        provenance: where they are from, as `Dataset.provenance`.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    train: int
     provenance: dict[str, Any]
 
 
@@ -65,42 +70,36 @@ def load_digits(config: ConfigDict, workers: int) -> Splits:
 
 
 def _splits(digits: Digits, config: ConfigDict, root: Path, workers: int) -> Splits:
-    """Makes the modalities that the config asks for."""
-    inputs = {"image": [digits.train_images[..., None], digits.test_images[..., None]]}
-    if "points" in config.modalities:
-        inputs["points"] = _clouds(digits, config, root, workers)
-    if "features" in config.modalities:
-        inputs["features"] = _features(root / "mnist3d_features.npz", digits)
-    splits = {}
-    labels = (digits.train_labels, digits.test_labels)
-    for k, split in enumerate(("train", "test")):
-        missing = [name for name in config.modalities if name not in inputs]
-        if missing:
-            raise UsageError(
-                f"mnist3d has no modality {missing[0]!r}, only image, points, features"
-            )
-        given = labels[k].astype(np.int32)
-        splits[split] = Dataset(
-            inputs={name: inputs[name][k] for name in config.modalities},
-            labels=given,
-            true_labels=given,
-            ids=np.array([f"{split}/{row:05d}" for row in range(len(given))]),
-            class_names=CLASS_NAMES,
-            provenance={**digits.provenance, "split": split, "count": len(given)},
-        )
-    return Splits(**splits)
+    """Makes the modalities that the config names."""
+    makers = {
+        "image": lambda: digits.images[..., None],
+        "points": lambda: _clouds(digits, config, root, workers),
+        "features": lambda: _features(root / "mnist3d_features.npz", digits),
+    }
+    unknown = [name for name in config.modalities if name not in makers]
+    if unknown:
+        raise UsageError(f"mnist3d has no modality {unknown[0]!r}, only {', '.join(makers)}")
+    inputs = {name: makers[name]() for name in config.modalities}
+    counts = {"train": digits.train, "test": len(digits.labels) - digits.train}
+    ids = [f"{split}/{row:05d}" for split, count in counts.items() for row in range(count)]
+    return objects.to_splits(
+        {"labels": digits.labels, "ids": np.array(ids)}, inputs, digits.train, config,
+        class_names=CLASS_NAMES, provenance=digits.provenance,
+    )  # fmt: skip
 
 
 def _find_digits(root: Path, config: ConfigDict) -> Digits:
     for folder in (root, root / "mnist", root / "MNIST" / "raw"):
-        paths = [_existing(folder / name) for name in FILES]
-        if all(paths):
+        plain = lambda path: path if path.is_file() else path.with_suffix("")
+        paths = [plain(folder / name) for name in FILES]
+        if all(path.is_file() for path in paths):
             return _read_digits(paths, folder, "files")
+    folder = root / "mnist"
     try:
         for name, digest in FILES.items():
-            if not (root / "mnist" / name).exists():
-                fetch(BASE_URL + name, root / "mnist" / name, expected_sha256=digest)
-        return _read_digits([root / "mnist" / name for name in FILES], root / "mnist", "download")
+            if not (folder / name).exists():
+                fetch(BASE_URL + name, folder / name, expected_sha256=digest)
+        return _read_digits([folder / name for name in FILES], folder, "download")
     except UnreachableError as error:
         if config.fallback != "digits":
             raise UsageError(
@@ -115,11 +114,6 @@ def _find_digits(root: Path, config: ConfigDict) -> Digits:
         return stand_in(config.train_size, config.test_size, config.seed)
 
 
-def _existing(path: Path) -> Path | None:
-    plain = path.with_suffix("")
-    return path if path.is_file() else plain if plain.is_file() else None
-
-
 def _read_digits(paths: list[Path], folder: Path, source: str) -> Digits:
     arrays = [read_idx(path) for path in paths]
     for images, labels, rows, path in zip(arrays[::2], arrays[1::2], (TRAIN, TEST), paths[::2]):
@@ -129,14 +123,8 @@ def _read_digits(paths: list[Path], folder: Path, source: str) -> Digits:
             raise UsageError(f"{path} has {len(images)} digits, but 3D MNIST takes {rows}")
     digests = {path.name: cache.sha256(path) for path in paths}
     provenance = {"source": source, "name": "mnist3d", "path": str(folder), "sha256": digests}
-    train_images, train_labels, test_images, test_labels = arrays
-    return Digits(
-        train_images[:TRAIN],
-        train_labels[:TRAIN],
-        test_images[:TEST],
-        test_labels[:TEST],
-        provenance,
-    )
+    images, labels = (np.concatenate([arrays[k][:TRAIN], arrays[k + 2][:TEST]]) for k in (0, 1))
+    return Digits(images, labels, TRAIN, provenance)
 
 
 def stand_in(train_size: int, test_size: int, seed: int) -> Digits:
@@ -153,25 +141,21 @@ def stand_in(train_size: int, test_size: int, seed: int) -> Digits:
     large = np.stack([zoom(image, 20 / 8, order=1) for image in small.images[order]])
     large = np.where(large < 4, 0, large * (255 / 16))  # ink begins at a quarter, as MNIST's edges
     images = np.pad(np.round(large), ((0, 0), (4, 4), (4, 4))).astype(np.uint8)
-    labels = small.target[order].astype(np.uint8)
     provenance = {
         "source": "stand-in", "name": "digits", "stands_for": "mnist3d", "path": "scikit-learn",
     }  # fmt: skip
-    n = train_size
-    return Digits(images[:n], labels[:n], images[n:], labels[n:], provenance)
+    return Digits(images, small.target[order].astype(np.uint8), train_size, provenance)
 
 
-def _clouds(digits: Digits, config: ConfigDict, root: Path, workers: int) -> list[np.ndarray]:
+def _clouds(digits: Digits, config: ConfigDict, root: Path, workers: int) -> np.ndarray:
     """Draws `config.points` points from every digit's cloud; kept for the next run."""
-    images = np.concatenate([digits.train_images, digits.test_images])
     key = cache.fingerprint(
-        version=VERSION, points=config.points, seed=config.seed, images=cache.digest(images)
+        version=VERSION, points=config.points, seed=config.seed, images=cache.digest(digits.images)
     )
-    folder = cache.prepared_folder(root) / f"mnist3d-{len(images)}-{key}"
-    items = [Item(f"{row:05d}", 0, (row, image)) for row, image in enumerate(images)]
+    folder = cache.prepared_folder(root) / f"mnist3d-{len(digits.images)}-{key}"
+    items = [Item(f"{row:05d}", 0, (row, image)) for row, image in enumerate(digits.images)]
     make = functools.partial(draw_cloud, count=config.points, seed=config.seed)
-    points = objects.prepare(items, make, folder, digits.provenance, workers=workers)["points"]
-    return [points[: len(digits.train_images)], points[len(digits.train_images) :]]
+    return objects.prepare(items, make, folder, digits.provenance, workers=workers)["points"]
 
 
 def draw_cloud(item: Item, *, count: int, seed: int) -> dict[str, np.ndarray]:
@@ -186,19 +170,21 @@ def draw_cloud(item: Item, *, count: int, seed: int) -> dict[str, np.ndarray]:
     return {"points": cloud[chosen].astype(np.float32)}
 
 
-def _features(path: Path, digits: Digits) -> list[np.ndarray]:
+def _features(path: Path, digits: Digits) -> np.ndarray:
     if not path.is_file():
         raise UsageError(
             f"no point features at {path}; save an .npz with train_features and test_features "
             "there, or leave 'features' out of config.data.modalities"
         )
-    arrays = pointfiles.read_arrays(path)
-    result = []
-    for split, labels in (("train", digits.train_labels), ("test", digits.test_labels)):
-        features = arrays.get(f"{split}_features")
-        if features is None or features.ndim != 2 or len(features) != len(labels):
+    arrays, result = pointfiles.read_arrays(path), []
+    for split, rows in (("train", digits.train), ("test", len(digits.labels) - digits.train)):
+        name = f"{split}_features"
+        features = arrays.get(name)
+        if features is None or features.ndim != 2 or len(features) != rows:
             found = "missing" if features is None else f"{list(features.shape)}"
-            raise UsageError(f"{path}: {split}_features must be [{len(labels)}, D], it is {found}")
-        found = native.items({split: features}, {}, f"{path}: {split}_features")
-        result.append(found[split])
-    return result
+            raise UsageError(f"{path}: {name} must be [{rows}, D], it is {found}")
+        result.append(native.items({split: features}, {}, f"{path}: {name}")[split])
+    if result[0].shape[1] != result[1].shape[1]:
+        shapes = " and ".join(str(list(features.shape)) for features in result)
+        raise UsageError(f"{path}: the features of the two splits have the shapes {shapes}")
+    return np.concatenate(result)

@@ -1,4 +1,4 @@
-"""ModelNet10, ModelNet40 and their stand-in: shapes become clouds, views and mesh features."""
+"""Loads ModelNet10, ModelNet40 or their stand-in as clouds, views and mesh features."""
 
 import functools
 from pathlib import Path
@@ -9,9 +9,9 @@ from ml_collections import ConfigDict
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pictures
 from jaxcmr.data.items import objects
-from jaxcmr.data.items.objects import Item, Reader, Recipe
+from jaxcmr.data.items.objects import Item, Recipe
 from jaxcmr.data.sources.modelnetfiles import MODELNET10, MODELNET40, Found, find, generate
-from jaxcmr.types import Dataset, Splits
+from jaxcmr.types import Splits
 
 GIVEN_VIEWS = 180  # pictures an object in the folders of views
 FACES = 512  # of the mesh features, where config.data.faces does not say
@@ -41,79 +41,48 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
         seed=config.seed,
         faces=config.get("faces", FACES) if "mesh" in config.modalities else 0,
     )
-    items = found.train + found.test
-    name = found.provenance["name"]
-    asked = recipe._asdict()
+    items, name = found.train + found.test, found.provenance["name"]
+    fields = recipe._asdict()
     if not recipe.faces:  # arrays without mesh features stay valid
-        del asked["faces"]
+        del fields["faces"]
+    make = functools.partial(objects.shape_arrays, read=found.read, recipe=recipe)
     given = {}
     if found.views is not None:
-        given["views"] = [str(found.views), _stamps(items, found, recipe), pictures.VERSION]
+        bare = found._replace(train=[], test=[], state=None)  # it is sent to every worker
+        make = functools.partial(pictured_arrays, found=bare, recipe=recipe)
+        # Pictures may change while their folder does not.
+        files = [file for item in items for file in _view_files(item, found, recipe)]
+        given["views"] = [str(found.views), [*map(cache.stamp, files)], pictures.VERSION]
     key = cache.fingerprint(
-        name=name, recipe=asked, version=objects.VERSION, state=found.state,
+        name=name, recipe=fields, version=objects.VERSION, state=found.state,
         ids=[item.id for item in items], **given,
     )  # fmt: skip
     root = cache.user_cache() if "stands_for" in found.provenance else cache.data_root(config.root)
     folder = cache.prepared_folder(root) / f"{name}-{len(found.train)}+{len(found.test)}-{key}"
-    make = functools.partial(objects.shape_arrays, read=found.read, recipe=recipe)
-    if found.views is not None:
-        make = functools.partial(
-            pictured_arrays, read=found.read, recipe=recipe, folder=found.views,
-            class_names=found.class_names,
-        )  # fmt: skip
     arrays = objects.prepare(items, make, folder, found.provenance, workers=workers)
-    rows = {"train": slice(0, len(found.train)), "test": slice(len(found.train), None)}
-    splits = {}
-    for split, part in rows.items():
-        counts = {"split": split, "count": len(arrays["labels"][part])}
-        provenance = {**found.provenance, "prepared": str(folder), **counts}
-        selected = {name: array[part] for name, array in arrays.items()}
-        splits[split] = _dataset(selected, found.class_names, config, provenance)
-    return Splits(**splits)
+    image = arrays["image"][..., None]
+    if config.channels == 3:  # `subok`: also where it is mapped
+        image = np.broadcast_to(image, (*image.shape[:-1], 3), subok=True)
+    mesh = {n.removeprefix("mesh_"): a for n, a in arrays.items() if n.startswith("mesh_")}
+    inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
+    return objects.to_splits(
+        arrays, inputs, len(found.train), config,
+        class_names=found.class_names, provenance={**found.provenance, "prepared": str(folder)},
+    )  # fmt: skip
 
 
-def pictured_arrays(
-    item: Item, *, read: Reader, recipe: Recipe, folder: Path, class_names: tuple[str, ...]
-) -> dict[str, np.ndarray]:
-    """Makes an item's arrays, the picture from `<folder>/<class>/<name>/<name>.<0-179>.png`.
+def pictured_arrays(item: Item, *, found: Found, recipe: Recipe) -> dict[str, np.ndarray]:
+    """Makes an item's arrays, the picture from `<views>/<class>/<name>/<name>.<0-179>.png`.
 
     `recipe.views` of the 180 are taken, evenly spaced from number 0 on.
     """
-    made = objects.shape_arrays(item, read=read, recipe=recipe._replace(views=0))
-    own = _own_folder(item, folder, class_names)
-    image = pictures.read_views(own, item.id, recipe.views, GIVEN_VIEWS, recipe.image_size)
-    return {**made, "image": image}
+    made = objects.shape_arrays(item, read=found.read, recipe=recipe._replace(views=0))
+    files = _view_files(item, found, recipe)
+    views = [pictures.read_image(file, recipe.image_size, 1)[..., 0] for file in files]
+    return {**made, "image": np.stack(views)}
 
 
-def _stamps(items: list[Item], found: Found, recipe: Recipe) -> list[tuple[int, int, int]]:
-    """Returns the stamps of the given pictures, for they may change while their folder does not."""
-    folders = [_own_folder(item, found.views, found.class_names) for item in items]
-    return [
-        cache.stamp(file)
-        for item, folder in zip(items, folders)
-        for file in pictures.view_files(folder, item.id, recipe.views, GIVEN_VIEWS)
-    ]
-
-
-def _own_folder(item: Item, folder: Path, class_names: tuple[str, ...]) -> Path:
-    """Returns the folder of an item's pictures."""
-    return folder / class_names[item.label] / item.id
-
-
-def _dataset(arrays, class_names, config: ConfigDict, provenance) -> Dataset:
-    """Puts prepared arrays into a `Dataset`: grey or RGB images, the modalities asked for."""
-    image = arrays["image"][..., None]
-    if config.channels == 3:
-        image = np.broadcast_to(
-            image, (*image.shape[:-1], 3), subok=True
-        )  # also where it is mapped
-    mesh = {n.removeprefix("mesh_"): a for n, a in arrays.items() if n.startswith("mesh_")}
-    inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
-    return Dataset(
-        inputs={name: inputs[name] for name in config.modalities if name in inputs},
-        labels=arrays["labels"],
-        true_labels=arrays["labels"],
-        ids=arrays["ids"],
-        class_names=class_names,
-        provenance=provenance,
-    )
+def _view_files(item: Item, found: Found, recipe: Recipe) -> list[Path]:
+    folder = found.views / found.class_names[item.label] / item.id
+    numbers = np.arange(recipe.views) * GIVEN_VIEWS // recipe.views
+    return [folder / f"{item.id}.{number}.png" for number in numbers]

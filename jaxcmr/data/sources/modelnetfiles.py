@@ -1,4 +1,4 @@
-"""Where ModelNet10 and ModelNet40 lie: files, their download, or a stand-in for ModelNet10."""
+"""Finds the files of ModelNet10 and ModelNet40, downloads them, or generates a stand-in."""
 
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,9 +11,10 @@ from jaxcmr.data import cache
 from jaxcmr.data.formats import off, pointfiles
 from jaxcmr.data.items.objects import Item, Reader
 from jaxcmr.data.sources import cloudfiles
+from jaxcmr.data.sources.cloudfiles import CloudFiles
 from jaxcmr.data.sources.download import UnreachableError, fetch
-from jaxcmr.data.sources.meshfiles import list_meshes, read_mesh
-from jaxcmr.data.standin import procedural
+from jaxcmr.data.sources.meshfiles import MeshFiles, list_meshes, read_mesh
+from jaxcmr.data.standin import furniture
 from jaxcmr.errors import UsageError
 
 
@@ -22,19 +23,18 @@ class Release(NamedTuple):
 
     name: str
     folder: str
-    train: int
-    test: int
+    counts: tuple[int, int]  # meshes of the training and the test set
     urls: tuple[str, ...]
     clouds: tuple[str, ...]  # folders of the HDF5 releases
     cloud_counts: tuple[int, int]
-    views: tuple[str, ...] = ("ModelNet40-Images-180",)  # folders of pictures
+    views: tuple[str, ...]  # folders of pictures
+    classes: tuple[str, ...] = ()  # the only ones; (): those that are there
 
 
 MODELNET10 = Release(
     "modelnet10",
     "ModelNet10",
-    3991,
-    908,
+    (3991, 908),
     (
         "https://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
@@ -42,15 +42,16 @@ MODELNET10 = Release(
     ("modelnet10_hdf5_2048", "modelnet10_ply_hdf5_2048"),
     (3991, 908),
     ("ModelNet10-Images-180", "ModelNet40-Images-180"),
+    furniture.CLASS_NAMES,
 )
 MODELNET40 = Release(
     "modelnet40",
     "ModelNet40",
-    9843,
-    2468,
+    (9843, 2468),
     ("https://modelnet.cs.princeton.edu/ModelNet40.zip",),
     ("modelnet40_ply_hdf5_2048", "modelnet40_hdf5_2048"),
     (9840, 2468),
+    ("ModelNet40-Images-180",),
 )
 
 
@@ -72,32 +73,31 @@ def find(release: Release, config: ConfigDict) -> Found:
     found = _find_files(release, root)
     if found is not None:
         return _with_views(found, release, root)
-    reason = ""
+    reason, archive = "", root / f"{release.folder}.zip"
     for url in release.urls:
         try:
-            fetch(url, root / f"{release.folder}.zip")
+            fetch(url, archive)
         except (UnreachableError, UsageError) as error:
             reason = reason or str(error)
             continue
-        meshes = _found_meshes(release, root / f"{release.folder}.zip", "download", url)
+        try:
+            meshes = _found_meshes(release, archive, {"source": "download", "url": url})
+        except UsageError:  # a page in place of the file: do not keep it as the zip
+            archive.unlink(missing_ok=True)
+            raise
         return _with_views(meshes, release, root)
-    if config.fallback == "procedural10" and release is MODELNET10:
+    has_stand_in = release is MODELNET10
+    if has_stand_in and config.fallback == "procedural10":
         logging.warning(
             "STAND-IN DATA: no ModelNet10 under %s (%s): generated furniture (procedural10) takes "
-            "its place, so scores do not compare with published ones",
-            root,
-            reason,
-        )
+            "its place, so scores do not compare with published ones", root, reason,
+        )  # fmt: skip
         return generate(config)
+    advice = ", or allow generated data with --config.data.fallback=procedural10"
     raise UsageError(
         f"no {release.folder} under {root} ({release.folder}/, {release.folder}.zip, "
         f"{release.name}.npz, {release.name}.h5, {release.clouds[0]}/) and no download "
-        f"({reason}); fetch {release.urls[0]} into that folder"
-        + (
-            ", or allow generated data with --config.data.fallback=procedural10"
-            if release is MODELNET10
-            else ""
-        )
+        f"({reason}); fetch {release.urls[0]} into that folder{advice * has_stand_in}"
     )
 
 
@@ -115,7 +115,7 @@ def _find_files(release: Release, root: Path) -> Found | None:
         if path.suffix in pointfiles.SUFFIXES and path.is_file():
             return _found_points(release, path)
         if path.exists():
-            return _found_meshes(release, path, "files", "")
+            return _found_meshes(release, path, {"source": "files"})
     return None
 
 
@@ -127,68 +127,58 @@ def _zip(root: Path, release: Release) -> Path:
     return alike[0] if alike and not exact.exists() else exact
 
 
-def _found_meshes(release: Release, path: Path, source: str, url: str) -> Found:
-    classes = procedural.CLASS_NAMES if release is MODELNET10 else ()
-    try:
-        files = list_meshes(path, classes)
-    except UsageError:
-        if source == "download":  # a page in place of the file: do not keep it as the zip
-            path.unlink(missing_ok=True)
-        raise
-    counts = (len(files.train), len(files.test))
-    if counts != (release.train, release.test):
-        logging.warning(
-            "%s has %d training and %d test meshes, the official release %d and %d",
-            path, *counts, release.train, release.test,
-        )  # fmt: skip
-    provenance = {"source": source, "name": release.name, "path": str(path), "shapes": "meshes"}
-    if path.is_file():
-        provenance["sha256"] = cache.sha256(path)
-    if url:
-        provenance["url"] = url
+def _found_meshes(release: Release, path: Path, provenance: dict[str, Any]) -> Found:
+    files = list_meshes(path, release.classes)
+    _compare(path, files, release.counts, "meshes")
+    provenance |= {"name": release.name, "path": str(path), "shapes": "meshes"}
+    provenance |= {"sha256": cache.sha256(path)} if path.is_file() else {}
     state = (off.VERSION, files.state)
     return Found(files.train, files.test, files.class_names, read_mesh, state, provenance)
+
+
+def _found_clouds(release: Release, folder: Path) -> Found:
+    files = cloudfiles.list_clouds(folder, release.classes)
+    _compare(folder, files, release.cloud_counts, "clouds")
+    provenance = _of_points(release, folder, files.digests)
+    read, digests = cloudfiles.read_cloud, files.digests
+    return Found(files.train, files.test, files.class_names, read, digests, provenance)
+
+
+def _compare(path: Path, files: MeshFiles | CloudFiles, counts: tuple[int, int], what: str) -> None:
+    found = (len(files.train), len(files.test))
+    if found != counts:
+        logging.warning(
+            "%s has %d training and %d test %s, the official release %d and %d",
+            path, *found, what, *counts,
+        )  # fmt: skip
 
 
 def _found_points(release: Release, path: Path) -> Found:
     digest = cache.sha256(path)
     arrays = pointfiles.cached(str(path), digest)
-    splits = {
-        split: [
+    train, test = (
+        [
             Item(str(name), int(label), (str(path), digest, f"{split}_points", row))
             for row, (name, label) in enumerate(
                 zip(arrays[f"{split}_names"], arrays[f"{split}_labels"])
             )
         ]
         for split in pointfiles.SPLITS
-    }
-    provenance = {"source": "files", "name": release.name, "path": str(path), "shapes": "points"}
-    return Found(
-        splits["train"], splits["test"], tuple(map(str, arrays["class_names"])), read_points,
-        digest, {**provenance, "sha256": digest},
-    )  # fmt: skip
+    )
+    names, provenance = tuple(map(str, arrays["class_names"])), _of_points(release, path, digest)
+    return Found(train, test, names, read_points, digest, provenance)
 
 
-def _found_clouds(release: Release, folder: Path) -> Found:
-    expected = procedural.CLASS_NAMES if release is MODELNET10 else ()
-    files = cloudfiles.list_clouds(folder, expected)
-    counts = (len(files.train), len(files.test))
-    if counts != release.cloud_counts:
-        logging.warning(
-            "%s has %d training and %d test clouds, the official release %d and %d",
-            folder, *counts, *release.cloud_counts,
-        )  # fmt: skip
-    provenance = {"source": "files", "name": release.name, "path": str(folder), "shapes": "points"}
-    return Found(
-        files.train, files.test, files.class_names, cloudfiles.read_cloud, files.digests,
-        {**provenance, "sha256": files.digests},
-    )  # fmt: skip
+def _of_points(release: Release, path: Path, sha256: str | dict[str, str]) -> dict[str, Any]:
+    return {
+        "source": "files", "name": release.name, "path": str(path), "shapes": "points",
+        "sha256": sha256,
+    }  # fmt: skip
 
 
 def _with_views(found: Found, release: Release, root: Path) -> Found:
     """Takes the pictures of a folder of views beside the shapes, if there is one."""
-    for name in release.views:
-        folder = root / name
+    for folder in (root / name for name in release.views):
         if folder.is_dir():
             logging.info("%s: its pictures take the place of rendered views", folder)
             provenance = {**found.provenance, "views": str(folder)}
@@ -203,16 +193,14 @@ def read_points(item: Item) -> np.ndarray:
 
 
 def generate(config: ConfigDict) -> Found:
-    return Found(
-        procedural.items("train", config.train_size, config.seed),
-        procedural.items("test", config.test_size, config.seed),
-        procedural.CLASS_NAMES,
-        procedural.read,
-        (procedural.VERSION, config.seed),
-        {
-            "source": "stand-in",
-            "name": "procedural10",
-            "stands_for": "modelnet10",
-            "path": "generated",
-        },
+    """Lists the objects of the stand-in for ModelNet10."""
+    train, test = (
+        furniture.items(split, size, config.seed)
+        for split, size in (("train", config.train_size), ("test", config.test_size))
     )
+    provenance = {
+        "source": "stand-in", "name": "procedural10", "stands_for": "modelnet10",
+        "path": "generated",
+    }  # fmt: skip
+    state = (furniture.VERSION, config.seed)
+    return Found(train, test, furniture.CLASS_NAMES, furniture.read, state, provenance)

@@ -15,12 +15,13 @@ from PIL import Image
 
 from jaxcmr.data import cache
 from jaxcmr.data.formats.pictures import read_image
+from jaxcmr.data.formats.textfiles import read_lines, read_text
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.objects import Item
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import reason
-from jaxcmr.types import Dataset, Splits
+from jaxcmr.types import Splits
 
 VERSION = 2  # part of the cache key; raise it when the same files give other arrays
 FOLDERS = ("rgbd-dataset_eval", "rgbd-dataset")
@@ -66,27 +67,12 @@ def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
     make = functools.partial(read_frame, recipe=recipe)
     meta = {"source": "files", "name": "rgbd_object", "path": str(folder), "split_by": how}
     arrays = objects.prepare(items, make, target, meta, workers=workers)
-    parts = {"train": slice(0, train), "test": slice(train, None)}
-    return Splits(
-        **{
-            split: _dataset({n: a[rows] for n, a in arrays.items()}, classes, config, meta, split)
-            for split, rows in parts.items()
-        }
-    )
-
-
-def _dataset(arrays, classes, config: ConfigDict, meta, split: str) -> Dataset:
-    inputs = {"image": arrays["image"], "points": arrays["points"]}
     present = arrays["has_points"]
-    return Dataset(
-        inputs={name: inputs[name] for name in config.modalities if name in inputs},
-        labels=arrays["labels"],
-        true_labels=arrays["labels"],
-        ids=arrays["ids"],
-        class_names=classes,
-        provenance={**meta, "split": split, "count": len(arrays["labels"])},
+    return objects.to_splits(
+        arrays, {name: arrays[name] for name in ("image", "points")}, train, config,
+        class_names=classes, provenance=meta,
         present={} if present.all() else {"points": present},
-    )
+    )  # fmt: skip
 
 
 def _folder(root: Path) -> Path:
@@ -137,18 +123,14 @@ def held_out(instances: list[str], folder: Path, seed: int) -> tuple[set[str], s
 
 
 def _read_trials(listing: Path) -> list[set[str]]:
-    try:
-        lines = listing.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
     trials: list[set[str]] = []
-    for line in lines:
-        if re.fullmatch(r"\*+\s*trial\s+\d+\s*\*+", line.strip()):
+    for line in read_lines(listing):
+        if re.fullmatch(r"\*+\s*trial\s+\d+\s*\*+", line):
             trials.append(set())
-        elif line.strip():
-            if not trials:
-                raise UsageError(f"{listing} does not begin with a line '****** trial 1 ******'")
-            trials[-1].add(line.strip())
+        elif trials:
+            trials[-1].add(line)
+        else:
+            raise UsageError(f"{listing} does not begin with a line '****** trial 1 ******'")
     if not trials:
         raise UsageError(f"{listing} has no trial")
     return trials
@@ -225,11 +207,9 @@ def _read_values(path: Path) -> tuple[np.ndarray, str]:
 
 
 def _read_corner(path: Path) -> tuple[float, float]:
+    text = read_text(path).strip()
     try:
-        text = path.read_text(encoding="utf-8-sig").strip()
         x, y = (float(word) for word in re.split(r"[\s,]+", text))
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read ({error.strerror})") from None
     except ValueError:
         raise UsageError(f"{path} must hold two numbers, column and row of the crop") from None
     if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
