@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxcmr import guards
 from jaxcmr.beliefs.cluster import kmeans
-from jaxcmr.beliefs.cluster_scores import adjusted_rand_index
 from jaxcmr.errors import UsageError
 
 ROUNDING = 1e-6
@@ -39,6 +38,8 @@ def estimate(
         UsageError: fewer than two modalities, different lengths, no candidate left, or a row holds
             NaN or infinity.
     """
+    from sklearn.metrics import adjusted_rand_score  # half a second to import
+
     for one in features:
         guards.check_rows("features", one)
     rows = {len(one) for one in features}
@@ -54,7 +55,7 @@ def estimate(
     for k in tried:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), k), len(features))
         labels = [np.asarray(kmeans(key, one, k).labels) for key, one in zip(keys, features)]
-        pairs = [adjusted_rand_index(one, other) for one, other in combinations(labels, 2)]
+        pairs = [adjusted_rand_score(*pair) for pair in combinations(labels, 2)]
         scores[k] = float(np.mean(pairs))
     best = max(scores.values())
     return max(k for k, score in scores.items() if score >= best - ROUNDING), scores

@@ -5,12 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcmr.beliefs.cluster_scores import (
-    adjusted_rand_index,
-    match_clusters,
-    normalized_mutual_information,
-    summarize_sizes,
-)
+from jaxcmr.beliefs import cluster_scores
 from jaxcmr.types import Dataset
 
 LOG_LIKELIHOODS = ("likelihood",)  # in nats a label; all other numbers here are shares or indices
@@ -38,16 +33,12 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
     majority = majority_class(classes.reshape(-1, classes.shape[-1]))
     found: dict[str, Any] = {}
     if dataset.true_labels is not None:
-        truth = dataset.true_labels
-        found["accuracy"] = match_clusters(majority, truth).accuracy
-        found["NMI"] = normalized_mutual_information(majority, truth)
-        found["ARI"] = adjusted_rand_index(majority, truth)
+        found |= cluster_scores.agreement(majority, dataset.true_labels)
     found |= _agreement(np.moveaxis(classes, 1, 0))
-    sizes = summarize_sizes(majority, num_classes)
-    found["largest"] = sizes.largest
+    found["largest"], warning = cluster_scores.collapse(majority, num_classes)
     if "below_clip" in beliefs:
         found["below clip"] = float(np.mean(beliefs["below_clip"]))
-    return found | {"warning": sizes.collapsed}
+    return found | {"warning": warning}
 
 
 def majority_class(votes: np.ndarray) -> np.ndarray:

@@ -1,9 +1,7 @@
-"""Agreement of a label with the labels of its nearest neighbours.
+"""Agreement of a label with the labels of its nearest neighbours: NIRNL's pure, hard, noisy pairs.
 
-A row that holds NaN or infinity is refused where it can be looked at, unless it is masked; where it
-is traced, it is nobody's neighbour and has none.
-
-NIRNL (AAAI 2026) divides the pairs of a training set by it: pure, hard, noisy.
+Public API: no method of this package divides its rows so. `losses.pure_label_loss`,
+`hard_label_loss` and `noisy_label_loss` are what NIRNL (AAAI 2026) makes of the division.
 """
 
 from functools import partial
@@ -15,38 +13,9 @@ from jax import lax
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.numerics import at_least_float32, unit_of
+from jaxcmr.numerics import unit_of
 
-NOISY, HARD, PURE = range(3)  # no modality, some, all confirm the given label
-
-
-def nearest_neighbors(
-    features: jax.Array, k: int, mask: jax.Array | None = None, *, block: int = 256
-) -> tuple[jax.Array, jax.Array]:
-    """Finds the k rows of the largest dot product with each row, itself left out.
-
-    Works through `block` queries at a time: memory is `block * N` similarities.
-
-    Args:
-        features: `[N, d]`; unit rows make it the cosine.
-        k: number of neighbours, 1 to N - 1.
-        mask: `[N]` bool, False for rows that are nobody's neighbour; none if absent.
-        block: queries at a time.
-
-    Returns:
-        Rows `[N, k]` int32 and similarities `[N, k]` float32, best first; among equals the lower
-        row first. Where fewer than k rows are left the similarity of the rest is -inf.
-
-    Raises:
-        UsageError: k is not in 1 .. N - 1, a row holds NaN or infinity, or another argument is
-            wrong.
-    """
-    return _nearest(*_checked(features, k, mask, block))
-
-
-@partial(jax.jit, static_argnames=("k", "block"))
-def _nearest(features, k, allowed, block):
-    return _by_block(features, k, allowed, block, lambda rows, similarities: (rows, similarities))
+NOISY, HARD, PURE = range(3)  # the neighbours confirm the label in no modality, in some, in all
 
 
 def neighbor_counts(
@@ -58,45 +27,56 @@ def neighbor_counts(
     *,
     block: int = 256,
 ) -> jax.Array:
-    """Counts the labels as given among the k nearest neighbours of each row.
+    """Counts the given labels among the k nearest neighbours of each row, itself left out.
+
+    Nearest is the largest dot product, among equals the lower row.
 
     Args:
         features: `[N, d]`, unit rows for the cosine.
-        labels: `[N]` class ids as given; an unlabelled (negative) neighbour counts for no class.
+        labels: `[N]` given labels; a neighbour without one (negative) counts for no class.
         k: number of neighbours, 1 to N - 1 (NIRNL: 10).
         num_classes: K.
-        mask: `[N]` bool, False for rows that are nobody's neighbour (missing items); none if
-            absent. Masked rows get counts of their own all the same.
+        mask: `[N]` bool, False for rows that are nobody's neighbour (missing items); all are if
+            absent. Masked rows get counts all the same.
         block: queries at a time; memory is `block * N` similarities.
 
     Returns:
-        `[N, K]` float32 counts, each row summing to k, or less where neighbours are unlabelled or
-        too few.
+        `[N, K]` float32 counts; a row sums to k, or less where neighbours are too few or have no
+        label. Divided by its sum it is NIRNL's soft label. Where it is traced, a row that holds NaN
+        or infinity is nobody's neighbour and has none.
 
     Raises:
         UsageError: k is not in 1 .. N - 1, a row holds NaN or infinity, labels are no classes, or
             another argument is wrong.
     """
     num_classes = guards.check_whole("num_classes", num_classes, 1)
-    features, k, allowed, block = _checked(features, k, mask, block)
-    labels = guards.class_labels(labels, num_classes, features.shape[:1])
+    guards.check_rows("features", features, mask)
+    allowed = guards.row_mask(mask, np.shape(features)[:1])
+    size = len(features)
+    if not 1 <= (k := guards.check_whole("k", k, 0)) < size:
+        raise UsageError(f"k must be in 1 .. N - 1 = {size - 1}, got {k}")
+    block = min(guards.check_whole("block", block, 1), size)
+    labels = guards.class_labels(labels, num_classes, (size,))
+    features = jnp.asarray(features, jnp.float32)
     return _counts(features, labels, k, num_classes, allowed, block)
 
 
 @partial(jax.jit, static_argnames=("k", "num_classes", "block"))
 def _counts(features, labels, k, num_classes, allowed, block):
-    def count(rows, similarities):
-        found = jnp.where(similarities > -jnp.inf, labels[rows], -1)
-        return jax.nn.one_hot(found, num_classes, dtype=jnp.float32).sum(-2)
+    sound = guards.finite_rows(features)
+    allowed &= sound
+    features = jnp.where(sound[:, None], features, 0.0)
+    features = features / unit_of(features)
+    rows = jnp.arange(len(features))
 
-    return _by_block(features, k, allowed, block, count)
+    def count(row):  # mapped over blocks of rows: one matrix product a block
+        similarity = jnp.matmul(features, features[row], precision=lax.Precision.HIGHEST)
+        candidates = allowed & sound[row] & (rows != row)
+        nearest, found = lax.top_k(jnp.where(candidates, similarity, -jnp.inf), k)
+        found = jnp.where(nearest > -jnp.inf, labels[found], -1)
+        return jax.nn.one_hot(found, num_classes, dtype=jnp.float32).sum(0)
 
-
-def soft_labels(counts: jax.Array) -> jax.Array:
-    """Turns counts `[..., K]` into shares: `counts / sum`, zero rows staying zero."""
-    counts = guards.check_shape("counts", counts, "...", "K")
-    counts = at_least_float32(counts)
-    return counts / jnp.maximum(counts.sum(-1, keepdims=True), 1)
+    return lax.map(count, rows, batch_size=block)
 
 
 def neighbor_labels(counts: jax.Array) -> jax.Array:
@@ -104,19 +84,17 @@ def neighbor_labels(counts: jax.Array) -> jax.Array:
 
     The lowest class among equals; -1 where no neighbour has a label.
     """
-    counts = guards.check_shape("counts", counts, "...", "K")
-    counts = jnp.asarray(counts)
-    found = counts.max(-1) > 0
-    return jnp.where(found, counts.argmax(-1), -1).astype(jnp.int32)
+    counts = jnp.asarray(guards.check_shape("counts", counts, "...", "K"))
+    return jnp.where(counts.max(-1) > 0, counts.argmax(-1), -1).astype(jnp.int32)
 
 
 def divide(labels: jax.Array, predicted: jax.Array, present: jax.Array | None = None) -> jax.Array:
     """Divides items by how many modalities confirm their label: all, some, or none.
 
     Args:
-        labels: `[N]` class ids as given.
+        labels: `[N]` given labels.
         predicted: `[V, N]` from `neighbor_labels`, one row a modality.
-        present: `[V, N]` bool, False where the item of this modality is missing and is not asked;
+        present: `[V, N]` bool, False where the item of this modality is missing and does not count;
             all present if absent.
 
     Returns:
@@ -134,36 +112,3 @@ def divide(labels: jax.Array, predicted: jax.Array, present: jax.Array | None = 
     some = confirms > 0
     every = some & (confirms == present.sum(0))
     return jnp.where(every, PURE, jnp.where(some, HARD, NOISY)).astype(jnp.int32)
-
-
-def _checked(features, k, mask, block):
-    """Returns the arguments of a search after a look at them; `block` is at most N."""
-    guards.check_rows("features", features, mask)
-    allowed = guards.row_mask(mask, np.shape(features)[:1])
-    size = len(features)
-    if not 1 <= (k := guards.check_whole("k", k, 0)) < size:
-        raise UsageError(f"k must be in 1 .. N - 1 = {size - 1}, got {k}")
-    block = min(guards.check_whole("block", block, 1), size)
-    return jnp.asarray(features, jnp.float32), k, allowed, block
-
-
-def _by_block(features, k, allowed, block, reduce):
-    """Applies `reduce(rows [b, k], similarities [b, k])` to the neighbours of each block."""
-    size = len(features)
-    sound = guards.finite_rows(features)
-    features = jnp.where(sound[:, None], features, 0.0)
-    unit = unit_of(features)
-    features = features / unit
-
-    def one_block(queries):
-        similarity = jnp.matmul(features[queries], features.T, precision=lax.Precision.HIGHEST)
-        own = queries[:, None] == jnp.arange(size)[None]
-        asked = allowed[None] & sound[None] & sound[queries][:, None] & ~own
-        values, rows = lax.top_k(jnp.where(asked, similarity, -jnp.inf), k)
-        return reduce(rows.astype(jnp.int32), values * unit * unit)
-
-    blocks = -(-size // block)
-    # The last block may run past the end: its surplus repeats the last row and is cut off.
-    queries = jnp.minimum(jnp.arange(blocks * block), size - 1).reshape(blocks, block)
-    found = lax.map(one_block, queries)
-    return jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:])[:size], found)

@@ -20,13 +20,19 @@ def counts_of(case, modality, **kwargs):
     return neighbors.neighbor_counts(features, case["labels"], k, classes, **kwargs)
 
 
+def neighbors_of(features, k, **kwargs):
+    """The neighbours of each row, as `[N, N]` of 0 and 1: every row is a class of its own."""
+    rows = len(features)
+    return neighbors.neighbor_counts(features, np.arange(rows), k, rows, **kwargs)
+
+
 class TestReference:
     @pytest.mark.parametrize("modality", ["img", "txt"])
     @pytest.mark.parametrize("block", [7, 256])
     def test_counts_and_labels(self, case, modality, block):
         counts = counts_of(case, modality, block=block)
         np.testing.assert_array_equal(counts, case[f"neighbour_counts_{modality}"])
-        soft = neighbors.soft_labels(counts)
+        soft = counts / counts.sum(-1, keepdims=True)
         np.testing.assert_allclose(soft, case[f"soft_labels_{modality}"], atol=1e-7)
         labels = neighbors.neighbor_labels(counts)
         np.testing.assert_array_equal(labels, case[f"knn_labels_{modality}"])
@@ -48,27 +54,21 @@ class TestReference:
 class TestNeighbors:
     def test_by_hand(self):
         features = jnp.array([[1.0, 0.0], [0.8, 0.6], [0.0, 1.0], [0.6, 0.8]])
-        rows, similarities = neighbors.nearest_neighbors(features, 2)
-        np.testing.assert_array_equal(rows, [[1, 3], [3, 0], [3, 1], [1, 2]])
-        np.testing.assert_allclose(
-            similarities, [[0.8, 0.6], [0.96, 0.8], [0.8, 0.6], [0.96, 0.8]], atol=1e-6
-        )
+        expected = [[0, 1, 0, 1], [1, 0, 0, 1], [0, 1, 0, 1], [0, 1, 1, 0]]
+        np.testing.assert_array_equal(neighbors_of(features, 2), expected)
 
-    def test_equal_rows_leave_out_only_the_row_itself(self):
-        rows, _ = neighbors.nearest_neighbors(jnp.ones((4, 2)), 2)
-        np.testing.assert_array_equal(rows, [[1, 2], [0, 2], [0, 1], [0, 1]])
+    def test_equal_rows_leave_out_only_the_row_itself_and_come_by_number(self):
+        expected = [[0, 1, 1, 0], [1, 0, 1, 0], [1, 1, 0, 0], [1, 1, 0, 0]]
+        np.testing.assert_array_equal(neighbors_of(jnp.ones((4, 2)), 2), expected)
 
     def test_masked_and_unlabelled_neighbors_do_not_count(self):
         features = jnp.array([[1.0, 0.0], [1.0, 0.0], [0.9, 0.1], [jnp.nan, jnp.nan]])
         labels, mask = jnp.array([0, 1, -1, 1]), jnp.array([True, True, True, False])
         counts = neighbors.neighbor_counts(features, labels, 3, 2, mask)
         np.testing.assert_array_equal(counts[:3], [[0, 1], [1, 0], [1, 1]])
-        np.testing.assert_allclose(neighbors.soft_labels(counts)[2], [0.5, 0.5])
 
-    def test_nobody_to_ask(self):
-        counts = jnp.zeros((2, 3))
-        np.testing.assert_array_equal(neighbors.neighbor_labels(counts), [-1, -1])
-        np.testing.assert_array_equal(neighbors.soft_labels(counts), counts)
+    def test_without_a_labelled_neighbor_there_is_no_label(self):
+        np.testing.assert_array_equal(neighbors.neighbor_labels(jnp.zeros((2, 3))), [-1, -1])
 
     def test_permuting_rows_permutes_the_counts(self, case):
         order = np.random.default_rng(0).permutation(60)
@@ -82,47 +82,42 @@ class TestNeighbors:
 
     def test_memory_is_bounded_by_the_block(self):
         features = jax.ShapeDtypeStruct((20_000, 8), jnp.float32)
-        search = lambda features: neighbors.nearest_neighbors(features, 5, block=64)
-        search = jax.jit(search).lower(features).compile()
-        analysis = search.memory_analysis()
+        labels = jax.ShapeDtypeStruct((20_000,), jnp.int32)
+        search = lambda *arrays: neighbors.neighbor_counts(*arrays, 5, 3, block=64)
+        analysis = jax.jit(search).lower(features, labels).compile().memory_analysis()
         assert analysis.temp_size_in_bytes < 8 * 64 * 20_000 * 4  # the full matrix: 312 such blocks
 
     def test_a_row_that_holds_nan_is_refused_and_nobodys_neighbor_where_it_cannot_be_seen(self):
         features = jnp.array([[1.0, 0.0], [jnp.nan, 1.0], [0.6, 0.8]])
         with pytest.raises(ValueError, match=r"features hold NaN, infinity .* in row 1"):
-            neighbors.nearest_neighbors(features, 2)
-        rows, similarities = jax.jit(lambda x: neighbors.nearest_neighbors(x, 2))(features)
-        np.testing.assert_array_equal(rows[:, 0][jnp.array([0, 2])], [2, 0])
-        np.testing.assert_allclose(
-            similarities, [[0.6, -np.inf], [-np.inf, -np.inf], [0.6, -np.inf]], rtol=1e-6
-        )
-        count = lambda x: neighbors.neighbor_counts(x, jnp.array([0, 1, 1]), 2, 2)
-        np.testing.assert_array_equal(jax.jit(count)(features), [[0, 1], [0, 0], [1, 0]])
+            neighbors_of(features, 2)
+        found = jax.jit(lambda x: neighbors_of(x, 2))(features)
+        np.testing.assert_array_equal(found, [[0, 0, 1], [0, 0, 0], [1, 0, 0]])
 
     @pytest.mark.parametrize("kind", [np.float16, jnp.bfloat16, np.float64, np.int32])
     def test_features_of_any_kind_and_size_find_the_same_neighbors(self, kind):
         """Products 64 and 0, 0 and 64, 64 and 64; in float16 those of 300 would be infinite."""
         features = np.array([[8, 0], [0, 8], [8, 8]])
+        expected = [[0, 0, 1], [0, 0, 1], [1, 0, 0]]
         for size in (1, 300 / 8) if kind != np.int32 else (1,):
-            rows, similarities = neighbors.nearest_neighbors((features * size).astype(kind), 2)
-            np.testing.assert_array_equal(rows, [[2, 1], [2, 0], [0, 1]])
-            assert similarities.dtype == jnp.float32
-            np.testing.assert_allclose(similarities[:, 0], np.full(3, 64 * size**2))
+            found = neighbors_of((features * size).astype(kind), 1)
+            assert found.dtype == jnp.float32
+            np.testing.assert_array_equal(found, expected)
         huge = jnp.asarray(features, jnp.float32) * 1e30
-        np.testing.assert_array_equal(neighbors.nearest_neighbors(huge, 2)[0], rows)
+        np.testing.assert_array_equal(neighbors_of(huge, 1), expected)
 
     def test_a_search_in_doubles_is_that_in_floats(self):
         features = np.random.default_rng(0).normal(size=(6, 3))
-        single, _ = neighbors.nearest_neighbors(features, 3)
+        single = neighbors_of(features, 3)
         with jax.enable_x64(True):
-            double, similarities = neighbors.nearest_neighbors(features, 3)
+            double = neighbors_of(features, 3)
         np.testing.assert_array_equal(single, double)
-        assert similarities.dtype == jnp.float32
+        assert double.dtype == jnp.float32
 
     @pytest.mark.parametrize("k", [0, 4])
     def test_impossible_k_is_refused(self, k):
         with pytest.raises(ValueError, match=rf"1 \.\. N - 1 = 3, got {k}"):
-            neighbors.nearest_neighbors(jnp.ones((4, 2)), k)
+            neighbors_of(jnp.ones((4, 2)), k)
 
 
 class TestDivide:
@@ -132,7 +127,7 @@ class TestDivide:
             neighbors.divide(jnp.array([0, 0, 0, -1]), predicted), [PURE, HARD, NOISY, NOISY]
         )
 
-    def test_a_missing_item_is_not_asked(self):
+    def test_a_missing_item_does_not_count(self):
         predicted, present = jnp.array([[0, 0], [1, 0]]), jnp.array([[True, False], [False, False]])
         np.testing.assert_array_equal(
             neighbors.divide(jnp.array([0, 0]), predicted, present), [PURE, NOISY]

@@ -7,7 +7,6 @@ import jax.numpy as jnp
 import numpy as np
 from extremes import CLASSES, MEMBERS, ROWS, STORED, WIDTH
 from table import (
-    CENTERS,
     CLASS,
     FEATURES,
     KEY,
@@ -27,13 +26,9 @@ from jaxcmr.beliefs import (
     banks,
     belief,
     clarify,
-    cluster,
-    cluster_number,
-    cluster_scores,
     diagnosis,
     folds,
     mixture,
-    neighbors,
     posterior,
 )
 from jaxcmr.noise import injection, record, transition
@@ -127,36 +122,6 @@ call(
     share=x.number(0.5, 0, 1),
 )
 
-ROWS_AND_MASK = {"features": x.rows(FEATURES), "mask": x.mask(everything(ROWS), x.FINE)}
-LLOYD = {"max_iterations": x.whole(20, 0), "block": x.whole(2)}
-call(
-    cluster.kmeans,
-    key=KEY,
-    **ROWS_AND_MASK,
-    num_clusters=x.whole(2),
-    restarts=x.whole(2),
-    **LLOYD,
-)
-call(cluster.lloyd, **ROWS_AND_MASK, centers=x.plain(FEATURES[:2] + 1), **LLOYD)
-call(cluster.assign, features=x.rows(FEATURES, x.ALONE), centers=x.plain(CENTERS), block=x.whole(2))
-call(cluster.plus_plus_centers, key=KEY, **ROWS_AND_MASK, num_clusters=x.whole(2))
-call(cluster.cluster_sizes, labels=x.free(x.labels(CLASS)), num_clusters=x.whole(CLASSES))
-call(
-    cluster_number.estimate,
-    features=(np.tile(FEATURES, (2, 1)), np.tile(FEATURES, (2, 1))),
-    seed=x.whole(0, 0),
-    candidates=(2, 3),
-)
-BOTH = {"predicted": x.partition(CLASS), "true_labels": x.partition(CLASS)}
-call(cluster_scores.match_clusters, **BOTH)
-call(cluster_scores.normalized_mutual_information, **BOTH)
-call(cluster_scores.adjusted_rand_index, **BOTH)
-call(
-    cluster_scores.summarize_sizes,
-    predicted=x.free(x.partition(CLASS)),
-    num_clusters=x.whole(CLASSES),
-)
-
 exempt("reports of what a run found", diagnosis.pseudo_labels, diagnosis.believed_labels)
 exempt("reports of what a run found", diagnosis.posterior_labels, diagnosis.majority_class)
 
@@ -185,31 +150,6 @@ call(
 )
 TWO = mixture.Mixture(np.float32([0.1, 1.5]), np.float32([0.1, 0.1]), np.float32([0.5, 0.5]), 1)
 call(mixture.low_posterior, mixture=TWO, values=x.scores(LOSSES))
-
-# Where there are no neighbours left, similarities are -inf.
-NEIGHBORS = {"k": x.whole(2), "block": x.whole(2)}
-call(
-    neighbors.nearest_neighbors,
-    features=x.rows(FEATURES, x.SHOWN),
-    mask=x.mask(everything(ROWS), x.SHOWN),
-    **NEIGHBORS,
-)
-TABLE["beliefs.neighbors.nearest_neighbors"].instead["mask/nothing"] = (x.ACCEPTED, x.SHOWN)
-call(
-    neighbors.neighbor_counts,
-    **ROWS_AND_MASK,
-    **NEIGHBORS,
-    labels=x.labels(CLASS, x.FINE),
-    num_classes=x.whole(CLASSES),
-)
-call(neighbors.soft_labels, counts=x.scores(np.abs(LOGITS)))
-call(neighbors.neighbor_labels, counts=x.scores(np.abs(LOGITS)))
-call(
-    neighbors.divide,
-    labels=x.ids(CLASS),
-    predicted=x.ids([CLASS, CLASS]),
-    present=x.mask(PRESENT),
-)
 
 call(
     noise.inject,
