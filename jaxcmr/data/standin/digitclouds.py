@@ -22,15 +22,9 @@ def _template() -> tuple[np.ndarray, np.ndarray]:
     a, b = (grid.ravel() for grid in np.meshgrid(five, five, indexing="ij"))
     z, u = (grid.ravel() for grid in np.meshgrid(thirty, five, indexing="ij"))
     front, side = np.full(len(a), 3.0), np.full(len(z), 0.5)
-    faces = [
-        (a, b, front),
-        (a, b, -front),
-        (-side, u, z),
-        (side, u, z),
-        (u, -side, z),
-        (u, side, z),
-    ]
-    points = np.concatenate([np.stack(face, 1) for face in faces])
+    ends = [(a, b, front), (a, b, -front)]
+    sides = [(-side, u, z), (side, u, z), (u, -side, z), (u, side, z)]
+    points = np.concatenate([np.stack(face, 1) for face in ends + sides])
     return points, np.repeat(np.arange(6), [25, 25, 150, 150, 150, 150])
 
 

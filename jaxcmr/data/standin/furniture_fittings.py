@@ -29,13 +29,8 @@ def bathtub(rng: np.random.Generator) -> Mesh:
         parts += part.legs(rng, length * 0.7, width * 0.6, lift + 0.1, "block")
     elif rng.random() < 0.5:  # an apron: the tub sits in a frame
         frame = superellipse(28, length * 1.04, width * 1.06, 20)
-        parts.append(
-            loft(
-                [ring(frame, 0), ring(frame, height), ring(outline, height)],
-                bottom=False,
-                top=False,
-            )
-        )
+        rings = [ring(frame, 0), ring(frame, height), ring(outline, height)]
+        parts.append(loft(rings, bottom=False, top=False))
     if rng.random() < 0.6:
         parts += part.tap(rng, (rng.choice([-1, 1]) * length * 0.44, 0.0, lift + height))
     if rng.random() < 0.15:
@@ -54,11 +49,10 @@ def monitor(rng: np.random.Generator) -> Mesh:
     parts = [box((0, 0, z), (width, thick, height))]
     if rng.random() < 0.6:
         bezel = rng.uniform(0.015, 0.05)
+        x, up = (width - bezel) / 2, (height - bezel) / 2
         for side in (-1, 1):
-            parts.append(box((side * (width - bezel) / 2, -thick / 2, z), (bezel, 0.02, height)))
-            parts.append(
-                box((0, -thick / 2, z + side * (height - bezel) / 2), (width, 0.02, bezel))
-            )
+            parts.append(box((side * x, -thick / 2, z), (bezel, 0.02, height)))
+            parts.append(box((0, -thick / 2, z + side * up), (width, 0.02, bezel)))
     if rng.random() < 0.3:  # tube
         deep, small = rng.uniform(0.2, 0.45), rng.uniform(0.4, 0.8)
         outline = superellipse(16, width * 0.95, height * 0.95, 8)
@@ -70,47 +64,34 @@ def monitor(rng: np.random.Generator) -> Mesh:
     body = turn(merge(parts), rng.uniform(-0.25, 0.1), 0, (0, 0, rise))
     parts = [body]
     if rng.random() < 0.12:
-        parts = [
-            turn(move(body, (s * width * 0.52, 0, 0)), s * rng.uniform(-0.3, 0.1)) for s in (-1, 1)
-        ]
+        beside = lambda side: move(body, (side * width * 0.52, 0, 0))
+        parts = [turn(beside(side), side * rng.uniform(-0.3, 0.1)) for side in (-1, 1)]
     if rng.random() < 0.2:
         parts.append(box((0, -0.3, 0.01), (width * 0.8, 0.15, 0.025)))
     if rng.random() < 0.15:
-        for side in (-1, 1):
-            parts.append(box((side * (width / 2 + 0.08), 0, 0.12), (0.09, 0.1, 0.24)))
+        x = width / 2 + 0.08
+        parts += [box((side * x, 0, 0.12), (0.09, 0.1, 0.24)) for side in (-1, 1)]
     return merge(parts)
 
 
 def toilet(rng: np.random.Generator) -> Mesh:
     """A bowl on a foot with seat, lid and tank; the lid up or down, at times no tank."""
-    width, length, height = (
-        rng.uniform(0.33, 0.48),
-        rng.uniform(0.42, 0.62),
-        rng.uniform(0.34, 0.48),
-    )
+    width, length = rng.uniform(0.33, 0.48), rng.uniform(0.42, 0.62)
+    height = rng.uniform(0.34, 0.48)
     exponent = rng.choice([2, 2.3, 3, 5])
     outline = superellipse(24, width, length, exponent)
     foot, back = rng.uniform(0.4, 0.95), rng.uniform(0, 0.12)
     lift = rng.uniform(0.05, 0.15) if rng.random() < 0.15 else 0.0
     waist = foot * rng.uniform(0.7, 1.0)
-    profile = [
-        (foot, lift, 0, back),
-        (waist, height * 0.4, 0, back),
-        (1, height, 0, 0),
-        (0.78, height, 0, 0),
-    ]
-    profile += [(0.55, height * 0.6, 0, 0), (0.2, height * 0.45, 0, 0)]
-    parts = [bowl(outline, profile)]
+    outside = [(foot, lift, 0, back), (waist, height * 0.4, 0, back), (1, height, 0, 0)]
+    inside = [(0.78, height, 0, 0), (0.55, height * 0.6, 0, 0), (0.2, height * 0.45, 0, 0)]
+    parts = [bowl(outline, outside + inside)]
     lid = 0.03
     hinge = (0.0, length / 2 - 0.02, height + 0.02)
     if rng.random() < 0.75:  # the seat: a flat ring
-        rim = [
-            (1.03, height, 0, 0),
-            (1.03, height + lid, 0, 0),
-            (0.7, height + lid, 0, 0),
-            (0.7, height, 0, 0),
-        ]
-        parts.append(loft([ring(outline, z, (dx, dy), s) for s, z, dx, dy in rim], False, False))
+        top = height + lid
+        rim = [(1.03, height), (1.03, top), (0.7, top), (0.7, height)]
+        parts.append(loft([ring(outline, z, scale=scale) for scale, z in rim], False, False))
     if rng.random() < 0.85:
         cover = prism((0, 0, height + lid * 1.5), width * 1.04, length * 1.04, lid, 24, exponent)
         parts.append(turn(cover, -rng.uniform(1.4, 1.8) if rng.random() < 0.5 else 0.0, 0, hinge))

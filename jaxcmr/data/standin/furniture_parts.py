@@ -41,26 +41,17 @@ def supports(rng: np.random.Generator, style: str, width, depth, height) -> list
     if style == "pedestal":
         radius = rng.uniform(0.05, 0.18) * min(width, depth) + 0.02
         foot = rng.uniform(0.3, 0.8) * min(width, depth)
-        if rng.random() < 0.5:
-            base = prism((0, 0, 0.02), foot, foot, 0.04, 20)
-        else:
-            base = box((0, 0, 0.02), (foot, foot, 0.04))
-        return [
-            base,
-            prism((0, 0, height / 2), 2 * radius, 2 * radius, height, 14, 2, rng.uniform(0.6, 1.4)),
-        ]
+        round_ = rng.random() < 0.5
+        center, wide, taper = (0, 0, 0.02), 2 * radius, rng.uniform(0.6, 1.4)
+        base = prism(center, foot, foot, 0.04, 20) if round_ else box(center, (foot, foot, 0.04))
+        return [base, prism((0, 0, height / 2), wide, wide, height, 14, 2, taper)]
     if style == "star":
         arms = int(rng.integers(4, 6))
         reach, low = 0.55 * width, rng.uniform(0.04, 0.1)
         angles = 2 * np.pi * np.arange(arms) / arms + rng.uniform(0, 1)
-        parts = [
-            beam((0, 0, low + 0.03), (reach * np.cos(a), reach * np.sin(a), low), 0.045, 0.03)
-            for a in angles
-        ]
-        parts += [
-            prism((reach * np.cos(a), reach * np.sin(a), low / 2), 0.05, 0.05, low, 8)
-            for a in angles
-        ]
+        ends = [(reach * np.cos(angle), reach * np.sin(angle)) for angle in angles]
+        parts = [beam((0, 0, low + 0.03), (x, y, low), 0.045, 0.03) for x, y in ends]
+        parts += [prism((x, y, low / 2), 0.05, 0.05, low, 8) for x, y in ends]
         return [*parts, beam((0, 0, low), (0, 0, height), 0.06, sides=10)]
     if style == "sled":
         x, y = width / 2 - thick, depth / 2 - thick
@@ -77,12 +68,8 @@ def supports(rng: np.random.Generator, style: str, width, depth, height) -> list
             parts.append(box((sx, 0, thick), (thick * 1.6, depth * 0.9, thick * 2)))
         return parts
     if style == "cross":
-        x, y = width / 2, depth / 2
-        return [
-            beam((sx * x, sy * y, 0), (-sx * x, sy * y, height), thick)
-            for sx in (-1, 1)
-            for sy in (-1, 1)
-        ]
+        corners = [(sx * width / 2, sy * depth / 2) for sx in (-1, 1) for sy in (-1, 1)]
+        return [beam((x, y, 0), (-x, y, height), thick) for x, y in corners]
     parts = legs(rng, width, depth, height, style)
     if style in ("square", "round") and rng.random() < 0.3:  # stretchers
         z = height * rng.uniform(0.15, 0.5)
@@ -150,18 +137,12 @@ def cabinet(rng: np.random.Generator, width, depth, height, rows: int, columns: 
     body = height - lift
     parts = [box((0, 0, lift + body / 2), (width, depth, body))]
     if lift:
-        parts += legs(
-            rng,
-            width * 0.96,
-            depth * 0.96,
-            lift,
-            rng.choice(["square", "tapered", "block", "panel"]),
-        )
-    z = lift + body / 2
-    if rng.random() < 0.2:
-        parts += drawers(rng, (0, -depth / 2, z), width * 0.96, body * 0.94, 1, max(columns, 2))
-    else:
-        parts += drawers(rng, (0, -depth / 2, z), width * 0.96, body * 0.94, rows, columns)
+        style = rng.choice(["square", "tapered", "block", "panel"])
+        parts += legs(rng, width * 0.96, depth * 0.96, lift, style)
+    if rng.random() < 0.2:  # doors
+        rows, columns = 1, max(columns, 2)
+    front = (0, -depth / 2, lift + body / 2)
+    parts += drawers(rng, front, width * 0.96, body * 0.94, rows, columns)
     if rng.random() < 0.5:
         over = rng.uniform(1.02, 1.1)
         parts.append(box((0, 0, height), (width * over, depth * over, rng.uniform(0.02, 0.05))))
@@ -173,19 +154,17 @@ def shelf(rng: np.random.Generator, base, width, depth, height) -> list[Mesh]:
     x, y, z = base
     parts = [box((x + s * width * 0.49, y, z + height / 2), (0.02, depth, height)) for s in (-1, 1)]
     boards = int(rng.integers(1, 4))
-    return parts + [
-        box((x, y, z + height * (k + 1) / boards), (width, depth, 0.02)) for k in range(boards)
-    ]
+    heights = [z + height * (k + 1) / boards for k in range(boards)]
+    return parts + [box((x, y, level), (width, depth, 0.02)) for level in heights]
 
 
 def screen_foot(rng: np.random.Generator, width, rise, middle) -> list[Mesh]:
     """The foot and neck of a flat screen."""
     foot = width * rng.uniform(0.25, 0.65)
     deep = foot * rng.uniform(0.4, 0.9)
+    base = box((0, 0.04, 0.01), (foot, deep, 0.02))
     if rng.random() < 0.5:
         base = prism((0, 0.04, 0.01), foot, deep, 0.02, 20, rng.choice([2, 4]))
-    else:
-        base = box((0, 0.04, 0.01), (foot, deep, 0.02))
     neck = rng.uniform(0.03, 0.15) * width + 0.01
     return [base, box((0, 0.05, middle / 2), (neck, 0.03, middle))]
 
@@ -202,16 +181,12 @@ def tap(rng: np.random.Generator, place) -> list[Mesh]:
 
 def tank(rng: np.random.Generator, width, length, height) -> list[Mesh]:
     """The cistern of a toilet, behind the bowl, with lid and button."""
-    wide, deep, tall = (
-        width * rng.uniform(0.85, 1.4),
-        rng.uniform(0.14, 0.24),
-        rng.uniform(0.25, 0.5),
-    )
+    wide, deep = width * rng.uniform(0.85, 1.4), rng.uniform(0.14, 0.24)
+    tall = rng.uniform(0.25, 0.5)
     y = length / 2 + deep / 2 - 0.03
     low = height * rng.uniform(0.7, 1.05)
-    body = prism(
-        (0, y, low + tall / 2), wide, deep, tall, 20, rng.choice([3, 6, 14]), rng.uniform(1, 1.15)
-    )
+    exponent, taper = rng.choice([3, 6, 14]), rng.uniform(1, 1.15)
+    body = prism((0, y, low + tall / 2), wide, deep, tall, 20, exponent, taper)
     lid = box((0, y, low + tall), (wide * 1.12, deep * 1.1, 0.03))
     knob = prism((0, y, low + tall + 0.02), 0.05, 0.05, 0.03, 10)
     return [body, lid, *([knob] if rng.random() < 0.6 else [])]
@@ -236,16 +211,14 @@ def clutter(rng: np.random.Generator, width, depth, height, count: int) -> list[
         kind = rng.integers(0, 5)
         if kind == 0:
             size = rng.uniform(0.05, 0.25, 3)
-            parts.append(
-                turn(box((x, y, height + size[2] / 2), size), rng.uniform(0, 3), 2, (x, y, 0))
-            )
+            thing = box((x, y, height + size[2] / 2), size)
+            parts.append(turn(thing, rng.uniform(0, 3), 2, (x, y, 0)))
         elif kind == 1:
             r, h = rng.uniform(0.06, 0.16), rng.uniform(0.05, 0.3)
             parts.append(prism((x, y, height + h / 2), r, r, h, 12, 2, rng.uniform(0.6, 1.4)))
         elif kind == 2:
-            parts.append(
-                box((x, y, height + 0.015), rng.uniform((0.12, 0.15, 0.02), (0.3, 0.35, 0.06)))
-            )
+            size = rng.uniform((0.12, 0.15, 0.02), (0.3, 0.35, 0.06))
+            parts.append(box((x, y, height + 0.015), size))
         elif kind == 3:
             parts += lamp(rng, (x, y, height))
         else:

@@ -18,16 +18,14 @@ def bed(rng: np.random.Generator) -> Mesh:
         parts.append(box((0, 0, base * 0.75), (width, length, base * 0.5)))
     else:
         parts.append(box((0, 0, base / 2), (width * 0.98, length * 0.98, base)))
-    parts.append(
-        part.cushion(rng, (0, 0, base + mattress / 2), (width * 0.97, length * 0.97, mattress))
-    )
+    size = (width * 0.97, length * 0.97, mattress)
+    parts.append(part.cushion(rng, (0, 0, base + mattress / 2), size))
     head = top + rng.uniform(0.15, 0.8)
     if rng.random() < 0.9:
         parts += part.back_panel(rng, width * rng.uniform(1, 1.1), length / 2 + 0.03, 0.05, head)
     if rng.random() < 0.4:
-        parts += part.back_panel(
-            rng, width, -length / 2 - 0.03, 0.05, top + rng.uniform(-0.05, 0.35)
-        )
+        foot = top + rng.uniform(-0.05, 0.35)
+        parts += part.back_panel(rng, width, -length / 2 - 0.03, 0.05, foot)
     pillows = int(rng.integers(0, 3)) if width > 1.2 else int(rng.integers(0, 2))
     for k in range(pillows):
         x = (k - (pillows - 1) / 2) * width / max(pillows, 1)
@@ -40,9 +38,8 @@ def bed(rng: np.random.Generator) -> Mesh:
     if rng.random() < 0.12:  # bunk
         parts += [move(mesh, (0, 0, 0.9 + top)) for mesh in parts[:6]]
     if rng.random() < 0.2:
-        parts.append(
-            box((rng.choice([-1, 1]) * (width / 2 + 0.3), length * 0.35, 0.25), (0.45, 0.4, 0.5))
-        )
+        x = rng.choice([-1, 1]) * (width / 2 + 0.3)
+        parts.append(box((x, length * 0.35, 0.25), (0.45, 0.4, 0.5)))
     if rng.random() < 0.3:
         parts.append(box((0, -length * 0.2, top * 0.55), (width * 1.03, length * 0.5, top * 0.92)))
     return merge(parts)
@@ -77,41 +74,32 @@ def sofa(rng: np.random.Generator) -> Mesh:
     arm = rng.uniform(0.06, 0.28)
     lift = rng.uniform(0.04, 0.18) if rng.random() < 0.6 else 0.0
     total = width + 2 * arm
-    parts = (
-        part.legs(rng, total * 0.95, depth * 0.95, lift, rng.choice(["square", "round", "block"]))
-        if lift
-        else []
-    )
-    parts.append(
-        box((0, 0, (lift + seat * 0.7) / 2 + lift / 2), (total, depth, seat * 0.7 - lift + 0.02))
-    )
+    parts = []
+    if lift:
+        style = rng.choice(["square", "round", "block"])
+        parts += part.legs(rng, total * 0.95, depth * 0.95, lift, style)
+    size = (total, depth, seat * 0.7 - lift + 0.02)
+    parts.append(box((0, 0, (lift + seat * 0.7) / 2 + lift / 2), size))
     thick = rng.uniform(0.12, 0.3)
-    rest = part.cushion(
-        rng,
-        (0, depth / 2 - thick / 2, (seat + back + lift) / 2),
-        (total, thick, seat + back - lift),
-    )
+    center, size = (0, depth / 2 - thick / 2, (seat + back + lift) / 2), seat + back - lift
+    rest = part.cushion(rng, center, (total, thick, size))
     parts.append(turn(rest, rng.uniform(-0.25, 0), 0, (0, depth / 2, seat)))
     for k in range(seats):
         x = (k - (seats - 1) / 2) * width / seats
         size = (width / seats * 0.97, depth - thick, rng.uniform(0.1, 0.2))
         parts.append(part.cushion(rng, (x, -thick / 2, seat * 0.7 + size[2] / 2), size))
         if rng.random() < 0.5:
-            parts.append(part.cushion(rng, (x, depth / 2 - thick - 0.08, seat + back * 0.45),
-                                      (width / seats * 0.9, 0.16, back * 0.8)))  # fmt: skip
+            center = (x, depth / 2 - thick - 0.08, seat + back * 0.45)
+            parts.append(part.cushion(rng, center, (width / seats * 0.9, 0.16, back * 0.8)))
     rise = seat + rng.uniform(0.0, 0.28)
     if rng.random() < 0.85:
         for side in (-1, 1):
-            parts.append(
-                part.cushion(
-                    rng, (side * (total - arm) / 2, 0, (rise + lift) / 2), (arm, depth, rise - lift)
-                )
-            )
+            center = (side * (total - arm) / 2, 0, (rise + lift) / 2)
+            parts.append(part.cushion(rng, center, (arm, depth, rise - lift)))
     if rng.random() < 0.2 and seats > 1:
         side, reach = rng.choice([-1, 1]), rng.uniform(0.5, 1.0)
-        parts.append(
-            box((side * (total / 2 - 0.35), -depth / 2 - reach / 2, seat / 2), (0.7, reach, seat))
-        )
+        center = (side * (total / 2 - 0.35), -depth / 2 - reach / 2, seat / 2)
+        parts.append(box(center, (0.7, reach, seat)))
     if rng.random() < 0.1:
         parts.append(part.cushion(rng, (0, -depth * 1.1, seat / 2), (0.6, 0.5, seat)))
     return merge(parts)

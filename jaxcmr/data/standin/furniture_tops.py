@@ -21,14 +21,11 @@ def desk(rng: np.random.Generator) -> Mesh:
             x = side * (width / 2 - wide / 2 - 0.02)
             z = under - tall / 2
             parts.append(box((x, 0, z), (wide, depth * 0.92, tall)))
-            parts += part.drawers(
-                rng, (x, -depth * 0.46, z), wide, tall, int(rng.integers(1, 5)), 1
-            )
+            rows = int(rng.integers(1, 5))
+            parts += part.drawers(rng, (x, -depth * 0.46, z), wide, tall, rows, 1)
             if tall < under * 0.9 and rng.random() < 0.7:
-                parts += [
-                    move(leg, (x, 0, 0))
-                    for leg in part.legs(rng, wide, depth * 0.9, under, "square")
-                ]
+                legs = part.legs(rng, wide, depth * 0.9, under, "square")
+                parts += [move(leg, (x, 0, 0)) for leg in legs]
     if not (left and right):
         style = rng.choice(["square", "panel", "sled", "round", "trestle", "panel"])
         parts += part.supports(rng, style, width * 0.97, depth * 0.95, under)
@@ -41,9 +38,8 @@ def desk(rng: np.random.Generator) -> Mesh:
         parts.append(box((x, y, height - thick / 2), (0.5, reach, thick)))
         parts.append(box((x, y - reach / 2 + 0.02, under / 2), (0.5, 0.03, under)))
     if rng.random() < 0.3:
-        parts += part.shelf(
-            rng, (0, depth * 0.35, height), width, depth * 0.3, rng.uniform(0.3, 0.8)
-        )
+        base, tall = (0, depth * 0.35, height), rng.uniform(0.3, 0.8)
+        parts += part.shelf(rng, base, width, depth * 0.3, tall)
     if rng.random() < 0.25:
         parts.append(box((0, -depth * 0.4, under - 0.1), (width * 0.4, depth * 0.5, 0.02)))
     return merge(parts + part.clutter(rng, width, depth, height, rng.integers(0, 4)))
@@ -70,15 +66,13 @@ def night_stand(rng: np.random.Generator) -> Mesh:
         box_height = height * rng.uniform(0.2, 0.5)
         z = height - box_height / 2
         parts = [box((0, 0, z), (width, depth, box_height))]
-        parts += part.drawers(
-            rng, (0, -depth / 2, z), width, box_height, int(rng.integers(1, 3)), 1
-        )
+        rows = int(rng.integers(1, 3))
+        parts += part.drawers(rng, (0, -depth / 2, z), width, box_height, rows, 1)
         style = rng.choice(["square", "tapered", "round", "panel"])
         parts += part.legs(rng, width * 0.97, depth * 0.97, height - box_height, style)
         if rng.random() < 0.6:
-            parts.append(
-                box((0, 0, height * rng.uniform(0.1, 0.3)), (width * 0.92, depth * 0.92, 0.02))
-            )
+            z = height * rng.uniform(0.1, 0.3)
+            parts.append(box((0, 0, z), (width * 0.92, depth * 0.92, 0.02)))
     if rng.random() < 0.3:
         parts += part.lamp(rng, (rng.uniform(-0.1, 0.1) * width, 0.0, height))
     return merge(parts + part.clutter(rng, width, depth, height, rng.integers(0, 2)))
@@ -99,37 +93,16 @@ def table(rng: np.random.Generator) -> Mesh:
         exponent = 2.0 if shape == "round" else rng.uniform(2.5, 6)
         parts = [prism((0, 0, height - thick / 2), width, depth, thick, 28, exponent)]
         reach = rng.uniform(0.45, 0.68)
-    style = rng.choice(
-        [
-            "square",
-            "round",
-            "tapered",
-            "splayed",
-            "pedestal",
-            "pedestal",
-            "trestle",
-            "sled",
-            "panel",
-            "cross",
-        ]
-    )
-    parts += part.supports(rng, style, width * reach, depth * reach, under)
+    styles = "square round tapered splayed pedestal pedestal trestle sled panel cross"
+    style, wide, deep = rng.choice(styles.split()), width * reach, depth * reach
+    parts += part.supports(rng, style, wide, deep, under)
     if rng.random() < 0.4:
         apron = rng.uniform(0.05, 0.16)
-        parts.append(box((0, 0, under - apron / 2), (width * reach, depth * reach, apron)))
+        z = under - apron / 2
+        parts.append(box((0, 0, z), (wide, deep, apron)))
         if rng.random() < 0.35:
-            parts += part.drawers(
-                rng,
-                (0, -depth * reach / 2, under - apron / 2),
-                width * reach,
-                apron,
-                1,
-                int(rng.integers(1, 4)),
-            )
+            columns = int(rng.integers(1, 4))
+            parts += part.drawers(rng, (0, -deep / 2, z), wide, apron, 1, columns)
     if rng.random() < 0.25:
-        parts.append(
-            box((0, 0, under * rng.uniform(0.15, 0.45)), (width * reach, depth * reach, 0.02))
-        )
-    return merge(
-        parts + part.clutter(rng, width * reach, depth * reach, height, rng.choice([0, 0, 1, 3]))
-    )
+        parts.append(box((0, 0, under * rng.uniform(0.15, 0.45)), (wide, deep, 0.02)))
+    return merge(parts + part.clutter(rng, wide, deep, height, rng.choice([0, 0, 1, 3])))

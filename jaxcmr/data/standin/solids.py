@@ -40,13 +40,10 @@ def loft(rings, bottom: bool = True, top: bool = True) -> Mesh:
     following = start + np.roll(np.arange(sides), -1)
     lower = np.stack([this, following, following + sides], -1).reshape(-1, 3)
     upper = np.stack([this, following + sides, this + sides], -1).reshape(-1, 3)
-    fan = np.stack([np.zeros(sides - 2), np.arange(1, sides - 1), np.arange(2, sides)], -1)
-    faces = [lower, upper]
-    if bottom:
-        faces.append(fan[:, ::-1].astype(np.int64))
-    if top:
-        faces.append(fan.astype(np.int64) + (count - 1) * sides)
-    return Mesh(rings.reshape(-1, 3), np.concatenate(faces))
+    middle = np.arange(1, sides - 1)
+    fan = np.stack([0 * middle, middle, middle + 1], -1)
+    ends = [fan[:, ::-1]] * bottom + [fan + (count - 1) * sides] * top
+    return Mesh(rings.reshape(-1, 3), np.concatenate([lower, upper, *ends]))
 
 
 def ring(outline: np.ndarray, z: float, center=(0.0, 0.0), scale: float = 1.0) -> np.ndarray:
@@ -58,10 +55,8 @@ def ring(outline: np.ndarray, z: float, center=(0.0, 0.0), scale: float = 1.0) -
 def prism(center, width, depth, height, sides=16, exponent=2.0, taper=1.0) -> Mesh:
     """An upright tube around `center`; its top outline is `taper` times its bottom outline."""
     x, y, z = center
-    outline = superellipse(sides, width, depth, exponent)
-    return loft(
-        [ring(outline, z - height / 2, (x, y)), ring(outline, z + height / 2, (x, y), taper)]
-    )
+    outline, half = superellipse(sides, width, depth, exponent), height / 2
+    return loft([ring(outline, z - half, (x, y)), ring(outline, z + half, (x, y), taper)])
 
 
 def beam(start, end, thickness: float, end_thickness: float | None = None, sides: int = 4) -> Mesh:
