@@ -171,7 +171,7 @@ def test_modelnet10_needs_no_list_of_names(tmp_path):
         (lambda f: (f / "ply_data_test0.h5").write_bytes(b"junk"), "test0.h5 cannot be read"),
         (
             lambda f: (f / "shape_names.txt").write_text("a\n"),
-            "labels from 0 to 1, but there are 1",
+            "labels run from 0 to 1, but there are 1",
         ),
         (
             lambda f: (f / "ply_data_test_0_id2file.json").write_text('["a/a_1.ply"]'),

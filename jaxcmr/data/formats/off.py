@@ -98,13 +98,11 @@ def _mesh(text: str, name: str) -> Mesh:
 
 def _header(lines: list[Line], name: str) -> tuple[str, tuple[int, int], list[Line]]:
     """Returns what stands before OFF, the counts of vertices and faces, and the lines behind."""
-    keyword = _KEYWORD.match(lines[0][1]) if lines else None
+    (number, first), *rest = lines or [(1, "")]
+    keyword = _KEYWORD.match(first)
     if not keyword:
-        found = lines[0][1][:20] if lines else ""
-        number = lines[0][0] if lines else 1
-        raise UsageError(f"{name}, line {number}: an .off file begins with OFF, not {found!r}")
-    number, counts = lines[0][0], lines[0][1][keyword.end() :].strip()
-    rest = lines[1:]
+        raise UsageError(f"{name}, line {number}: an .off file begins with OFF, not {first[:20]!r}")
+    counts = first[keyword.end() :].strip()
     if not counts:
         if not rest:
             raise UsageError(f"{name} is cut off behind its first line; get the file again")
@@ -127,12 +125,8 @@ def _count(word: str) -> int:
 
 def _vertices(lines: list[Line], size: int, name: str) -> np.ndarray:
     """Returns the places `[V, 3]` from the first `size` numbers of each line."""
-    try:
-        rows = np.array([line.split(None, size)[:size] for _, line in lines], np.float64)
-        rows = rows.reshape(len(lines), size)
-    except ValueError:
-        rows = np.array([_vertex(number, line, size, name) for number, line in lines])
-    vertices = _places(rows)
+    rows = np.array([_vertex(*line, size, name) for line in lines], np.float64)
+    vertices = _places(rows.reshape(len(lines), size))
     bad = ~np.isfinite(vertices).all(1)
     if bad.any():
         number, line = lines[int(np.argmax(bad))]

@@ -1,4 +1,4 @@
-"""Point files: clouds, labels and names of both splits in one `.npz` or `.h5` (see README.md)."""
+"""Reads point files: clouds, labels and names of both splits in an `.npz` or `.h5` (README.md)."""
 
 import dataclasses
 import functools
@@ -31,9 +31,8 @@ class Keys:
 def read_arrays(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarray]:
     """Reads the arrays `names` (None: all) of an `.npz` or HDF5 file.
 
-    Text becomes numpy's unicode, no pickle is opened.
-
-    Arrays that are neither numbers nor text are handed out, for nobody may ask for them.
+    Text becomes numpy's unicode, no pickle is opened. Arrays that are neither numbers nor text are
+    no error: they may lie unused in a file.
 
     Raises:
         UsageError: the file cannot be read, by name.
@@ -70,25 +69,26 @@ def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[s
                 "the split's name stands"
             )
     for split in SPLITS:
-        points = _array(arrays, keys.points.replace("{split}", split), path)
+        key = keys.points.replace("{split}", split)
+        points = _array(arrays, key, path)
         labels = _array(arrays, keys.labels.replace("{split}", split), path)
         if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
+            advice = "; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" * (3 in points.shape[1:2])
             raise UsageError(
-                f"{path}: {keys.points.replace('{split}', split)} must be numbers [N, P, 3], "
-                f"not {points.dtype} {list(points.shape)}"
-                + ("; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" if 3 in points.shape[1:2] else "")
+                f"{path}: {key} must be numbers [N, P, 3], not {points.dtype} {list(points.shape)}"
+                f"{advice}"
             )
-        labels = _labels(labels, len(points), len(classes), f"{path}: the {split} labels")
-        name = keys.names.replace("{split}", split)
-        if name in arrays:
-            names = _array(arrays, name, path)
-        else:
-            names = np.array([f"{split}_{row:05d}" for row in range(len(points))])
+        rows = len(points)
+        names = np.array([f"{split}_{row:05d}" for row in range(rows)])
+        if (key := keys.names.replace("{split}", split)) in arrays:
+            names = _array(arrays, key, path)
         names = names.ravel() if names.ndim == 2 and 1 in names.shape else names
-        if names.shape != (len(points),):
-            raise UsageError(f"{path}: {names.size} {split} names for {len(points)} clouds")
+        if names.shape != (rows,):
+            raise UsageError(f"{path}: {names.size} {split} names for {rows} clouds")
         result[f"{split}_points"] = points
-        result[f"{split}_labels"] = labels
+        result[f"{split}_labels"] = class_numbers(
+            labels, rows, len(classes), f"{path}: the {split} labels"
+        )
         result[f"{split}_names"] = names.astype(str)
     return result
 
@@ -104,8 +104,12 @@ def _array(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray
     return arrays[key]
 
 
-def _labels(labels: np.ndarray, rows: int, classes: int, name: str) -> np.ndarray:
-    """Returns integer labels `[rows]` from a row, a column, or floats that are whole numbers."""
+def class_numbers(labels: np.ndarray, rows: int, classes: int, name: str) -> np.ndarray:
+    """Returns int32 labels `[rows]` from a row, a column, or floats that are whole numbers.
+
+    Raises:
+        UsageError: there are more or less than `rows`, or one is no class.
+    """
     if labels.size != rows:
         raise UsageError(f"{name} have the shape {list(labels.shape)}, but there are {rows} clouds")
     labels = labels.reshape(rows)
@@ -144,9 +148,9 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
         raise UsageError(f"low is {low} and high {high}, but high must be larger, and both finite")
     given = read_arrays(source)
     arrays = _checked(given, source, keys)
-    patterns = (keys.points, keys.labels, keys.names)
+    patterns = dataclasses.astuple(keys)
     used = {pattern.replace("{split}", split) for pattern in patterns for split in SPLITS}
-    unused = sorted(set(given) - used - {keys.classes})
+    unused = sorted(set(given) - used)
     if unused:
         logging.warning("%s: not used (%d): %s", source, len(unused), ", ".join(unused))
     for split in SPLITS:
@@ -156,12 +160,9 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
             raise UsageError(f"{source}: a {split} cloud is not finite, the first in row {row}")
         arrays[f"{split}_points"] = points
     write_arrays(output, arrays)
-    return {
-        "train": len(arrays["train_labels"]),
-        "test": len(arrays["test_labels"]),
-        "points": arrays["train_points"].shape[1],
-        "classes": len(arrays["class_names"]),
-    }
+    sizes = {split: len(arrays[f"{split}_labels"]) for split in SPLITS}
+    points = arrays["train_points"].shape[1]
+    return {**sizes, "points": points, "classes": len(arrays["class_names"])}
 
 
 @functools.lru_cache(maxsize=1)

@@ -138,14 +138,8 @@ def _records(text: str, path: Path, form: _Form):
 
 
 def _reader(text: str, form: _Form, strict: bool):
-    lines = io.StringIO(text, newline="")
-    return csv.reader(
-        lines,
-        delimiter=form.delimiter,
-        quotechar=form.quote,
-        skipinitialspace=form.blanks,
-        strict=strict,
-    )
+    lines, style = io.StringIO(text, newline=""), {"skipinitialspace": form.blanks}
+    return csv.reader(lines, delimiter=form.delimiter, quotechar=form.quote, strict=strict, **style)
 
 
 def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
@@ -160,7 +154,7 @@ def _form(text: str, known, delimiters: str) -> tuple[str, _Form]:
             cells = next(filter(None, _reader(text[:HEAD], form, strict=False)))
         except (csv.Error, StopIteration):
             return 0
-        return sum(_is_known(cell, known) for cell in cells)
+        return sum(names.column(cell) in known for cell in cells)
 
     forms = [_Form(delimiter, quote) for quote in "\"'" for delimiter in delimiters]
     form = max(forms, key=columns)
@@ -175,10 +169,6 @@ def _reads(text: str, form: _Form) -> bool:
         return all(True for _ in _reader(text, form, strict=True))
     except csv.Error:
         return False
-
-
-def _is_known(name: str, known: Collection[str]) -> bool:
-    return names.column(name) in known
 
 
 def _keys(header: list[str], known, where: str) -> list[str]:
@@ -211,10 +201,9 @@ def _object(text: str, where: str, known) -> Row:
     try:
         pairs = json.loads(text, object_pairs_hook=_Pairs)
     except (ValueError, RecursionError) as error:
-        said = getattr(
-            error, "msg", "nested too deep" if isinstance(error, RecursionError) else error
-        )
-        raise UsageError(f"{where}: no JSON ({said}): {quoted(text[:80])}") from None
+        deep = "nested too deep" if isinstance(error, RecursionError) else error
+        reason = getattr(error, "msg", deep)
+        raise UsageError(f"{where}: no JSON ({reason}): {quoted(text[:80])}") from None
     if not isinstance(pairs, _Pairs):
         raise UsageError(
             f"{where}: a JSON object is needed, one a line and without a list around them, found "
@@ -234,7 +223,10 @@ def _cell(value: Any, where: str, key: str, used: bool) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        _check_letters(value, where, key)
+        if broken := re.search("[\ud800-\udfff]", value):
+            raise UsageError(
+                f"{where}: {quoted(key)} holds half a letter, {broken[0]!a}; write it again"
+            )
         return value
     if isinstance(value, list) and used:
         kind = "an object" if isinstance(value, _Pairs) else f"a list of {len(value)}"
@@ -244,12 +236,3 @@ def _cell(value: Any, where: str, key: str, used: bool) -> str:
             f"{where}: {quoted(key)} is {value}, which is neither a number nor a text; correct it"
         )
     return str(value)
-
-
-def _check_letters(text: str, where: str, key: str) -> None:
-    try:
-        text.encode()
-    except UnicodeEncodeError as error:
-        raise UsageError(
-            f"{where}: {quoted(key)} holds half a letter, {text[error.start]!a}; write it again"
-        ) from None

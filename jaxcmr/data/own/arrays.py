@@ -140,6 +140,16 @@ def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) ->
     }
 
 
+def cut_validation(arrays: Mapping[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
+    """Moves the first `rows` of the arrays `test_...` into arrays `validation_...`."""
+    result = dict(arrays)
+    for name in [name for name in arrays if name.startswith("test_")]:
+        array = np.asarray(arrays[name])
+        array = array.ravel() if name == "test_labels" and 1 in array.shape else array
+        result[name], result[name.replace("test_", "validation_", 1)] = array[rows:], array[:rows]
+    return result
+
+
 def _class_names(array: np.ndarray | None, name: str) -> tuple[str, ...]:
     if array is None:
         return ()

@@ -10,7 +10,7 @@ from jaxcmr.data.formats.matlab import read_mat
 from jaxcmr.data.items import native
 from jaxcmr.data.outputs import check_output, write_arrays
 from jaxcmr.data.own import arraynames, names
-from jaxcmr.data.own.arrays import warn_of_unused
+from jaxcmr.data.own.arrays import cut_validation, warn_of_unused
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import KINDS
 
@@ -56,7 +56,14 @@ def convert(
         for split, theirs in splits.items()
         for ours, pattern in patterns.items()
     }
-    _check_once(wanted)
+    seen: dict[str, str] = {}
+    for ours, theirs in wanted.items():
+        # Without `{split}` the test rows would be the training rows.
+        if (other := seen.setdefault(theirs, ours)) != ours:
+            raise UsageError(
+                f"{other} and {ours} are both the array {theirs!r}; each needs its own, with "
+                "{split} in its name where the split's name stands"
+            )
     arrays = _read(source)
     found = {}
     for ours, theirs in wanted.items():
@@ -70,7 +77,8 @@ def convert(
         found[ours] = native.floats(rows, f"{source}: {theirs}")
     _check_lengths(found, source)
     if validation_rows:
-        found = _cut(found, validation_rows, source)
+        _check_cut(found, validation_rows, source)
+        found = cut_validation(found, validation_rows)
     if classes:
         found["class_names"] = _array(arrays, classes, source).ravel().astype(str)
     used = {*wanted.values(), *scales.values(), classes}
@@ -102,18 +110,6 @@ def _check_modalities(modalities: Mapping[str, str], scales: Mapping[str, str]) 
     for name in scales:
         if name not in modalities:
             raise UsageError(f"the scale of {name!r} belongs to none of {', '.join(modalities)}")
-
-
-def _check_once(wanted: Mapping[str, str]) -> None:
-    """Refuses one array as two things: without `{split}` the test rows are the training rows."""
-    seen: dict[str, str] = {}
-    for ours, theirs in wanted.items():
-        other = seen.setdefault(theirs, ours)
-        if other != ours:
-            raise UsageError(
-                f"{other} and {ours} are both the array {theirs!r}; each needs its own, with "
-                "{split} in its name where the split's name stands"
-            )
 
 
 def _read(source: Path) -> dict[str, np.ndarray]:
@@ -165,26 +161,22 @@ def _check_lengths(found: Mapping[str, np.ndarray], source: Path) -> None:
     for name, array in found.items():
         if array.ndim == 0:
             raise UsageError(f"{source}: {name} is a single number; save an array, a row an item")
-        split = name.partition("_")[0]
-        count = array.size if name.endswith("_labels") and 1 in array.shape else len(array)
-        first, expected = rows.setdefault(split, (name, count))
+        count = _rows(name, array)
+        first, expected = rows.setdefault(name.partition("_")[0], (name, count))
         if count != expected:
             turned = array.ndim == 2 and array.shape[1] == expected
             advice = "; an item is a row: save its transpose" if turned else ""
             raise UsageError(f"{source}: {count} rows of {name}, but {expected} of {first}{advice}")
 
 
-def _cut(found: dict[str, np.ndarray], rows: int, source: Path) -> dict[str, np.ndarray]:
-    """Moves the first `rows` of the test set into the validation set."""
-    tests = [name for name in found if name.startswith("test_")]
-    if not tests or any(name.startswith("validation_") for name in found):
+def _check_cut(found: Mapping[str, np.ndarray], rows: int, source: Path) -> None:
+    """Raises unless the first `rows` of the test set can become the validation set."""
+    counts = [_rows(name, array) for name, array in found.items() if name.startswith("test_")]
+    if not counts or any(name.startswith("validation_") for name in found):
         raise UsageError(f"{source} has a validation set, or no test set; take no rows off it")
-    result = dict(found)
-    for name in tests:
-        array = found[name]
-        array = array.ravel() if name == "test_labels" and 1 in array.shape else array
-        if not 0 < rows < len(array):
-            raise UsageError(f"{source} has {len(array)} test rows; {rows} cannot validate")
-        result[name] = array[rows:]
-        result[name.replace("test_", "validation_", 1)] = array[:rows]
-    return result
+    if not 0 < rows < counts[0]:
+        raise UsageError(f"{source} has {counts[0]} test rows; {rows} cannot validate")
+
+
+def _rows(name: str, array: np.ndarray) -> int:
+    return array.size if name.endswith("_labels") and 1 in array.shape else len(array)

@@ -82,17 +82,7 @@ def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     if not known or data.ndim != 3 or data.shape[2] != 3 or data.dtype.kind not in "fiu":
         there = ", ".join(f"{name} {list(array.shape)}" for name, array in arrays.items()) or "none"
         raise UsageError(f"{path} must have numbers 'data' [n, P, 3] and 'label' [n], not {there}")
-    labels = labels.reshape(-1)
-    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
-        labels = labels.astype(np.int64)
-    if len(labels) != len(data) or labels.dtype.kind not in "iu":
-        raise UsageError(f"{path} has {len(data)} clouds and {len(labels)} labels {labels.dtype}")
-    if len(labels) and not 0 <= labels.min() <= labels.max() < classes:
-        raise UsageError(
-            f"{path} has labels from {labels.min()} to {labels.max()}, but there are {classes} "
-            "class names"
-        )
-    return data, labels.astype(np.int64)
+    return data, pointfiles.class_numbers(labels, len(data), classes, f"{path}: the labels")
 
 
 def _names(path: Path, rows: int, first: str) -> list[str]:

@@ -133,7 +133,8 @@ def load_features(config: ConfigDict, workers: int) -> Splits:
     if layout.validation and "validation" not in parts:
         ours = {key: f"test_{role}" for role, key in parts.get("test", {}).items()}
         found = {ours.get(key, key): array for key, array in found.items()}
-        found = _cut_validation(found, layout.validation)
+        if _has_more(found, layout.validation):
+            found = named_arrays.cut_validation(found, layout.validation)
     provenance = {"source": "files", "name": config.name, "path": str(path)}
     digests = {file.name: cache.sha256(file) for file in files}
     provenance["sha256"] = digests[path.name] if len(files) == 1 else digests
@@ -178,18 +179,10 @@ def _read_list(path: Path) -> np.ndarray:
         raise UsageError(f"{path}: a line does not end in a category number") from None
 
 
-def _cut_validation(found: dict[str, np.ndarray], rows: int) -> dict[str, np.ndarray]:
-    """Moves the first `rows` of the test set into the validation set."""
-    labels = found.get("test_labels")
-    result = dict(found)
-    tests = [key for key in found if key.startswith("test_")]
-    if labels is None or any(np.ndim(found[key]) == 0 for key in tests):
-        return result  # what lacks rows is refused later, by name
-    total = max(np.shape(labels)) if np.ndim(labels) == 2 and 1 in np.shape(labels) else len(labels)
-    if total <= rows:
-        return result
-    for key in tests:
-        value = np.asarray(found[key])
-        value = value.ravel() if key == "test_labels" and 1 in value.shape else value
-        result[key], result[key.replace("test_", "validation_", 1)] = value[rows:], value[:rows]
-    return result
+def _has_more(found: dict[str, np.ndarray], rows: int) -> bool:
+    """Tells whether the test set has more rows; what lacks rows is refused later, by name."""
+    tests = [array for key, array in found.items() if key.startswith("test_")]
+    labels = np.shape(found.get("test_labels", 0))
+    if not labels or any(np.ndim(array) == 0 for array in tests):
+        return False
+    return (max(labels) if len(labels) == 2 and 1 in labels else labels[0]) > rows
