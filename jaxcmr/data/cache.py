@@ -1,4 +1,4 @@
-"""Where data lie and where prepared arrays go; nothing half-written has its final name."""
+"""Finds the folders of data and of prepared arrays, and writes, reads and identifies arrays."""
 
 import hashlib
 import json
@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import numpyfiles
-from jaxcmr.storage.files import write_atomically, writing
+from jaxcmr.storage.files import writing
 from jaxcmr.storage.paths import expanded, temporary_cache, user_cache, writable
 
 META = "meta.json"
@@ -42,7 +42,7 @@ def fingerprint(**parts: Any) -> str:
 
 
 def stamp(path: Path) -> tuple[int, int, int]:
-    """Returns what tells one version of a file from another: its size, and when it was changed.
+    """Returns what identifies a version of a file: its size, and when it was changed.
 
     The last number changes with the content, too, but no program can set it: files that are
     unpacked or copied may all have one time, and clouds of as many points have one size. Zeros: no
@@ -121,18 +121,3 @@ def digest(array: np.ndarray) -> str:
     """Returns the SHA-256 of an array's type, shape and values."""
     text = f"{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(text + np.ascontiguousarray(array).tobytes()).hexdigest()
-
-
-__all__ = [
-    "data_root",
-    "digest",
-    "fingerprint",
-    "fitting",
-    "load_arrays",
-    "prepared_folder",
-    "save_arrays",
-    "sha256",
-    "stamp",
-    "user_cache",
-    "write_atomically",
-]

@@ -1,4 +1,4 @@
-"""From what a source delivers to what a run trains on: noise, then the validation split."""
+"""Puts noise into the labels of a data set and splits off the validation set that a run needs."""
 
 import dataclasses
 
@@ -31,14 +31,14 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
             modalities=modalities,
             class_names=classes,
         )
-    class_map = None
-    if config.class_map == "rono":
-        class_map = noise.class_map_from_names(noise.RONO_MODELNET10_MAP, classes)
-    elif config.class_map:
+    if config.class_map not in ("", "rono"):
         raise UsageError(
             f"config.noise.class_map is {config.class_map!r}; use 'rono' for RONO's map of "
             "ModelNet10, or '' for the next class"
         )
+    class_map = None
+    if config.class_map:
+        class_map = noise.class_map_from_names(noise.RONO_MODELNET10_MAP, classes)
     return noise.inject(
         train.labels,
         len(classes),
@@ -109,25 +109,25 @@ def prepare(
     """
     source = splits.train
     record = inject(source, config.noise)
+    rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
+    rows["ids"] = source.ids.astype(np.str_)
     if config.labels == "absent":
-        rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
-        return record, _unlabelled(source), None, rows | {"ids": source.ids.astype(np.str_)}
+        return record, _unlabelled(source), None, rows
     noisy = _with_noise(source, record)
-    ids = source.ids.astype(np.str_)
     if splits.validation is not None:
-        rows = {"train": np.arange(len(source)), "validation": np.arange(0), "ids": ids}
         return record, noisy, _official(splits.validation, config.noise), rows
-    train_rows, validation_rows = split_validation(source, config.data.validation, config.data.seed)
-    rows = {"train": train_rows, "validation": validation_rows, "ids": ids}
-    validation = noisy.rows(validation_rows) if len(validation_rows) else None
-    train = noisy.rows(train_rows)
-    if validation is not None:
-        _tell_lost_classes(noisy, train, validation)
+    rows["train"], rows["validation"] = draw_validation(
+        len(source), source.links, config.data.validation, config.data.seed
+    )
+    train, validation = noisy.rows(rows["train"]), None
+    if len(rows["validation"]):
+        validation = noisy.rows(rows["validation"])
+        _warn_of_lost_classes(noisy, train, validation)
     return record, train, validation, rows
 
 
-def _tell_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
-    """Says what the draw of the validation rows, which does not look at labels, took away."""
+def _warn_of_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
+    """Warns of what the draw of the validation rows, which does not look at labels, takes away."""
     if len(np.unique(validation.labels)) < 2:
         logging.warning(
             "all %d validation rows have the same label, so that they tell no epoch from another; "
@@ -148,9 +148,8 @@ def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
     The labels before the noise are the truth, unless the source knows better. Where nothing was
     put in (a drawn rate of 0) they are no truer than before.
     """
-    injected = record.kind == "file" or record.rate > 0
     truth = source.true_labels
-    if truth is None and injected:
+    if truth is None and (record.kind == "file" or record.rate > 0):
         truth = record.true_labels
     labels = record.labels if record.shared else record.labels.T
     return dataclasses.replace(source, labels=labels, true_labels=truth)
@@ -165,11 +164,11 @@ def _unlabelled(source: Dataset) -> Dataset:
 
 def _official(validation: Dataset, config: ConfigDict) -> Dataset:
     """Puts noise into a source's own validation set."""
-    own = config.copy_and_resolve_references()
-    own.seed, own.key = config.seed + 1, config.validation_key
+    settings = config.copy_and_resolve_references()
+    settings.seed, settings.key = config.seed + 1, config.validation_key
     if config.kind == "file" and not config.validation_key:
         raise UsageError(
             "the data have a validation set of their own; name its labels in config.noise.file "
             "with config.noise.validation_key"
         )
-    return _with_noise(validation, inject(validation, own))
+    return _with_noise(validation, inject(validation, settings))

@@ -10,8 +10,8 @@ from typing import Any
 from absl import logging
 
 from jaxcmr import fonts  # before matplotlib: it keeps a notebook's settings from failing
-from jaxcmr.data.cache import write_atomically
 from jaxcmr.display import shown
+from jaxcmr.storage.files import write_atomically
 
 # isort: split
 import matplotlib.style

@@ -1,4 +1,4 @@
-"""Locks between processes: who holds one and for how long is known, and the dead hold none.
+"""Locks between processes, with a note of who holds one; those of dead processes do not count.
 
 The operating system lets go of the lock of a process that ends, however it ends. Where a file
 system has no such locks, or keeps them from other hosts, the holder's note in the file decides: a
@@ -42,7 +42,7 @@ def alone(path: Path, refusal: Callable[[str], str]) -> Iterator[None]:
     """
     handle = _take(path)
     if handle is None:
-        raise UsageError(refusal(_told(path)))
+        raise UsageError(refusal(_owner(_note(path))))
     with _held(path, handle):
         yield
 
@@ -58,7 +58,7 @@ def in_turn(path: Path, what: str) -> Iterator[None]:
     while (handle := _take(path)) is None:
         if time.monotonic() - said > REMIND:
             said = time.monotonic()
-            logging.info("waiting for %s, which is %s", _told(path), what)
+            logging.info("waiting for %s, which is %s", _owner(_note(path)), what)
         time.sleep(POLL)
     with _held(path, handle):
         yield
@@ -75,8 +75,11 @@ def _take(path: Path) -> int | None:
             # Otherwise its holder has removed it meanwhile: what we have locked is no lock.
             still = _is_still(path, handle)
             if free and still:
-                _write(handle, _own_note(time.time(), 0))
-                taken = given is True or _is_ours(handle)
+                note = _own_note(time.time(), 0)
+                _write(handle, note)
+                if not given:  # another process may have written at the same time
+                    time.sleep(2 * POLL)
+                taken = given is True or _note(handle) == note
             if taken:
                 return handle
             if still and not free:
@@ -115,10 +118,10 @@ def _lives(path: Path, note: dict[str, Any], without_system: bool) -> bool:
     if note["host"] == socket.gethostname():
         return without_system and _started(note["pid"]) == note["started"]
     until = time.monotonic() + PATIENCE
-    logging.info("%s was held by %s; waiting for a sign of life", path, _who(note))
+    logging.info("%s was held by %s; waiting for a sign of life", path, _owner(note))
     while time.monotonic() < until:
         time.sleep(POLL)
-        now = _read(path)
+        now = _note(path)
         if now != note:
             return now is not None
     return False
@@ -156,26 +159,13 @@ def _held(path: Path, handle: int) -> Iterator[None]:
 
 
 def _own_note(since: float, beat: int) -> dict[str, Any]:
-    pid = os.getpid()
-    return {
-        "host": socket.gethostname(),
-        "pid": pid,
-        "started": _started(pid),
-        "since": since,
-        "beat": beat,
-    }
+    host, pid = socket.gethostname(), os.getpid()
+    return {"host": host, "pid": pid, "started": _started(pid), "since": since, "beat": beat}
 
 
 def _write(handle: int, note: dict[str, Any]) -> None:
     with suppress(OSError):  # a full disk: the lock of the system is held all the same
         os.pwrite(handle, json.dumps(note).encode().ljust(LENGTH), 0)
-
-
-def _is_ours(handle: int) -> bool:
-    """Tells whether our note is still there after a moment in which another may have come, too."""
-    time.sleep(2 * POLL)
-    note = _note(handle)
-    return note is not None and (note["host"], note["pid"]) == (socket.gethostname(), os.getpid())
 
 
 def _started(pid: int) -> str:
@@ -194,33 +184,21 @@ def _started(pid: int) -> str:
     return "alive"
 
 
-def _note(handle: int) -> dict[str, Any] | None:
-    """Reads the note in the file of a lock; None: it has none, or one that nobody has written."""
+def _note(source: int | Path) -> dict[str, Any] | None:
+    """Reads the note in the open file of a lock, or in that at a path; None: it has none."""
     try:
-        note = json.loads(os.pread(handle, LENGTH, 0))
+        is_path = isinstance(source, Path)
+        note = json.loads(source.read_bytes() if is_path else os.pread(source, LENGTH, 0))
         kinds = {"host": str, "pid": int, "started": str, "since": float}
         return note if all(isinstance(note[k], kind) for k, kind in kinds.items()) else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        handle = os.open(path, os.O_RDONLY)
-    except OSError:
-        return None
-    try:
-        return _note(handle)
-    finally:
-        os.close(handle)
-
-
-def _told(path: Path) -> str:
-    note = _read(path)
-    return "another process" if note is None else _who(note)
-
-
-def _who(note: dict[str, Any]) -> str:
+def _owner(note: dict[str, Any] | None) -> str:
+    """Says who holds a lock, and for how long."""
+    if note is None:
+        return "another process"
     seconds = max(time.time() - note["since"], 0)
     units = (("hours", 3600), ("minutes", 60), ("seconds", 1))
     unit, size = next(((u, n) for u, n in units if seconds >= 2 * n), units[-1])

@@ -5,7 +5,7 @@ import functools
 import math
 import os
 import zipfile
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -115,15 +115,17 @@ def npz_heads(path: Path) -> dict[str, Head]:
             limit = DEFLATED * member.compress_size + 1024
             if member.compress_type == zipfile.ZIP_DEFLATED and member.file_size > limit:
                 raise ValueError(f"{name} cannot be as large as it says")
-            with file.open(member) as stream:
-                found[name] = _head_of(stream, name)
+            with file.open(member) as stream, _naming(name):
+                found[name] = head(stream)
             _check_size(*found[name], member.file_size, name)
     return found
 
 
-def _head_of(stream: IO[bytes], name: str) -> Head:
+@contextlib.contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Puts the name of an array before what is wrong with it."""
     try:
-        return head(stream)
+        yield
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
@@ -181,10 +183,8 @@ def _check_size(shape: tuple[int, ...], dtype: np.dtype, size: int, name: str = 
 def _member(file: np.lib.npyio.NpzFile, name: str, announced: Head) -> np.ndarray:
     if announced.dtype.kind not in KINDS:
         return unread(announced)
-    try:
+    with _naming(name):
         return _decoded(file[name])
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
 
 
 def _damaged(path: Path, error: Exception) -> UsageError:

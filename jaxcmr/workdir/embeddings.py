@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.data.cache import write_atomically
+from jaxcmr.storage.files import write_atomically
 from jaxcmr.types import Dataset
 
 LONGEST = 120  # bytes of a file's name, before its ending

@@ -10,6 +10,7 @@ from jaxcmr.data import cache
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.objects import Item, Recipe
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import files
 
 RECIPE = Recipe(points=8, views=1, image_size=8)
 CALLS = []
@@ -87,7 +88,7 @@ def test_nothing_half_written_keeps_its_name(tmp_path):
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        cache.write_atomically(tmp_path / "x.npy", fail)
+        files.write_atomically(tmp_path / "x.npy", fail)
     with pytest.raises(ValueError):
         cache.save_arrays(tmp_path / "set", {"a": np.array([object()])}, {})
     assert list(tmp_path.iterdir()) == []

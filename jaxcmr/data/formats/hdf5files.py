@@ -3,6 +3,7 @@
 import math
 import mmap
 from collections.abc import Container, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
@@ -25,13 +26,10 @@ def read_hdf5(path: Path, names: Container[str] | None = None) -> dict[str, np.n
     Raises:
         UsageError: the file cannot be read, or leads to other files.
     """
-    try:
-        with h5py.File(path) as file:
-            found = {k: v for k, v in datasets(file) if names is None or k in names}
-            numpyfiles.check_room(sum(_size(item) for item in found.values()))
-            return {name: read_dataset(item, name) for name, item in found.items()}
-    except Exception as error:  # h5py raises whatever a damaged file leads it to
-        raise _damaged(path, error) from None
+    with _opened(path) as file:
+        found = {k: v for k, v in datasets(file) if names is None or k in names}
+        numpyfiles.check_room(sum(_size(item) for item in found.values()))
+        return {name: read_dataset(item, name) for name, item in found.items()}
 
 
 def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
@@ -40,13 +38,18 @@ def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
     Raises:
         UsageError: as `read_hdf5`.
     """
+    with _opened(path) as file:
+        return {name: numpyfiles.Head(x.shape or (), x.dtype) for name, x in datasets(file)}
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
     try:
         with h5py.File(path) as file:
-            return {
-                name: numpyfiles.Head(item.shape or (), item.dtype) for name, item in datasets(file)
-            }
-    except Exception as error:
-        raise _damaged(path, error) from None
+            yield file
+    except Exception as error:  # h5py raises whatever a damaged file leads it to
+        reason = numpyfiles.reason(error)
+        raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
 
 
 def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:
@@ -102,10 +105,6 @@ def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
 
 def _size(item: h5py.Dataset) -> int:
     return math.prod(item.shape or (0,)) * item.dtype.itemsize
-
-
-def _damaged(path: Path, error: Exception) -> UsageError:
-    return UsageError(f"{path} cannot be read ({numpyfiles.reason(error)}); get or write it again")
 
 
 def _check_heaps(file: h5py.File) -> None:

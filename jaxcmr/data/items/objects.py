@@ -24,6 +24,7 @@ from jaxcmr.data.items.meshfeatures import face_features
 from jaxcmr.data.items.render import camera_ring, render_mesh, render_points
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import locks
+from jaxcmr.storage.files import write_atomically
 from jaxcmr.types import Dataset, Splits
 
 VERSION = 1  # part of every cache key; raise it when the same input gives other arrays
@@ -219,7 +220,7 @@ def _report_progress(finished: Iterable[None], total: int, name: str) -> None:
 def _make_shard(items: Sequence[Item], *, make: Maker, path: Path) -> None:
     rows = [make(item) for item in items]
     arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
-    cache.write_atomically(path, lambda file: np.savez(file, **arrays))
+    write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
 def _read_shard(path: Path, length: int) -> dict[str, np.ndarray] | None:

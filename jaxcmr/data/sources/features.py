@@ -1,4 +1,4 @@
-"""The feature files of the papers: Wikipedia, NUS-WIDE-10, INRIA-Websearch, XMedia(Net), Pascal."""
+"""Loads the papers' features: Wikipedia, NUS-WIDE-10, INRIA-Websearch, XMedia(Net), Pascal."""
 
 from pathlib import Path
 from typing import NamedTuple
@@ -44,33 +44,29 @@ def _keys(pattern: dict[str, str], splits: dict[str, str]) -> dict[str, tuple[st
     }
 
 
-_SHORT = {"train": "tr", "test": "te"}
-_RAW = {"image": "I_{}", "text": "T_{}", "labels": "labels_{}"}
-_NUS = {"image": "{}_imgs_deep", "text": "{}_texts", "labels": "{}_imgs_labels"}
-_XMEDIA = {"image": "I_{}_CNN", "text": "T_{}_BOW", "labels": "{}ImgCat"}
 _TWO = {"train": "train", "test": "test"}
 _THREE = {"train": "train", "validation": "valid", "test": "test"}
+_SHORT = {"train": "tr", "test": "te"}
 _WIKI = {"image": "{}_imgs_deep", "text": "{}_texts_doc", "labels": "{}_imgs_labels"}
+_RAW = {"image": "I_{}", "text": "T_{}", "labels": "labels_{}"}
+_NUS = {"image": "{}_imgs_deep", "text": "{}_texts", "labels": "{}_imgs_labels"}
+_IMG = {"image": "{}_img", "text": "{}_txt", "labels": "{}_img_lab"}
+_XMEDIA = {"image": "I_{}_CNN", "text": "T_{}_BOW", "labels": "{}ImgCat"}
 _CELLS = ("image", "text", "audio", "video", "model")
+_PASCAL = ("train_txt", "train_img_lab", "test_img", "test_txt", "test_img_lab")
+_WIKI_ROWS, _NUS_ROWS = (2173, 231, 462), (42941, 5000, 23661)
 LAYOUTS: dict[str, tuple[Layout, ...]] = {
     "wikipedia": (
-        Layout("wiki.mat", _keys(_WIKI, _TWO), 231, (2173, 231, 462)),
-        Layout("wiki_deep_doc2vec_data_corr_ae.h5py", _keys(_WIKI, _TWO), 231, (2173, 231, 462)),
-        Layout("raw_features.mat", _keys(_RAW, _SHORT), 231, (2173, 231, 462)),
+        Layout("wiki.mat", _keys(_WIKI, _TWO), 231, _WIKI_ROWS),
+        Layout("wiki_deep_doc2vec_data_corr_ae.h5py", _keys(_WIKI, _TWO), 231, _WIKI_ROWS),
+        Layout("raw_features.mat", _keys(_RAW, _SHORT), 231, _WIKI_ROWS),
     ),
     "nuswide10": (
-        Layout(
-            "nus_wide_deep_doc2vec-corr-ae.h5py", _keys(_NUS, _THREE), 0, (42941, 5000, 23661)
-        ),
+        Layout("nus_wide_deep_doc2vec-corr-ae.h5py", _keys(_NUS, _THREE), 0, _NUS_ROWS),
     ),
     "inria": (
         Layout(
-            "INRIA-Websearch.mat",
-            _keys(
-                {"image": "{}_img", "text": "{}_txt", "labels": "{}_img_lab"},
-                {"train": "tr", "validation": "val", "test": "te"},
-            ),
-            0,
+            "INRIA-Websearch.mat", _keys(_IMG, _SHORT | {"validation": "val"}), 0,
             (9000, 1332, 4366),
         ),
     ),
@@ -79,13 +75,8 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
     ),
     "pascal": (
         Layout(
-            "pascal/train_img.mat",
-            _keys({"image": "{}_img", "text": "{}_txt", "labels": "{}_img_lab"}, _TWO),
-            100,
-            (800, 100, 100),
-            tuple(f"pascal/{name}.mat" for name in (
-                "train_txt", "train_img_lab", "test_img", "test_txt", "test_img_lab"
-            )),
+            "pascal/train_img.mat", _keys(_IMG, _TWO), 100, (800, 100, 100),
+            tuple(f"pascal/{name}.mat" for name in _PASCAL),
         ),
     ),
     "xmedianet": (
@@ -97,8 +88,7 @@ LAYOUTS: dict[str, tuple[Layout, ...]] = {
                 for suffix, names in (("", enumerate(_CELLS)), ("_labels", [(0, "labels")]))
                 for place, name in names
             },
-            0,
-            (32000, 4000, 4000),
+            0, (32000, 4000, 4000),
         ),
     ),
 }  # fmt: skip

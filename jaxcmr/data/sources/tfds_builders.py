@@ -1,4 +1,4 @@
-"""TFDS builders of the data sets, which work without TensorFlow.
+"""Writes the data sets as TFDS data sets, without TensorFlow.
 
     builder = tfds_builders.builder(config.data, data_dir)
     builder.download_and_prepare(file_format="array_record")
@@ -20,6 +20,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import data
 from jaxcmr.data import cache
+from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -33,8 +34,7 @@ class PairedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
 
     def __init__(self, splits: Splits, name: str, data_dir: Path):
         self.name = name
-        parts = {"train": splits.train, "validation": splits.validation, "test": splits.test}
-        self._parts = {name: part for name, part in parts.items() if part is not None}
+        self._parts = parts(splits)
         # A feature is in every split, or in none.
         self._masked = {name for part in self._parts.values() for name in part.present}
         self._known = all(part.true_labels is not None for part in self._parts.values())
@@ -62,17 +62,14 @@ class PairedBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         return {name: self._generate_examples(part) for name, part in self._parts.items()}
 
     def _generate_examples(self, part: Dataset) -> Iterator[tuple[int, dict[str, Any]]]:
+        masks = {name: present_rows(part, name) for name in self._masked}
         for row in range(len(part)):
             item = jax.tree.map(lambda array, row=row: np.asarray(array[row]), dict(part.inputs))
-            for name in self._masked:
-                item[f"present_{name}"] = bool(
-                    part.present[name][row] if name in part.present else 1
-                )
+            item |= {f"present_{name}": bool(mask[row]) for name, mask in masks.items()}
             if self._known:
                 item["true_label"] = int(part.true_labels[row])
-            yield row, item | {
-                "label": int(part.labels[row]), "index": row, "id": str(part.ids[row]),
-            }  # fmt: skip
+            item |= {"label": int(part.labels[row]), "index": row, "id": str(part.ids[row])}
+            yield row, item
 
 
 def builder(config: ConfigDict, data_dir: Path) -> PairedBuilder:
@@ -85,15 +82,12 @@ def builder(config: ConfigDict, data_dir: Path) -> PairedBuilder:
     """
     splits = data.load(config)
     _check_names(splits)
-    parts = [part for part in (splits.train, splits.validation, splits.test) if part is not None]
-    key = cache.fingerprint(
-        config=config.to_dict(), ids=[str(i) for part in parts for i in part.ids],
-        labels=[cache.digest(part.labels) for part in parts],
-        true_labels=[cache.digest(p.true_labels) for p in parts if p.true_labels is not None],
-        present=[cache.digest(mask) for part in parts for _, mask in sorted(part.present.items())],
-        arrays=[cache.digest(a) for part in parts for a in jax.tree.leaves(dict(part.inputs))],
-        classes=splits.train.class_names,
-    )  # fmt: skip
+    arrays = [
+        (part.ids, part.labels, part.true_labels, dict(part.present), dict(part.inputs))
+        for part in parts(splits).values()
+    ]
+    digests, classes = jax.tree.map(cache.digest, arrays), splits.train.class_names
+    key = cache.fingerprint(config=config.to_dict(), digests=digests, classes=classes)
     return PairedBuilder(splits, config.name, Path(data_dir) / key)
 
 
