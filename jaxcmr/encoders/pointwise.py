@@ -18,6 +18,7 @@ from jax import lax
 
 from jaxcmr.encoders.linear import torch_kernel
 from jaxcmr.encoders.norm import Affine, Moments, along
+from jaxcmr.encoders.parts import map_parts, number_of_parts
 
 BLOCK_BYTES = 2**21  # of a product on a CPU; timed at 0.25 to 64 MiB
 
@@ -79,20 +80,9 @@ def _max_product(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]
         points = lax.broadcasted_iota(jnp.int32, y.shape, 1)
         return top, jnp.where(y == top[:, None], points, -1).max(1)
 
-    clouds = _clouds_a_block(x.shape, kernel.shape[1])
-    if clouds == x.shape[0]:
-        return block(x)
-    blocks = lax.map(block, x.reshape(-1, clouds, *x.shape[1:]))
-    return jax.tree.map(lambda leaf: leaf.reshape(x.shape[0], -1), blocks)
-
-
-def _clouds_a_block(shape: tuple[int, ...], features: int) -> int:
-    """Returns how many clouds are multiplied at once: on a CPU, products that fit the cache."""
-    batch, points, _ = shape
-    if jax.default_backend() != "cpu":
-        return batch
-    most = max(BLOCK_BYTES // (4 * points * features), 1)
-    return max(size for size in range(1, min(most, batch) + 1) if batch % size == 0)
+    clouds, points, _ = x.shape
+    parts = number_of_parts(clouds, 4 * points * kernel.shape[1], BLOCK_BYTES)
+    return map_parts(block, parts, x)
 
 
 def _max_product_forward(x, kernel):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from reference_conv import close, draw, primitives, reference, value_and_gradients
 
-from jaxcmr.encoders.conv import products, winograd
+from jaxcmr.encoders.conv import winograd
 from jaxcmr.encoders.conv.layer import conv2d
-from jaxcmr.encoders.conv.winograd import winograd_pays
+from jaxcmr.encoders.conv.products import Geometry
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,6 @@ def test_winograd_in_parts_gives_the_same(monkeypatch, batched):
     )
     other = lambda x, w: value_and_gradients(lambda x, w: reference(x, w, 1, 1), x, w)
     # 12 images of 36 x 4 x 36 float32 words: two fit beside each other, so six parts.
-    monkeypatch.setattr(products, "CHUNK_BYTES", 0)
     monkeypatch.setattr(winograd, "PART_BYTES", 50_000)
     used = primitives(run, images[0], kernels[0])
     assert "scan" in used and "conv_general_dilated" not in used
@@ -63,13 +62,11 @@ def test_winograd_in_parts_gives_the_same(monkeypatch, batched):
 
 
 def test_winograd_is_chosen_where_it_pays():
-    form = lambda size, inputs, features, window=3, dtype=np.float32, strides=1: winograd_pays(
-        (8, size, size, inputs),
-        (window, window, inputs, features),
-        (strides,) * 2,
-        ((1, 1),) * 2,
-        dtype,
-    )
+    def form(size, inputs, features, window=3, dtype=np.float32, strides=1):
+        kernel = (window, window, inputs, features)
+        geometry = Geometry((size, size), kernel, (strides, strides), ((1, 1), (1, 1)))
+        return winograd.pays(geometry, dtype)
+
     assert form(14, 96, 64) and form(28, 64, 64)
     assert form(4, 512, 512)
     assert not form(28, 1, 96) and not form(28, 64, 8) and not form(2, 64, 64)

@@ -3,7 +3,7 @@
 Each tile `y` of 4x4 outputs, computed from a patch `d` of 6x6 inputs, is `A' [(G g G') * (B' d B)]
 A` for the kernel `g`: 36 products where the sum over the kernel takes 144, and the sums over the
 channels are 36 matmuls `[tiles, C] x [C, O]`. Both gradients stay in the transformed domain, so all
-three products take up to four times fewer multiplications than the columns of `conv_products`.
+three products take up to four times fewer multiplications than the columns of `products`.
 
 The transforms are matmuls as well: a patch is a vector of 36 numbers, which `kron(B', B')` maps to
 36 others. That costs more operations than the sums of few terms they are, and less time, for XLA
@@ -17,9 +17,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jax.custom_batching import sequential_vmap
 
-from jaxcmr.encoders.conv.products import Pads, Pair, chunks, output_size, split
+from jaxcmr.encoders.conv.products import Geometry, Pair
+from jaxcmr.encoders.parts import map_parts, number_of_parts, sum_parts
 
 WINDOW = (3, 3)
 TILE, PATCH = 4, 6
@@ -48,19 +48,20 @@ _A = [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8
 INPUT, KERNEL, OUTPUT = (np.kron(matrix, matrix) for matrix in (_B, _G, _A))
 
 
-def winograd_pays(image_shape, kernel_shape, strides: Pair, pads: Pads, dtype) -> bool:
+def applies(geometry: Geometry) -> bool:
+    """Tells whether the convolution has this form."""
+    return not geometry.depthwise and (geometry.window, geometry.strides) == (WINDOW, (1, 1))
+
+
+def pays(geometry: Geometry, dtype) -> bool:
     """Tells whether this form applies and beats the columns on CPU (measured)."""
     return (
-        fits_winograd(kernel_shape, strides)
-        and min(kernel_shape[2:]) >= MIN_CHANNELS
-        and min(output_size(image_shape[1:3], WINDOW, strides, pads)) >= MIN_SIZE
+        applies(geometry)
+        and min(geometry.kernel[2:]) >= MIN_CHANNELS
+        and min(geometry.output) >= MIN_SIZE
         and jnp.issubdtype(dtype, jnp.floating)
         and jnp.finfo(dtype).bits >= 32
     )
-
-
-def fits_winograd(kernel_shape, strides: Pair) -> bool:
-    return tuple(kernel_shape[:2]) == WINDOW and tuple(strides) == (1, 1)
 
 
 def _transform(matrix: np.ndarray, arrays: jax.Array) -> jax.Array:
@@ -114,65 +115,50 @@ def _side_by_side(tiles: jax.Array, batch: int, size: Pair) -> jax.Array:
     return full[:, : size[0], : size[1]]
 
 
-def _parts(batch: int, size: Pair, kernel_shape, dtype) -> int:
+def _parts(batch: int, geometry: Geometry, dtype) -> int:
     """Returns in how many parts to take a batch: a part's transformed images fit the cache.
 
     Not less than the transformed kernel, however, which is read once for each part.
     """
-    tiles = _tiles(size)
-    words = PATCH**2 * tiles[0] * tiles[1] * (kernel_shape[2] + kernel_shape[3])
-    kernel_words = PATCH**2 * kernel_shape[2] * kernel_shape[3]
-    least = max(kernel_words * dtype.itemsize, PART_BYTES)
-    return chunks(batch, words * dtype.itemsize, least)
+    rows, columns = _tiles(geometry.output)
+    inputs, outputs = geometry.kernel[2:]
+    words = PATCH**2 * rows * columns * (inputs + outputs)
+    kernel_words = PATCH**2 * inputs * outputs
+    limit = max(kernel_words * dtype.itemsize, PART_BYTES)
+    return number_of_parts(batch, words * dtype.itemsize, limit)
 
 
-def output_winograd(images, kernel, pads: Pads) -> jax.Array:
+def _transformed(images: jax.Array, geometry: Geometry) -> jax.Array:
+    """Returns the transformed patches of the images: `[36, B th tw + 1, C]`."""
+    low = tuple(before for before, _ in geometry.pads)
+    return _transform(INPUT, _patches(images, PATCH, low, _tiles(geometry.output)))
+
+
+def output(images, kernel, geometry: Geometry) -> jax.Array:
     """Returns the convolution `[B, H', W', O]` of `[B, H, W, C]` with `[3, 3, C, O]`."""
-    size = output_size(images.shape[1:3], WINDOW, (1, 1), pads)
-    low = tuple(before for before, _ in pads)
+    matrices = _transform(KERNEL, kernel.reshape(9, *kernel.shape[2:]))
 
-    @sequential_vmap
-    def product(images, kernel):
-        matrices = _transform(KERNEL, kernel.reshape(9, *kernel.shape[2:]))
+    def product(images):
+        products = jnp.einsum("ktc,kco->kto", _transformed(images, geometry), matrices)
+        tiles = _transform(OUTPUT, products)
+        return _side_by_side(tiles, images.shape[0], geometry.output)
 
-        def part(images):
-            patches = _transform(INPUT, _patches(images, PATCH, low, _tiles(size)))
-            tiles = _transform(OUTPUT, jnp.einsum("ktc,kco->kto", patches, matrices))
-            return _side_by_side(tiles, images.shape[0], size)
-
-        parts = _parts(images.shape[0], size, kernel.shape, images.dtype)
-        if parts == 1:
-            return part(images)
-        outputs = lax.map(part, split(images, parts))
-        return outputs.reshape(-1, *outputs.shape[2:])
-
-    return product(images, kernel)
+    return map_parts(product, _parts(images.shape[0], geometry, images.dtype), images)
 
 
-def kernel_grad_winograd(images, grad, kernel_shape, pads: Pads) -> jax.Array:
+def kernel_grad(images, grad, geometry: Geometry) -> jax.Array:
     """Returns the gradient to the kernel, `[3, 3, C, O]`, from that to the output."""
-    size = grad.shape[1:3]
-    tiles, low = _tiles(size), tuple(before for before, _ in pads)
 
-    def part(images, grad):
-        patches = _transform(INPUT, _patches(images, PATCH, low, tiles))
-        grads = _transform(OUTPUT.T, _patches(grad, TILE, (0, 0), tiles))
-        return jnp.einsum("ktc,kto->kco", patches, grads)
-
-    @sequential_vmap
     def product(images, grad):
-        parts = _parts(images.shape[0], size, kernel_shape, images.dtype)
-        if parts == 1:
-            return _transform(KERNEL.T, part(images, grad))
-        add = lambda total, pair: (total + part(*pair), None)
-        zeros = jnp.zeros((PATCH**2, *kernel_shape[2:]), grad.dtype)
-        total, _ = lax.scan(add, zeros, (split(images, parts), split(grad, parts)))
-        return _transform(KERNEL.T, total)
+        grads = _transform(OUTPUT.T, _patches(grad, TILE, (0, 0), _tiles(geometry.output)))
+        return jnp.einsum("ktc,kto->kco", _transformed(images, geometry), grads)
 
-    return product(images, grad).reshape(kernel_shape)
+    total = sum_parts(product, _parts(images.shape[0], geometry, images.dtype), images, grad)
+    return _transform(KERNEL.T, total).reshape(geometry.kernel)
 
 
-def input_grad_winograd(kernel, grad, pads: Pads) -> jax.Array:
+def input_grad(kernel, grad, geometry: Geometry) -> jax.Array:
     """Returns the gradient to the images: `grad` convolved with the kernel turned round."""
     turned = kernel[::-1, ::-1].swapaxes(2, 3)
-    return output_winograd(grad, turned, tuple((2 - low, 2 - high) for low, high in pads))
+    pads = tuple((2 - low, 2 - high) for low, high in geometry.pads)
+    return output(grad, turned, Geometry(grad.shape[1:3], turned.shape, (1, 1), pads))
