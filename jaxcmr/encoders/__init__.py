@@ -1,12 +1,13 @@
 """Backbones, one a file, behind one pure `init`/`apply` pair.
 
-A modality's encoder is chosen in a config by its name in `ENCODERS`; its options are the keyword
-arguments of the builder.
+A modality's encoder is chosen in a config by its name in `ENCODERS`; its options are the attributes
+of the module that the builder wraps, which are described there.
 """
 
 from collections.abc import Callable
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.augment import AUGMENTATIONS, IMAGE_AUGMENTATIONS
+from jaxcmr.encoders.base import Backbone, Encoder, builder, from_module
 from jaxcmr.encoders.compact_cnn import compact_cnn
 from jaxcmr.encoders.dgcnn import dgcnn
 from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0
@@ -35,8 +36,12 @@ ENCODERS: dict[str, Callable[..., Encoder]] = {
 }
 
 __all__ = [
+    "AUGMENTATIONS",
     "ENCODERS",
+    "IMAGE_AUGMENTATIONS",
+    "Backbone",
     "Encoder",
+    "builder",
     "compact_cnn",
     "dgcnn",
     "efficientnet_lite0",

@@ -5,6 +5,9 @@ at strength zero; the defaults are the field's. Points are `[B, N, 3]`, images `
 in [0, 1], meshes the dict that MeshNet takes.
 """
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
@@ -174,3 +177,21 @@ def _rotations(key: jax.Array, batch: int, angle: float, axis: int) -> jax.Array
     matrix = jnp.zeros((batch, 3, 3)).at[:, axis, axis].set(1.0)
     matrix = matrix.at[:, first, first].set(jnp.cos(turn)).at[:, first, second].set(-jnp.sin(turn))
     return matrix.at[:, second, first].set(jnp.sin(turn)).at[:, second, second].set(jnp.cos(turn))
+
+
+def _by_name(*functions: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
+    return {function.__name__: function for function in functions}
+
+
+IMAGE_AUGMENTATIONS = _by_name(flip_images, crop_images, zoom_images, warp_images, jitter_colors)
+# What a config may name.
+AUGMENTATIONS = IMAGE_AUGMENTATIONS | _by_name(
+    scale_points,
+    shift_points,
+    jitter_points,
+    rotate_points,
+    roll_points,
+    drop_points,
+    jitter_faces,
+    rotate_faces,
+)

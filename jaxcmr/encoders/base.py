@@ -1,10 +1,13 @@
 """What an encoder is: a pair of pure functions around a flax module."""
 
+import functools
+import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 
 from jaxcmr.types import Items
 
@@ -26,6 +29,36 @@ class Encoder(NamedTuple):
 
     init: Callable[[jax.Array, Items], Variables]
     apply: Callable[..., tuple[jax.Array, Variables]]
+
+
+class Backbone(nn.Module):
+    """A linen module with the call `module(items, *, train) -> embeddings [B, d]` in float32.
+
+    Attributes:
+        embedding_size: size d of the embedding.
+        dtype: dtype of the products; parameters, statistics and embeddings are float32.
+    """
+
+    embedding_size: int = 256
+    dtype: Any = jnp.float32
+
+
+def builder(module_type: type[nn.Module], **fixed: Any) -> Callable[..., Encoder]:
+    """Returns the function that builds encoders of a module, with its attributes as arguments.
+
+    Args:
+        module_type: a linen module with the call `module(items, *, train)`.
+        fixed: attributes that every encoder has alike; the function does not take them.
+    """
+
+    @functools.wraps(module_type)
+    def build(*values: Any, **attributes: Any) -> Encoder:
+        return from_module(module_type(*values, **fixed, **attributes))
+
+    left_out = {"parent", "name", *fixed}
+    parameters = inspect.signature(module_type).parameters.values()
+    build.__signature__ = inspect.Signature([p for p in parameters if p.name not in left_out])
+    return build
 
 
 def from_module(module: nn.Module) -> Encoder:

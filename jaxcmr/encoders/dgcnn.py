@@ -1,11 +1,9 @@
 """DGCNN: edge convolutions over neighbor graphs found anew in each layer's features."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import nearest
@@ -35,13 +33,30 @@ class GraphLayer(nn.Module):
         )
 
 
-class DGCNN(nn.Module):
-    embedding_size: int
-    k: int
-    widths: tuple[int, ...]
-    pooled: int | None
-    remat: bool
-    dtype: Any
+class DGCNN(Backbone):
+    """Embeds clouds by `h_i = max_j LeakyReLU(BN(W [x_j - x_i, x_i]))`, layer upon layer.
+
+    The layers' outputs are concatenated, projected (Linear, BN, LeakyReLU), pooled over the points
+    by maximum and by mean, and projected again (Linear, BN, LeakyReLU .01). Neighbors are the k
+    nearest in the features that enter the layer, the point itself among them; distances are
+    float32. Takes `[B, N, 3]`, any number of points; with fewer than k each looks at all of them.
+
+    Attributes:
+        k: neighbors of a point.
+        widths: channels of the edge convolutions.
+        pooled: channels that are pooled over the points; `embedding_size` if None, as in RoMo
+            (the original has 1024).
+        remat: recompute each edge convolution, with its graph, in the backward pass instead of
+            keeping its arrays: for long clouds.
+
+    Source: Wang et al., Dynamic Graph CNN, ACM TOG 2019, as released with Li et al., RoMo, TIP
+    2024.
+    """
+
+    k: int = 20
+    widths: tuple[int, ...] = (64, 64, 128, 256)
+    pooled: int | None = None
+    remat: bool = False
 
     @nn.compact
     def __call__(self, points, *, train: bool):
@@ -62,35 +77,4 @@ class DGCNN(nn.Module):
         return jnp.maximum(x, 0.01 * x)
 
 
-def dgcnn(
-    embedding_size: int = 256,
-    k: int = 20,
-    widths: tuple[int, ...] = (64, 64, 128, 256),
-    pooled: int | None = None,
-    remat: bool = False,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds DGCNN: `h_i = max_j LeakyReLU(BN(W [x_j - x_i, x_i]))`, layer upon layer.
-
-    The layers' outputs are concatenated, projected (Linear, BN, LeakyReLU), pooled over the points
-    by maximum and by mean, and projected again (Linear, BN, LeakyReLU .01). Neighbors are the k
-    nearest in the features that enter the layer, the point itself among them. Any number of
-    points; with fewer than k each point looks at all of them.
-
-    Args:
-        embedding_size: size d of the embedding.
-        k: neighbors of a point.
-        widths: channels of the edge convolutions.
-        pooled: channels that are pooled over the points; `embedding_size` if None, as in RoMo
-            (the original has 1024).
-        remat: recompute each edge convolution, with its graph, in the backward pass instead of
-            keeping its arrays: for long clouds.
-        dtype: dtype of the products; parameters, statistics, distances and embeddings are float32.
-
-    Returns:
-        An encoder of clouds `[B, N, 3]` into `[B, d]`.
-
-    Source: Wang et al., Dynamic Graph CNN, ACM TOG 2019, as released with Li et al., RoMo, TIP
-    2024.
-    """
-    return from_module(DGCNN(embedding_size, k, tuple(widths), pooled, remat, dtype))
+dgcnn = builder(DGCNN)

@@ -5,15 +5,31 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import builder
 from jaxcmr.encoders.linear import Linear
 
 
 class Head(nn.Module):
+    """The shared classification head: Linear d-128, ReLU, Linear 128-K.
+
+    The embeddings of every modality pass through the same weights, which is what pulls the
+    modalities together: call `apply` once per modality with the same variables, or once on all
+    of them stacked. `hidden=(), use_bias=False` is RoMo's linear cluster classifier. As an
+    `Encoder` its "embeddings" are logits, `[..., d]` into `[..., K]`, and it has no state.
+
+    Attributes:
+        num_classes: number K of classes.
+        hidden: widths of the layers before the last.
+        use_bias: whether the last layer has a bias.
+        dtype: dtype of the products; parameters and logits are float32.
+
+    Source: Feng et al., RONO, CVPR 2023 (released `HeadNet`).
+    """
+
     num_classes: int
-    hidden: tuple[int, ...]
-    use_bias: bool
-    dtype: Any
+    hidden: tuple[int, ...] = (128,)
+    use_bias: bool = True
+    dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, embeddings, *, train: bool):
@@ -25,27 +41,4 @@ class Head(nn.Module):
         return x.astype(jnp.float32)
 
 
-def head(
-    num_classes: int,
-    hidden: tuple[int, ...] = (128,),
-    use_bias: bool = True,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds the shared classification head: Linear d-128, ReLU, Linear 128-K.
-
-    The embeddings of every modality pass through the same weights, which is what pulls the
-    modalities together: call `apply` once per modality with the same variables, or once on all
-    of them stacked. `hidden=(), use_bias=False` is RoMo's linear cluster classifier.
-
-    Args:
-        num_classes: number K of classes.
-        hidden: widths of the layers before the last.
-        use_bias: whether the last layer has a bias.
-        dtype: dtype of the products; parameters and logits are float32.
-
-    Returns:
-        An `Encoder` whose "embeddings" are logits: `[..., d]` into `[..., K]`; it has no state.
-
-    Source: Feng et al., RONO, CVPR 2023 (released `HeadNet`).
-    """
-    return from_module(Head(num_classes, tuple(hidden), use_bias, dtype))
+head = builder(Head)

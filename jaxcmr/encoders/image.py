@@ -1,5 +1,6 @@
 """What all image encoders share: how pixels come in and how features become an embedding."""
 
+from collections.abc import Callable
 from typing import Any
 
 import flax.linen as nn
@@ -7,6 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from jaxcmr.encoders.base import Backbone
+from jaxcmr.encoders.conv.layer import Conv
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.norm import BatchNorm, along
 from jaxcmr.encoders.pool import max_over
@@ -49,6 +52,33 @@ def standardize(
     return (images - shift) / scale
 
 
+def conv_norm(
+    x: jax.Array,
+    features: int,
+    size: int,
+    stride: int,
+    names: tuple[str, str],
+    *,
+    train: bool,
+    norm: Callable[..., nn.Module] = BatchNorm,
+    **options: Any,
+) -> jax.Array:
+    """Computes `BN(conv(x))`; call it inside a compact method.
+
+    Args:
+        x: `[B, H, W, C]`.
+        features: number of output channels.
+        size: height and width of the kernel.
+        stride: step of both axes.
+        names: of the convolution and of the batch norm in the module.
+        train: whether to normalise by the moments of the batch.
+        norm: makes the batch norm.
+        options: of the convolution (`Conv`).
+    """
+    x = Conv(features, size, stride, name=names[0], **options)(x)
+    return norm(name=names[1])(x, train=train)
+
+
 def global_pool(images: jax.Array, pool: str) -> jax.Array:
     """Pools `[B, H, W, C]` over all pixels to `[B, C]`, or `[B, 2 C]` for "mean_max".
 
@@ -66,27 +96,32 @@ def global_pool(images: jax.Array, pool: str) -> jax.Array:
     return jnp.concatenate(parts, -1)
 
 
-def embed(features: jax.Array, size: int, head: str, *, train: bool) -> jax.Array:
-    """Maps pooled features `[B, C]` to embeddings `[B, size]`; call it inside a module.
+class ImageBackbone(Backbone):
+    """A backbone that ends in global pooling and a head.
 
-    Args:
-        features: `[B, C]`, in the dtype to compute in.
-        size: size d of the embedding; without a head the features are the embedding.
-        head: "linear_bn_relu" (RONO's ModelNet head: Linear without bias, batch norm, ReLU),
-            "linear" (with bias) or "none".
-        train: whether the batch norm takes the moments of the batch.
+    It takes images `[B, H, W, C]` of any size, grey or RGB, float in [0, 1] or uint8.
 
-    Returns:
-        Embeddings in float32.
-
-    Raises:
-        ValueError: if `head` is unknown.
+    Attributes:
+        pool: over the pixels, "mean", "max" or "mean_max" (both, concatenated).
+        head: "linear_bn_relu" (RONO's ModelNet head: Linear without bias, batch norm, ReLU; these
+            embeddings are not negative), "linear" (with bias) or "none" (the embedding is the
+            pooled features, whatever their number).
     """
-    if head not in HEADS:
-        raise ValueError(f"head must be one of {HEADS}, not {head!r}")
-    if head == "linear":
-        features = Linear(size, dtype=features.dtype, name="fc")(features)
-    elif head == "linear_bn_relu":
-        features = Linear(size, use_bias=False, dtype=features.dtype, name="fc")(features)
-        features = nn.relu(BatchNorm(name="bn_fc")(features, train=train))
-    return features.astype(jnp.float32)
+
+    pool: str = "mean"
+    head: str = "linear_bn_relu"
+
+    def embed(self, features: jax.Array, *, train: bool) -> jax.Array:
+        """Maps features `[B, H, W, C]` to embeddings in float32; call it in the compact method.
+
+        Raises:
+            ValueError: if `pool` or `head` is unknown.
+        """
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {HEADS}, not {self.head!r}")
+        x, bias = global_pool(features, self.pool), self.head == "linear"
+        if self.head != "none":
+            x = Linear(self.embedding_size, use_bias=bias, dtype=x.dtype, name="fc")(x)
+        if self.head == "linear_bn_relu":
+            x = nn.relu(BatchNorm(name="bn_fc")(x, train=train))
+        return x.astype(jnp.float32)

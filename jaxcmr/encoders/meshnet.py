@@ -6,7 +6,7 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import neighbor_max, neighbor_sum
@@ -106,21 +106,45 @@ class NeighborConcat(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_kernel, (2 * channels, channels))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
-        own, other = kernel[:channels], kernel[channels:]
+        center, neighbor = kernel[:channels], kernel[channels:]
         affine = Affine(channels, name="bn")
-        return edge_conv(x, neighbors, other, own, affine, train=train, bias=bias, mask=mask)
+        return edge_conv(x, neighbors, neighbor, center, affine, train=train, bias=bias, mask=mask)
 
 
-class MeshNet(nn.Module):
-    embedding_size: int
-    kernels: int
-    sigma: float
-    aggregation: str
-    dropout: float
-    dtype: Any
+class MeshNet(Backbone):
+    """Embeds meshes: spatial and structural features of faces, two mesh convolutions, maximum.
+
+    Takes a dict: `centers [B, F, 3]`; `corners [B, F, 9]`, three corners relative to the center;
+    `normals [B, F, 3]`, unit; `neighbors [B, F, 3]` int32, a face itself where it has no neighbor;
+    `mask [B, F]` bool, False for padded faces, which change neither outputs nor moments. Embeddings
+    are not negative, and invariant under permutations of the faces (with `neighbors` renumbered)
+    and under the choice of each face's first corner.
+
+    Attributes:
+        kernels: number of kernels of the face kernel correlation, four directions each.
+        sigma: width of the kernels, as a distance of unit normals.
+        aggregation: of a face with its neighbors: "concat" (a layer over each pair, then the
+            maximum), "max" or "average".
+        dropout: share of units behind the first fully connected layer set to zero in training.
+
+    Raises:
+        ValueError: for an unknown aggregation.
+
+    Source: Feng et al., MeshNet, AAAI 2019, as released with Li et al., RoMo, TIP 2024. The
+    embedding is the input of the released classifier's last layer, before its dropout. The
+    released division of the features by the norm of the whole batch matrix is left out, for an
+    item's embedding must not depend on the batch, and so is the random masking of faces.
+    """
+
+    kernels: int = 64
+    sigma: float = 0.2
+    aggregation: str = "concat"
+    dropout: float = 0.5
 
     @nn.compact
     def __call__(self, mesh, *, train: bool):
+        if self.aggregation not in AGGREGATIONS:
+            raise ValueError(f"aggregation is {self.aggregation!r}; choose one of {AGGREGATIONS}.")
         mask, neighbors = mesh["mask"], mesh["neighbors"]
         mlp = lambda name, *widths: FaceMLP(widths, self.dtype, name=name)
         spatial = mlp("spatial_mlp", 64, 64)(mesh["centers"], mask, train=train)
@@ -149,41 +173,4 @@ class MeshNet(nn.Module):
         return x.astype(jnp.float32)
 
 
-def meshnet(
-    embedding_size: int = 256,
-    kernels: int = 64,
-    sigma: float = 0.2,
-    aggregation: str = "concat",
-    dropout: float = 0.5,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds MeshNet: spatial and structural features of faces, two mesh convolutions, maximum.
-
-    Invariant under permutations of the faces (with `neighbors` renumbered) and under the choice
-    of each face's first corner. Padded faces change nothing, neither outputs nor moments.
-
-    Args:
-        embedding_size: size d of the embedding.
-        kernels: number of kernels of the face kernel correlation, four directions each.
-        sigma: width of the kernels, as a distance of unit normals.
-        aggregation: of a face with its neighbors: "concat" (a layer over each pair, then the
-            maximum), "max" or "average".
-        dropout: share of units behind the first fully connected layer set to zero in training.
-        dtype: dtype of the products; parameters, statistics and embeddings are float32.
-
-    Returns:
-        An encoder into `[B, d]`, not negative, of a dict: `centers [B, F, 3]`; `corners [B, F, 9]`,
-        three corners relative to the center; `normals [B, F, 3]`, unit; `neighbors [B, F, 3]`
-        int32, a face itself where it has no neighbor; `mask [B, F]` bool, False for padded faces.
-
-    Raises:
-        ValueError: for an unknown aggregation.
-
-    Source: Feng et al., MeshNet, AAAI 2019, as released with Li et al., RoMo, TIP 2024. The
-    embedding is the input of the released classifier's last layer, before its dropout. The
-    released division of the features by the norm of the whole batch matrix is left out, for an
-    item's embedding must not depend on the batch, and so is the random masking of faces.
-    """
-    if aggregation not in AGGREGATIONS:
-        raise ValueError(f"aggregation is {aggregation!r}; choose one of {AGGREGATIONS}.")
-    return from_module(MeshNet(embedding_size, kernels, sigma, aggregation, dropout, dtype))
+meshnet = builder(MeshNet)

@@ -1,20 +1,29 @@
 """Fully connected encoders of feature vectors `[B, D]`: RONO's point heads and MRL's nets."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.norm import BatchNorm
 
 
-class FeatureMLP(nn.Module):
-    embedding_size: int
-    hidden: tuple[int, ...]
-    dropout: float
-    dtype: Any
+class FeatureMLP(Backbone):
+    """Embeds frozen features as RONO: (Linear, BN, ReLU, dropout)*, Linear, BN, ReLU.
+
+    With the defaults the network of 3D MNIST, 2048-512-256; with `hidden=()` that of ModelNet,
+    512-256. The first layer has no bias; the others have one, as released, although the batch
+    norm behind them takes it away again. Embeddings are not negative.
+
+    Attributes:
+        hidden: widths of the layers before the last.
+        dropout: share of hidden units set to zero in training.
+
+    Source: Feng et al., RONO, CVPR 2023 (released `Pt_fc` and ModelNet's `feat_dgcnn.DGCNN`).
+    """
+
+    hidden: tuple[int, ...] = (512,)
+    dropout: float = 0.4
 
     @nn.compact
     def __call__(self, x, *, train: bool):
@@ -28,38 +37,22 @@ class FeatureMLP(nn.Module):
         return x.astype(jnp.float32)
 
 
-def feature_mlp(
-    embedding_size: int = 256,
-    hidden: tuple[int, ...] = (512,),
-    dropout: float = 0.4,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds RONO's head of frozen point features: (Linear, BN, ReLU, dropout)*, Linear, BN, ReLU.
+class FullyConnected(Backbone):
+    """Embeds features by MRL's network: (Linear, ReLU)*, Linear, rows of norm 1.
 
-    With the defaults the network of 3D MNIST, 2048-512-256; with `hidden=()` that of ModelNet,
-    512-256. The first layer has no bias; the others have one, as released, although the batch
-    norm behind them takes it away again. Embeddings are not negative.
-
-    Args:
-        embedding_size: size d of the embedding.
+    Attributes:
         hidden: widths of the layers before the last.
-        dropout: share of hidden units set to zero in training.
-        dtype: dtype of the products; parameters, statistics and embeddings are float32.
+        dropout: share of hidden units set to zero in training (the paper uses none).
+        normalize: divide each embedding by its norm, as the paper does.
 
-    Returns:
-        An encoder of `[B, D]` into `[B, d]`.
-
-    Source: Feng et al., RONO, CVPR 2023 (released `Pt_fc` and ModelNet's `feat_dgcnn.DGCNN`).
+    Source: Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021 (released
+    `ImageNet` and `TextNet`).
     """
-    return from_module(FeatureMLP(embedding_size, tuple(hidden), dropout, dtype))
 
-
-class FullyConnected(nn.Module):
-    embedding_size: int
-    hidden: tuple[int, ...]
-    dropout: float
-    normalize: bool
-    dtype: Any
+    embedding_size: int = 512
+    hidden: tuple[int, ...] = (4096, 4096)
+    dropout: float = 0.0
+    normalize: bool = True
 
     @nn.compact
     def __call__(self, x, *, train: bool):
@@ -75,26 +68,4 @@ class FullyConnected(nn.Module):
         return x * jnp.where(square > 0, jnp.where(square > 0, square, 1.0) ** -0.5, 0.0)
 
 
-def fc(
-    embedding_size: int = 512,
-    hidden: tuple[int, ...] = (4096, 4096),
-    dropout: float = 0.0,
-    normalize: bool = True,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds MRL's fully connected network: (Linear, ReLU)*, Linear, rows of norm 1.
-
-    Args:
-        embedding_size: size d of the embedding.
-        hidden: widths of the layers before the last.
-        dropout: share of hidden units set to zero in training (the paper uses none).
-        normalize: divide each embedding by its norm, as the paper does.
-        dtype: dtype of the products; parameters and embeddings are float32.
-
-    Returns:
-        An encoder of `[B, D]` into `[B, d]`.
-
-    Source: Hu et al., Learning Cross-Modal Retrieval with Noisy Labels, CVPR 2021 (released
-    `ImageNet` and `TextNet`).
-    """
-    return from_module(FullyConnected(embedding_size, tuple(hidden), dropout, normalize, dtype))
+feature_mlp, fc = builder(FeatureMLP), builder(FullyConnected)

@@ -1,22 +1,31 @@
 """RONO's image network of 3D MNIST."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.conv.layer import Conv
 from jaxcmr.encoders.image import as_images
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.pool import max_pool
 
 
-class MnistCNN(nn.Module):
-    embedding_size: int
-    channels: tuple[int, ...]
-    hidden: tuple[int, ...]
-    dtype: Any
+class MnistCNN(Backbone):
+    """Embeds images by RONO's CNN: (conv 3x3, ReLU, max pool 2)*, flatten, (Linear, ReLU)*, Linear.
+
+    Takes images as `as_images` does, all of the size of the first call. There is neither batch norm
+    nor dropout. The flattened order is row, column, channel (the released network: channel, row,
+    column).
+
+    Attributes:
+        channels: width of each convolution.
+        hidden: widths of the linear layers before the last.
+
+    Source: Feng et al., RONO, CVPR 2023 (released `Img_FC`).
+    """
+
+    channels: tuple[int, ...] = (96, 64)
+    hidden: tuple[int, ...] = (1024, 512)
 
     @nn.compact
     def __call__(self, images, *, train: bool):
@@ -31,27 +40,4 @@ class MnistCNN(nn.Module):
         return Linear(self.embedding_size, dtype=self.dtype, name=last)(x).astype(jnp.float32)
 
 
-def mnist_cnn(
-    embedding_size: int = 256,
-    channels: tuple[int, ...] = (96, 64),
-    hidden: tuple[int, ...] = (1024, 512),
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds RONO's CNN: (conv 3x3, ReLU, max pool 2)*, flatten, (Linear, ReLU)*, Linear.
-
-    Without batch norm and dropout. The input size is fixed by the first call of `init`. The
-    flattened order is row, column, channel (the released network: channel, row, column).
-
-    Args:
-        embedding_size: size d of the embedding.
-        channels: width of each convolution.
-        hidden: widths of the linear layers before the last.
-        dtype: dtype of the products; parameters and embeddings are float32.
-
-    Returns:
-        An encoder of images `[B, H, W, C]` (or `[B, H, W]`), float in [0, 1] or uint8, into
-        `[B, d]`.
-
-    Source: Feng et al., RONO, CVPR 2023 (released `Img_FC`).
-    """
-    return from_module(MnistCNN(embedding_size, tuple(channels), tuple(hidden), dtype))
+mnist_cnn = builder(MnistCNN)

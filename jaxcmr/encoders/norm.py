@@ -1,6 +1,6 @@
 """Batch normalisation as PyTorch computes it, so that published networks can be reproduced."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.linen as nn
 import jax
@@ -80,12 +80,10 @@ class BatchNorm(nn.Module):
     Attributes:
         momentum: weight of the old running moments.
         epsilon: added to the variance.
-        dtype: dtype of the result; that of the input if None.
     """
 
     momentum: float = 0.9
     epsilon: float = 1e-5
-    dtype: Any = None
 
     @nn.compact
     def __call__(self, x, *, train: bool, mask=None):
@@ -93,4 +91,4 @@ class BatchNorm(nn.Module):
         affine = Affine(x.shape[-1], self.momentum, self.epsilon)
         nn.share_scope(self, affine)
         scale, offset = affine(moments(x, mask) if train else None)
-        return (x * along(scale, x) + along(offset, x)).astype(self.dtype or x.dtype)
+        return (x * along(scale, x) + along(offset, x)).astype(x.dtype)

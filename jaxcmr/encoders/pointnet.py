@@ -5,7 +5,7 @@ from typing import Any
 import flax.linen as nn
 import jax.numpy as jnp
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.linear import Linear
 from jaxcmr.encoders.norm import BatchNorm
 from jaxcmr.encoders.pointwise import pointwise_layer
@@ -37,11 +37,24 @@ class Transform(nn.Module):
         return jnp.einsum("bnc,bcd->bnd", points, matrix.astype(points.dtype))
 
 
-class PointNet(nn.Module):
-    embedding_size: int
-    widths: tuple[int, ...]
-    transforms: bool
-    dtype: Any
+class PointNet(Backbone):
+    """Embeds clouds by `W max_n h(points_n)`, h = (Linear without bias, BN, ReLU) per width.
+
+    Takes `[B, N, 3]`, any number of points; invariant under their permutations. RoMo's network is
+    `widths=(64, 64, 64, 128, embedding_size)`, without transforms; on one CPU core
+    `widths=(64, 128, 256)` and 256 points are enough for the ten classes of ModelNet10.
+
+    Attributes:
+        widths: width of each pointwise layer.
+        transforms: learn an input transform (3 x 3) and one of the features behind the second
+            layer. The original's regulariser of the latter, `||I - A A^T||^2`, is left out.
+
+    Source: Qi et al., PointNet, CVPR 2017; without transforms, as released with Li et al., RoMo,
+    TIP 2024.
+    """
+
+    widths: tuple[int, ...] = (64, 64, 64, 128, 1024)
+    transforms: bool = False
 
     @nn.compact
     def __call__(self, points, *, train: bool):
@@ -57,29 +70,4 @@ class PointNet(nn.Module):
         return x.astype(jnp.float32)
 
 
-def pointnet(
-    embedding_size: int = 256,
-    widths: tuple[int, ...] = (64, 64, 64, 128, 1024),
-    transforms: bool = False,
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds PointNet: `W max_n h(points_n)`, h = (Linear without bias, BN, ReLU) per width.
-
-    Invariant under permutations of the points of a cloud; any number of points. RoMo's network
-    is `widths=(64, 64, 64, 128, embedding_size)`, without transforms; on one CPU core
-    `widths=(64, 128, 256)` and 256 points are enough for the ten classes of ModelNet10.
-
-    Args:
-        embedding_size: size d of the embedding.
-        widths: width of each pointwise layer.
-        transforms: learn an input transform (3 x 3) and one of the features behind the second
-            layer. The original's regulariser of the latter, `||I - A A^T||^2`, is left out.
-        dtype: dtype of the products; parameters, statistics and embeddings are float32.
-
-    Returns:
-        An encoder of clouds `[B, N, 3]` into `[B, d]`.
-
-    Source: Qi et al., PointNet, CVPR 2017; without transforms, as released with Li et al., RoMo,
-    TIP 2024.
-    """
-    return from_module(PointNet(embedding_size, tuple(widths), transforms, dtype))
+pointnet = builder(PointNet)

@@ -1,61 +1,45 @@
 """Clouds seen as maps on three planes: the point tower that trains on two CPU cores."""
 
-from typing import Any
-
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
 from jax import lax
 
-from jaxcmr.encoders.base import Encoder, from_module
+from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.compact_cnn import CompactCNN
 
 PLANES = ((0, 1, 2), (1, 2, 0), (2, 0, 1))  # (two axes of the map, axis of the depth)
 
 
-class TriplaneCNN(nn.Module):
-    embedding_size: int
-    cells: int
-    extent: float
-    width: int
-    head: str
-    dtype: Any
-
-    @nn.compact
-    def __call__(self, points, *, train: bool):
-        maps = depth_maps(lax.stop_gradient(points), self.cells, self.extent)
-        network = CompactCNN(self.embedding_size, self.width, "mean_max", self.head, self.dtype)
-        return network(maps, train=train)
-
-
-def triplane_cnn(
-    embedding_size: int = 256,
-    cells: int = 28,
-    extent: float = 1.0,
-    width: int = 32,
-    head: str = "linear_bn_relu",
-    dtype: Any = jnp.float32,
-) -> Encoder:
-    """Builds a compact CNN over the maps of a cloud on three planes, stacked as channels.
+class TriplaneCNN(Backbone):
+    """Embeds clouds `[B, N, 3]` by a compact CNN over their maps on three planes, as channels.
 
     After SimpleView (Goyal et al., "Revisiting point cloud shape classification with a simple and
     effective baseline", ICML 2021), which draws six depth images of a cloud. Here each pair of
     opposite sides shares a plane, whose maps hold moments of the points instead of the nearest
     depth (`depth_maps`), and one network sees all planes at once. The order of the
-    points does not matter; the axes do.
+    points does not matter; the axes do. No gradient reaches the points.
 
-    Args:
-        embedding_size: size d of the embedding.
+    Attributes:
         cells: cells of a map along each side.
         extent: the maps show the cube [-extent, extent]^3.
-        width: as for `compact_cnn`.
-        head: as for `compact_cnn`.
-        dtype: dtype of the products; parameters, statistics and embeddings are float32.
-
-    Returns:
-        An encoder of clouds `[B, N, 3]` into `[B, d]`. No gradient reaches the points.
+        width: as for `CompactCNN`.
+        head: as for `CompactCNN`.
     """
-    return from_module(TriplaneCNN(embedding_size, cells, extent, width, head, dtype))
+
+    cells: int = 28
+    extent: float = 1.0
+    width: int = 32
+    head: str = "linear_bn_relu"
+
+    @nn.compact
+    def __call__(self, points, *, train: bool):
+        maps = depth_maps(lax.stop_gradient(points), self.cells, self.extent)
+        network = CompactCNN(self.embedding_size, self.dtype, head=self.head, width=self.width)
+        return network(maps, train=train)
+
+
+triplane_cnn = builder(TriplaneCNN)
 
 
 def depth_maps(points: jax.Array, cells: int, extent: float) -> jax.Array:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcmr import encoders
-from jaxcmr.encoders.image import as_images, embed, global_pool, standardize
+from jaxcmr.encoders.image import as_images, global_pool, standardize
 
 BUILDERS = {
     "mnist_cnn": {"channels": (6, 4), "hidden": (8,)},
@@ -141,5 +141,5 @@ def test_heads():
         )
         assert ("bn_fc" in variables["params"]) == (head == "linear_bn_relu")
     assert sizes == {"linear_bn_relu": 8, "linear": 8, "none": 64}
-    with pytest.raises(ValueError, match="'mlp'"):
-        embed(jnp.zeros((2, 3)), 4, "mlp", train=False)
+    with pytest.raises(ValueError, match=r"head must be one of .*'mlp'"):
+        build("compact_cnn", head="mlp").init(jax.random.key(0), images)

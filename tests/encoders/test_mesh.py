@@ -77,9 +77,10 @@ def test_released_network(golden, case):
     np.testing.assert_allclose(sums[1], arrays["train/bn_sum_sq"], rtol=2e-5, atol=2e-5)
 
 
-def test_unknown_aggregation():
+def test_unknown_aggregation(golden):
+    _, arrays = cases(golden / "encoders_meshnet.npz")["meshnet_max"]
     with pytest.raises(ValueError, match="aggregation is 'sum'; choose one of"):
-        meshnet(aggregation="sum")
+        meshnet(aggregation="sum").init(jax.random.key(0), mesh_of(arrays))
 
 
 @pytest.fixture(scope="module")
