@@ -90,15 +90,15 @@ def weighted_logsumexp(
 
 
 def sound_rows(
-    logits: Float[Array, "*n k"], taught: Bool[Array, "*n"] | bool = True
+    logits: Float[Array, "*n k"], counted: Bool[Array, "*n"] | bool = True
 ) -> tuple[Float[Array, "*n k"], Bool[Array, "*n"]]:
     """Returns logits in float32 or wider, 0 in rows that give no value, and which rows do.
 
-    A row gives no value where it is not `taught`, holds NaN or +inf, or nothing but -inf. With
+    A row gives no value where it is not `counted`, holds NaN or +inf, or nothing but -inf. With
     zeros in its place nothing of it reaches a gradient: not even `0 * NaN`.
     """
     logits = at_least_float32(logits)
-    sound = jnp.isfinite(jnp.max(logits, axis=-1)) & taught
+    sound = jnp.isfinite(jnp.max(logits, axis=-1)) & counted
     return jnp.where(sound[..., None], logits, 0.0), sound
 
 
@@ -125,9 +125,9 @@ def label_log_odds(
     logits, sound = sound_rows(logits, labelled)
     # Subtracting the largest logit first keeps the differences exact at logits of 1e4.
     logits = logits - lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True))
-    own = jax.nn.one_hot(labels, classes, dtype=bool)
-    own_logit = jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
-    odds = own_logit - weighted_logsumexp(logits, ~own)
+    label = jax.nn.one_hot(labels, classes, dtype=bool)
+    label_logit = jnp.sum(jnp.where(label, logits, 0.0), axis=-1)
+    odds = label_logit - weighted_logsumexp(logits, ~label)
     odds = jnp.minimum(odds, jnp.finfo(odds.dtype).max)
     return jnp.where(labelled, jnp.where(sound, odds, jnp.nan), 0.0), labelled
 

@@ -1,7 +1,34 @@
 """Robust losses for cross-modal retrieval: pure functions of arrays, for any training loop.
 
 Every loss returns per-example values; take the mean once, under the mask of the batch, with
-`masked_mean`. Nothing here knows of a model, an optimiser or a data set.
+`masked_mean`. Nothing here knows of a model, an optimiser or a data set. Which method uses which:
+
+| method | on labels | on pairs |
+|---|---|---|
+| `ce` | `cross_entropy` | |
+| `pairs` | | pair contrast |
+| `mrl` | `robust_clustering` (RC) | pair contrast (MC) |
+| `rono` | `mean_absolute_error` (CRC), `robust_center` with `warmup_ramp` (RDC) | \
+pair contrast (MG) |
+| `matching` | `cross_entropy` of pseudo labels | pair contrast, `negative_information` |
+| `romo` | `robust_concentrating` (RCLL) or `cross_entropy`, `mean_absolute_error`, `unhinged` | \
+pair contrast (MLM) |
+| `mmcd`, `label_vote` | `unhinged`, `cross_entropy`, `focal`, `generalized_cross_entropy` or \
+`mean_absolute_error`; `class_prior_penalty` | `denoising_contrastive` (DCL) |
+
+The pair contrast is `multimodal_contrastive`, one loss that papers call by three names; methods
+take its mean over the modalities that a pair has.
+
+The others are public API that no method of this package uses: `symmetric_cross_entropy`,
+`label_smoothing`, `soft_focal` and `center_classification` (NRCL), `center_distance`,
+`center_logits`, `early_learning_regularization` (ELR), `supervised_contrastive`,
+`cross_modal_supervised_contrastive`, `cross_modal_margin`, `consensus` and the label losses after
+it (NIRNL), `modality_distance`.
+
+The examples in the docstrings begin with
+
+    import jax.numpy as jnp
+    from jaxcmr import losses
 """
 
 from jaxcmr.losses.center import (

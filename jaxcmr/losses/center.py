@@ -1,4 +1,15 @@
-"""Losses against class centers in the common space."""
+"""Losses against class centers in the common space.
+
+They take
+
+* `embeddings [n, d]`: rows of all modalities, one below the other;
+* `labels [n]`: class of each row in `0..K-1`; negative where a row has no label;
+* `centers [K, d]`: learnable class centers;
+
+and return `[n]`: 0 for rows without a label, NaN for labelled rows that hold NaN or infinity;
+neither sends a gradient back. They raise a `UsageError` if shapes do not fit, labels are no
+classes, or a number is out of range.
+"""
 
 import jax.numpy as jnp
 from jax import lax
@@ -22,8 +33,9 @@ def warmup_ramp(epoch: ScalarLike, warmup_epochs: ScalarLike) -> Float[Array, ""
     Returns:
         A scalar in [0, 1].
 
-    Raises:
-        UsageError: an argument is not a finite number.
+    Example:
+        >>> print([float(losses.warmup_ramp(epoch, 5)) for epoch in (0, 1, 4, 9)])
+        [0.0, 0.25, 1.0, 1.0]
     """
     guards.check_range("epoch", epoch)
     guards.check_range("warmup_epochs", warmup_epochs)
@@ -55,22 +67,23 @@ def robust_center(
     `exp(s_i) > exp(m_i) + margin`, and otherwise takes the label for wrong and pushes it away.
 
     Args:
-        embeddings: rows of all modalities, one below the other; normalised here.
-        labels: class of each row in `0..K-1`; negative where a row has no label.
-        centers: learnable class centers; normalised here. Their mean is neither normalised again
-            nor detached, so classes that are absent from the batch get a gradient too.
+        embeddings, labels, centers: rows and centers are normalised here. The mean of the centers
+            is neither normalised again nor detached, so classes that are absent from the batch get
+            a gradient too.
         ramp: 0 is L1 alone, 1 is L2 alone; see `warmup_ramp`.
         tau1: temperature of L1.
         tau2: temperature of L2.
         margin: how much closer than the mean center a trusted row has to be.
 
     Returns:
-        `[n]`, 0 for rows without a label, NaN for labelled ones that hold NaN or infinity; neither
-        sends a gradient back. The paper takes the mean over the rows. (It is not bounded below by
-        0: L1 and L2 are both minimised at negative values.)
+        `[n]`, not bounded below by 0: L1 and L2 are both minimised at negative values. The paper
+        takes the mean over the rows.
 
-    Raises:
-        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
+    Example:
+        >>> rows, centers = jnp.eye(2), jnp.eye(2)
+        >>> options = dict(ramp=1.0, tau1=0.5, tau2=0.5, margin=0.2)
+        >>> print(losses.robust_center(rows, jnp.array([0, -1]), centers, **options))
+        [-1.7391211  0.       ]
 
     References:
         Feng et al.: RONO, robust discriminative learning with noisy labels for 2D-3D cross-modal
@@ -84,10 +97,10 @@ def robust_center(
     labels, rows, sound = _labelled(embeddings, labels, centers)
     rows, centers = unit_rows(rows), unit_rows(centers)
     classes = centers.shape[0]
-    to_own = jnp.sum(rows * _centers_of(labels, centers), axis=-1)
+    to_label = jnp.sum(rows * _centers_of(labels, centers), axis=-1)
     to_mean = jnp.matmul(rows, jnp.mean(centers, axis=0), precision=lax.Precision.HIGHEST)
-    warm = (jnp.exp(to_mean) - jnp.exp((classes + 1) / classes * to_own)) / tau1
-    robust = -jnp.abs(jnp.exp(to_mean) - jnp.exp(to_own) + margin) / tau2
+    warm = (jnp.exp(to_mean) - jnp.exp((classes + 1) / classes * to_label)) / tau1
+    robust = -jnp.abs(jnp.exp(to_mean) - jnp.exp(to_label) + margin) / tau2
     return _of_labelled((1.0 - ramp) * warm + ramp * robust, labels, sound)
 
 
@@ -104,8 +117,10 @@ def center_logits(
     Returns:
         `[n, K]`; a row or a center that is zero gives 0, a row that holds NaN or infinity NaN.
 
-    Raises:
-        UsageError: shapes do not fit, or the temperature is not positive.
+    Example:
+        >>> rows, centers = jnp.array([[3.0, 4.0]]), jnp.eye(2)
+        >>> print(losses.center_logits(rows, centers, temperature=0.5))
+        [[1.2 1.6]]
     """
     guards.check_positive("temperature", temperature)
     embeddings = guards.check_shape("embeddings", embeddings, "n", "d")
@@ -131,17 +146,17 @@ def center_classification(
         q_i = softmax_k(cos(x_i, c_k) / temperature),   (1 - q_iy)^gamma (-log q_iy)
 
     Args:
-        embeddings: rows of all modalities; normalised here.
-        labels: class of each row in `0..K-1`; negative where a row has no label.
-        centers: learnable class centers; normalised here.
+        embeddings, labels, centers: rows and centers are normalised here.
         temperature: positive.
         gamma: focusing exponent; 0 is cross-entropy.
 
     Returns:
-        `[n]`, 0 for rows without a label. NRCL multiplies by a weight a row and takes the mean.
+        `[n]`. NRCL multiplies by a weight a row and takes the mean.
 
-    Raises:
-        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
+    Example:
+        >>> rows, centers = jnp.eye(2), jnp.eye(2)
+        >>> print(losses.center_classification(rows, jnp.array([0, -1]), centers))
+        [0.00598443 0.        ]
 
     References:
         NRCL (noise-robust 2D-3D retrieval, 2025), its released center loss.
@@ -156,16 +171,10 @@ def center_distance(
 ) -> Float[Array, "n"]:
     """Compute the center loss `||x_i - c_{y_i}||^2`; nothing is normalised.
 
-    Args:
-        embeddings: rows of all modalities.
-        labels: class of each row in `0..K-1`; negative where a row has no label.
-        centers: learnable class centers.
-
-    Returns:
-        `[n]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: shapes do not fit, labels are no classes, or a number is out of range.
+    Example:
+        >>> rows, centers = jnp.array([[3.0, 4.0], [1.0, 1.0]]), jnp.eye(2)
+        >>> print(losses.center_distance(rows, jnp.array([0, -1]), centers))  # 2^2 + 4^2
+        [20.  0.]
 
     References:
         Wen et al.: A discriminative feature learning approach for deep face recognition, ECCV
@@ -193,8 +202,8 @@ def _labelled(embeddings, labels, centers):
 
 def _centers_of(labels, centers):
     """Returns the center of each row's label, zero where there is none."""
-    own = jnp.take(centers, jnp.maximum(labels, 0), axis=0)
-    return jnp.where((labels >= 0)[:, None], own, 0.0)
+    found = jnp.take(centers, jnp.maximum(labels, 0), axis=0)
+    return jnp.where((labels >= 0)[:, None], found, 0.0)
 
 
 def _of_labelled(values, labels, sound):

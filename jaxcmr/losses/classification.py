@@ -1,10 +1,19 @@
 """Losses of a classifier's logits against labels: cross-entropy and its noise-robust kin.
 
-`p = softmax(logits)`, `p_y` its entry at the label. A row whose label is outside `0..K-1` has no
-label: it gives 0 and no gradient, whatever its logits. (Where labels can be looked at, outside
-`jax.jit`, one of K or more is refused.) All values are finite, with finite gradients, at logits of
-any size, -inf for a class left out included; only if the label is itself such a class, a loss of
-`-log p_y` is infinite. A labelled row that holds NaN or +inf gives NaN, and no gradient.
+These losses and those of `losses.robust` take
+
+* `logits`: unnormalised log-probabilities `[..., K]` of two classes or more;
+* `labels`: classes `[...]` in `0..K-1`; negative where a row has no label;
+
+and return `[...]`, 0 for rows without a label. `p` is `softmax(logits)`, `p_y` its entry at the
+label. They raise a `UsageError` if labels are not one a row of logits or no classes, if `K < 2`, or
+if a number is out of its range.
+
+A row without a label sends no gradient back, whatever its logits. A label of K or more is refused
+where it can be looked at; inside `jax.jit` it is no label. All values are finite, with finite
+gradients, at logits of any size, -inf for a class left out included; only if the label is itself
+such a class, a loss of `-log p_y` is infinite. A labelled row that holds NaN or +inf gives NaN, and
+no gradient.
 """
 
 import jax
@@ -20,15 +29,10 @@ from jaxcmr.numerics import at_least_float32, check_targets, label_log_odds, log
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:
     """Compute the cross-entropy `-log p_y` of each row.
 
-    Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
-
-    Returns:
-        `[...]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.cross_entropy(logits, jnp.array([0, -1])))  # -log 0.5
+        [0.6931472 0.       ]
     """
     odds, labelled = label_log_odds(logits, labels)
     return jnp.where(labelled, jax.nn.softplus(-odds), 0.0)
@@ -42,19 +46,17 @@ def mean_absolute_error(
     Symmetric: summed over all labels it is the constant `K - 1`, so uniformly flipped labels leave
     its minimiser where it was. RONO's classification loss (CRC) is `scale` times this value.
 
-    Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
-
     Returns:
         `[...]` in [0, 1], 0 for rows without a label.
 
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.mean_absolute_error(logits, jnp.array([0, -1])))  # 1 - 0.5
+        [0.5 0. ]
 
     References:
         Ghosh, Kumar, Sastry: Robust loss functions under label noise for deep neural networks,
-        AAAI 2017. Feng et al.: RONO, CVPR 2023 (CRC). The papers' own MAE is `2 (1 - p_y)`.
+        AAAI 2017. Feng et al.: RONO, CVPR 2023 (CRC). The papers' MAE is `2 (1 - p_y)`.
     """
     odds, labelled = label_log_odds(logits, labels)
     return jnp.where(labelled, jax.nn.sigmoid(-odds), 0.0)
@@ -68,14 +70,13 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
     `sum_k p(k | x) c_k`: embeddings that say how likely each class is, instead of sure ones.
 
     Args:
-        logits: `[..., K]`, bounded by how they are made (cosines); the loss has no lower bound.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
+        logits: bounded by how they are made (cosines); the loss has no lower bound.
+        labels: classes.
 
-    Returns:
-        `[...]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> cosines = jnp.array([[1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])
+        >>> print(losses.unhinged(cosines, jnp.array([0, -1])))  # 0.5 - 1
+        [-0.5  0. ]
 
     References:
         van Rooyen, Menon, Williamson: Learning with symmetric label noise: the importance of being
@@ -83,8 +84,8 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
     """
     odds, labelled = label_log_odds(logits, labels)
     logits, _ = sound_rows(logits, labelled)
-    own = jax.nn.one_hot(jnp.asarray(native(labels)), logits.shape[-1], dtype=bool)
-    values = logits.mean(-1) - jnp.sum(jnp.where(own, logits, 0.0), axis=-1)
+    label = jax.nn.one_hot(jnp.asarray(native(labels)), logits.shape[-1], dtype=bool)
+    values = logits.mean(-1) - jnp.sum(jnp.where(label, logits, 0.0), axis=-1)
     return jnp.where(labelled, jnp.where(jnp.isnan(odds), jnp.nan, values), 0.0)
 
 
@@ -94,15 +95,15 @@ def generalized_cross_entropy(
     """Compute `(1 - p_y^q) / q`, between cross-entropy (q -> 0) and MAE (q = 1).
 
     Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
         q: in [0, 1]; 0 is taken as the limit, cross-entropy.
 
     Returns:
         `[...]` in [0, 1 / q], 0 for rows without a label.
 
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.generalized_cross_entropy(logits, jnp.array([0, -1]), q=1.0))
+        [0.5 0. ]
 
     References:
         Zhang, Sabuncu: Generalized cross entropy loss for training deep neural networks with noisy
@@ -130,17 +131,15 @@ def symmetric_cross_entropy(
         RCE = -sum_k p_k log(onehot_k) = -log_zero (1 - p_y),   log 0 := log_zero
 
     Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
         alpha: weight of cross-entropy.
         beta: weight of reverse cross-entropy.
         log_zero: what stands for log 0, the paper's A; negative.
 
-    Returns:
-        `[...]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> values = losses.symmetric_cross_entropy(logits, jnp.array([0, -1]))
+        >>> print(values)  # -0.1 log 0.5 + 4 (1 - 0.5)
+        [2.0693147 0.       ]
 
     References:
         Wang et al.: Symmetric cross entropy for robust learning with noisy labels, ICCV 2019,
@@ -160,15 +159,12 @@ def focal(
     """Compute `(1 - p_y)^gamma (-log p_y)`, cross-entropy that fades on easy rows.
 
     Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
         gamma: focusing exponent, not negative; 0 is cross-entropy.
 
-    Returns:
-        `[...]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.focal(logits, jnp.array([0, -1])))  # -(1 - 0.5)^2 log 0.5
+        [0.1732868 0.       ]
 
     References:
         Lin et al.: Focal loss for dense object detection, ICCV 2017, eq. 4 (softmax instead of
@@ -201,6 +197,12 @@ def soft_focal(
     Raises:
         UsageError: targets and logits differ in shape, or targets are no probabilities.
 
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> targets = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> print(losses.soft_focal(logits, targets))  # -0.5 log 0.5, -0.2 log 0.8
+        [0.3465736  0.04462871]
+
     References:
         The base loss of NRCL (noise-robust 2D-3D retrieval, 2025), with gamma 1 and the targets of
         its label bank. NRCL weighs the modalities and their joint prediction 1/2, 1/2 and 1.
@@ -226,15 +228,12 @@ def label_smoothing(
         -(1 - epsilon) log p_y - epsilon / K sum_k log p_k
 
     Args:
-        logits: unnormalised log-probabilities `[..., K]`.
-        labels: classes `[...]` in `0..K-1`; negative where a row has no label.
         epsilon: share of the uniform distribution, in [0, 1].
 
-    Returns:
-        `[...]`, 0 for rows without a label.
-
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.label_smoothing(logits, jnp.array([0, -1])))
+        [0.7407177 0.       ]
 
     References:
         Szegedy et al.: Rethinking the Inception architecture, CVPR 2016, section 7.

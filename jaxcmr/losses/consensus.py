@@ -1,8 +1,14 @@
-"""NIRNL's label terms: what an instance's modalities say together decides how it is used.
+"""The label terms of NIRNL (AAAI 2026): the modalities of an instance decide how its label is used.
 
 Instances are divided by whether the labels of their nearest neighbours agree with the given one in
-all modalities (pure), in some (hard) or in none (noisy); each kind has its own term. The logits
-are products of the embeddings with class barycenters, which are constants.
+all modalities (pure), in some (hard) or in none (noisy), see `beliefs.neighbors.divide`; each kind
+has a term. All terms take
+
+* `logits [V, B, K]`: products of the embeddings with class barycenters, which are constants;
+* `labels [B]`: given labels; negative where there is none;
+
+and return `[B]`, 0 where there is no label. They raise a `UsageError` if shapes do not fit, or
+labels are no classes.
 """
 
 import jax
@@ -20,17 +26,14 @@ def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:
 
         w_k = 1 - prod_v (1 - softmax(logits_v)_k)
 
-    Args:
-        logits: `[V, B, K]`.
-
     Returns:
-        `[B, K]` in [0, 1], a constant: no gradient flows through it. Rows do not sum to 1.
+        `[B, K]` in [0, 1], a constant: no gradient flows through it. Rows do not sum to 1. They are
+        the weights of NIRNL's hard pairs.
 
-    Raises:
-        UsageError: logits are not `[V, B, K]`.
-
-    References:
-        NIRNL, AAAI 2026, the weights of its hard pairs.
+    Example:
+        >>> logits = jnp.log(jnp.array([[[0.5, 0.5]], [[0.8, 0.2]]]))  # two modalities, one row
+        >>> print(losses.consensus(logits))  # 1 - 0.5 * 0.2, 1 - 0.5 * 0.8
+        [[0.9 0.6]]
     """
     logits = guards.check_shape("logits", logits, "V", "B", "K")
     p = jax.nn.softmax(lax.stop_gradient(at_least_float32(logits)))
@@ -42,18 +45,10 @@ def pure_label_loss(
 ) -> Float[Array, "b"]:
     """Compute `-sum_v log p_vy`: a pure pair trusts its label in every modality.
 
-    Args:
-        logits: `[V, B, K]`.
-        labels: `[B]` classes, as given; negative where there is none.
-
-    Returns:
-        `[B]`, 0 where there is no label.
-
-    Raises:
-        UsageError: shapes do not fit, or labels are no classes.
-
-    References:
-        NIRNL, AAAI 2026.
+    Example:
+        >>> logits = jnp.log(jnp.array([[[0.5, 0.5]], [[0.8, 0.2]]]))
+        >>> print(losses.pure_label_loss(logits, jnp.array([0])))  # -log(0.5 * 0.8)
+        [0.91629076]
     """
     logits = guards.check_shape("logits", logits, "V", "B", "K")
     labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
@@ -67,25 +62,17 @@ def hard_label_loss(
 
     `w` is `consensus(logits)`, a constant.
 
-    Args:
-        logits: `[V, B, K]`.
-        labels: `[B]` classes, as given; negative where there is none.
-
-    Returns:
-        `[B]`, 0 where there is no label.
-
-    Raises:
-        UsageError: shapes do not fit, or labels are no classes.
-
-    References:
-        NIRNL, AAAI 2026.
+    Example:
+        >>> logits = jnp.log(jnp.array([[[0.5, 0.5]], [[0.8, 0.2]]]))
+        >>> print(losses.hard_label_loss(logits, jnp.array([0])))  # -0.9 log(0.5 * 0.8)
+        [0.8246617]
     """
     logits = guards.check_shape("logits", logits, "V", "B", "K")
     weights = consensus(logits)
     labels = guards.class_labels(labels, logits.shape[-1], logits.shape[1:2])
-    own = jnp.take_along_axis(weights, jnp.maximum(labels, 0)[:, None], axis=-1)
+    trust = jnp.take_along_axis(weights, jnp.maximum(labels, 0)[:, None], axis=-1)[:, 0]
     # A row without a label may hold anything: NaN times its loss of 0 would be NaN.
-    trust = jnp.where(labels >= 0, jnp.squeeze(own, -1), 0.0)
+    trust = jnp.where(labels >= 0, trust, 0.0)
     return trust * pure_label_loss(logits, labels)
 
 
@@ -95,17 +82,10 @@ def noisy_label_loss(logits: Float[Array, "v b k"]) -> Float[Array, "b"]:
     `t` is the one-hot of the class with the largest `consensus(logits)`, a constant, so the term
     is `2 sum_v (1 - p_vt)`.
 
-    Args:
-        logits: `[V, B, K]`.
-
-    Returns:
-        `[B]`.
-
-    Raises:
-        UsageError: logits are not `[V, B, K]`.
-
-    References:
-        NIRNL, AAAI 2026.
+    Example:
+        >>> logits = jnp.log(jnp.array([[[0.5, 0.5]], [[0.8, 0.2]]]))
+        >>> print(losses.noisy_label_loss(logits))  # 2 (1 - 0.5 + 1 - 0.8)
+        [1.4]
     """
     logits = guards.check_shape("logits", logits, "V", "B", "K")
     pseudo_labels = jnp.argmax(consensus(logits), axis=-1)

@@ -12,15 +12,19 @@ sets alone:
 | `denoising_contrastive` | own instance, and rows of its accepted class, other modalities | \
 positives, and rows that do not share its accepted class |
 
-Values are per anchor, `[V, B]`. Arguments that all of them share:
+Values are per anchor, `[V, B]`; the papers' losses are the mean over all V * B entries. A
+`UsageError` names shapes that do not fit and numbers that are out of range. Arguments that all of
+them share:
 
+* `embeddings [V, B, d]`: row b of every modality shows the same thing.
+* `temperature`: positive.
 * `present [V, B]`: False for padding and for missing items. Such a row gives 0 and is nobody's
   positive or negative. An anchor without any positive present gives 0.
-* `normalize`: divide the embeddings by their length first (a zero embedding stays zero). Without
-  it they are taken as they are.
+* `normalize`: divide the embeddings by their length first (a zero embedding stays zero; MRL's
+  networks return unit rows already). Without it they are taken as they are.
 * `block_size`, `axis_name`: memory linear in the batch, and negatives of all devices inside
-  `shard_map`; the value is the same. Under `jit` with sharded arrays neither is needed: the
-  plain call already sees the global batch.
+  `shard_map`; the value is the same (see `anchors.map_anchors`). Under `jit` with sharded arrays
+  neither is needed: the plain call already sees the global batch.
 """
 
 from collections.abc import Callable
@@ -43,28 +47,25 @@ def multimodal_contrastive(
     block_size: int | None = None,
     axis_name: str | None = None,
 ) -> Float[Array, "v b"]:
-    """Compute the label-free multimodal contrastive loss (MG of RONO, MC of MRL, MLM of RoMo).
+    """Compute the pair contrast, which needs no label (RONO's MG, MRL's MC, RoMo's MLM).
 
         -2 log( sum_{partners j of i} S_ij / sum_{j != i} S_ij )
 
     The partners of i are the V - 1 embeddings of its instance in the other modalities.
 
     Args:
-        embeddings: `[V, B, d]`, row b of every modality shows the same thing.
-        temperature: positive.
-        present: `[V, B]`, False for rows that take no part.
-        normalize: divide embeddings by their length (MRL's nets already do).
+        embeddings, temperature, present, ...: shared by all losses here, see the module.
         intra_modal_weight: factor of the anchor's own modality in the denominator; 1 is the
             papers' loss, 0 is twice the symmetric InfoNCE of CLIP (for two modalities).
-        block_size: anchors at a time; see `anchors.map_anchors`.
-        axis_name: mesh axis of the instances inside `shard_map`; see `anchors.map_anchors`.
 
     Returns:
-        `[V, B]`; the papers' loss is the mean over all V * B entries. The factor 2 is that of the
-        released codes, which add the same ratio by rows and by columns.
+        `[V, B]`. The factor 2 is that of the released codes, which add the same ratio by rows and
+        by columns.
 
-    Raises:
-        UsageError: shapes do not fit, or a number is out of range.
+    Example:
+        >>> z = jnp.stack([jnp.eye(2), jnp.eye(2)])  # two pairs of equal rows
+        >>> print(losses.multimodal_contrastive(z, temperature=1.0).mean())  # -2 log(e / (e + 2))
+        1.1028893
 
     References:
         Hu et al.: Learning cross-modal retrieval with noisy labels (MRL), CVPR 2021, eq. 4. Feng
@@ -98,20 +99,15 @@ def supervised_contrastive(
         -1 / |P_i| sum_{p in P_i} log( S_ip / sum_{j != i} S_ij ),   P_i = {p != i: y_p = y_i}
 
     Args:
-        embeddings: `[V, B, d]`.
+        embeddings, temperature, present, ...: shared by all losses here, see the module.
         labels: `[B]` classes, shared by the modalities; a negative label is nobody's but the
             instance's own.
-        temperature: positive.
-        present: `[V, B]`, False for rows that take no part.
-        normalize: divide embeddings by their length.
-        block_size: anchors at a time; see `anchors.map_anchors`.
-        axis_name: mesh axis of the instances inside `shard_map`; see `anchors.map_anchors`.
 
-    Returns:
-        `[V, B]`; the loss is the mean over all V * B entries.
-
-    Raises:
-        UsageError: shapes do not fit, or a number is out of range.
+    Example:
+        >>> z, labels = jnp.stack([jnp.eye(2), jnp.eye(2)]), jnp.array([0, 0])
+        >>> values = losses.supervised_contrastive(z, labels, temperature=1.0)
+        >>> print(values.mean())  # log(e + 2) - 1 / 3
+        1.2181113
 
     References:
         Khosla et al.: Supervised contrastive learning, NeurIPS 2020, eq. 2 (mean outside the
@@ -148,22 +144,17 @@ def cross_modal_supervised_contrastive(
     `denoising_contrastive` with every label accepted at weight 1.
 
     Args:
-        embeddings: `[V, B, d]`.
+        embeddings, temperature, present, ...: shared by all losses here, see the module.
         labels: `[B]` classes, shared by the modalities; a negative label is nobody's but the
             instance's own.
-        temperature: positive.
-        present: `[V, B]`, False for rows that take no part.
-        normalize: divide embeddings by their length.
         intra_modal_weight: above 0, `D_i` takes in the rows of the anchor's own modality that are
             of another class, with this factor.
-        block_size: anchors at a time; see `anchors.map_anchors`.
-        axis_name: mesh axis of the instances inside `shard_map`; see `anchors.map_anchors`.
 
-    Returns:
-        `[V, B]`; the loss is the mean over all V * B entries.
-
-    Raises:
-        UsageError: shapes do not fit, or a number is out of range.
+    Example:
+        >>> z, labels = jnp.stack([jnp.eye(2), jnp.eye(2)]), jnp.array([0, 0])
+        >>> values = losses.cross_modal_supervised_contrastive(z, labels, temperature=1.0)
+        >>> print(values.mean())  # log(e + 1) - 1 / 2
+        0.8132616
 
     References:
         Khosla et al.: Supervised contrastive learning, NeurIPS 2020, eq. 2, between modalities.
@@ -207,21 +198,16 @@ def denoising_contrastive(
       `intra_modal_weight`.
 
     Args:
-        embeddings: `[V, B, d]`.
+        embeddings, temperature, present, ...: shared by all losses here, see the module.
         labels: `[B]` accepted or clarified classes; negative where no label is accepted.
         weights: `[B]` trust in the labels, in [0, 1]; no gradient should go to them. 1 if None.
-        temperature: positive.
-        present: `[V, B]`, False for rows that take no part.
-        normalize: divide embeddings by their length.
         intra_modal_weight: factor of the anchor's own modality in the denominator.
-        block_size: anchors at a time; see `anchors.map_anchors`.
-        axis_name: mesh axis of the instances inside `shard_map`; see `anchors.map_anchors`.
 
-    Returns:
-        `[V, B]`; the loss is the mean over all V * B entries.
-
-    Raises:
-        UsageError: shapes do not fit, or a number is out of range.
+    Example:
+        >>> z, labels = jnp.stack([jnp.eye(2), jnp.eye(2)]), jnp.array([-1, -1])
+        >>> values = losses.denoising_contrastive(z, labels, temperature=1.0)
+        >>> print(values.mean())  # -log(e / (e + 2))
+        0.55144465
 
     References:
         Wu et al.: MMCD, Multimedia Systems 32:57, 2026. Only its abstract is public; this is a
@@ -234,9 +220,9 @@ def denoising_contrastive(
 
     def sets(anchor: Rows, columns: Rows):
         across = columns.present & (anchor.modality != columns.modality)
-        own = anchor.is_pair_of(columns)
+        partner = anchor.is_pair_of(columns)
         trust = jnp.where(anchor.shares_label_with(columns), anchor.weight * columns.weight, 0.0)
-        positive = jnp.where(across, jnp.where(own, 1.0, trust), 0.0)
+        positive = jnp.where(across, jnp.where(partner, 1.0, trust), 0.0)
         # A row of the same class in another modality is a positive even if its weight is 0.
         distractor = ~anchor.shares_label_with(columns)
         contrast = _contrast_weights(anchor, columns, intra_modal_weight)

@@ -32,6 +32,11 @@ def negative_information(
     Raises:
         UsageError: fewer than two modalities, shapes do not fit, or rows are no probabilities.
 
+    Example:
+        >>> p = jnp.stack([jnp.eye(2), jnp.eye(2)])  # sure, balanced and of one mind
+        >>> print(losses.negative_information(p).mean())  # -log 2
+        -0.6931472
+
     References:
         Ji, Henriques, Vedaldi: Invariant information clustering, ICCV 2019, eq. 3, with modalities
         as the two views.

@@ -26,10 +26,7 @@ def cross_modal_margin(
     Args:
         embeddings: `[V, B, d]`, row b of every modality shows the same thing.
         margin: how much nearer than any other item the anchor's own counterpart should be.
-        present: `[V, B]`, False for rows that take no part: they give 0.
-        normalize: divide embeddings by their length.
-        block_size: anchors at a time; see `anchors.map_anchors`.
-        axis_name: mesh axis of the instances inside `shard_map`; see `anchors.map_anchors`.
+        present, normalize, block_size, axis_name: as in `losses.contrastive`.
 
     Returns:
         `[V, B]`; the paper's loss, the sum over both directions of the mean over all B x B pairs,
@@ -37,6 +34,11 @@ def cross_modal_margin(
 
     Raises:
         UsageError: shapes do not fit.
+
+    Example:
+        >>> z = jnp.stack([jnp.eye(2), jnp.eye(2)])
+        >>> print(losses.cross_modal_margin(z, margin=0.9).mean())
+        0.9
 
     References:
         NIRNL, AAAI 2026, its released rank loss.
@@ -47,12 +49,12 @@ def cross_modal_margin(
 
     def value_of(anchor: Rows, columns: Rows) -> Float[Array, ""]:
         scores = similarities(anchor, columns)
-        own = columns.present & anchor.is_pair_of(columns)
-        own_score = jnp.sum(jnp.where(own, scores, 0.0), axis=1, keepdims=True)
-        hinge = jnp.maximum(scores - own_score + margin, 0.0)
+        partner = columns.present & anchor.is_pair_of(columns)
+        partner_score = jnp.sum(jnp.where(partner, scores, 0.0), axis=1, keepdims=True)
+        hinge = jnp.maximum(scores - partner_score + margin, 0.0)
         total = jnp.sum(jnp.where(columns.present, hinge, 0.0), axis=1)
         mean = total / jnp.maximum(jnp.sum(columns.present, axis=1), 1)
-        return modalities * jnp.sum(jnp.where(jnp.any(own, axis=1), mean, 0.0))
+        return modalities * jnp.sum(jnp.where(jnp.any(partner, axis=1), mean, 0.0))
 
     return map_anchors(value_of, rows, block_size=block_size, axis_name=axis_name)
 
@@ -73,6 +75,11 @@ def modality_distance(
 
     Raises:
         UsageError: shapes do not fit.
+
+    Example:
+        >>> z = jnp.array([[[0.0, 0.0]], [[1.0, 3.0]]])
+        >>> print(losses.modality_distance(z))  # (1^2 + 3^2) / 2
+        [5.]
 
     References:
         Jing et al.: Cross-modal center loss for 3D cross-modal retrieval, CVPR 2021, the mean

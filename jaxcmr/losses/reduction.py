@@ -24,6 +24,11 @@ def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[
 
     Raises:
         UsageError: the mask does not broadcast to the values, or holds no truth values.
+
+    Example:
+        >>> values, mask = jnp.array([1.0, 5.0, jnp.nan]), jnp.array([True, True, False])
+        >>> print(losses.masked_mean(values, mask))
+        3.0
     """
     values = at_least_float32(values)
     mask = guards.truth(mask)

@@ -33,6 +33,13 @@ def early_learning_regularization(
     Raises:
         UsageError: targets and logits differ in shape, or targets are no probabilities.
 
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> targets = jnp.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
+        >>> values = losses.early_learning_regularization(logits, targets)
+        >>> print(values)  # log 0.5, log 0.2
+        [-0.6931472 -1.609438 ]
+
     References:
         Liu et al.: Early-learning regularization prevents memorization of noisy labels, NeurIPS
         2020, eq. 6. The released code clips `p` to [1e-4, 1 - 1e-4]; here the logarithm is taken
@@ -65,6 +72,11 @@ def class_prior_penalty(
 
     Raises:
         UsageError: shapes do not fit, or the prior are no probabilities.
+
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.class_prior_penalty(logits))  # of the mean (0.3, 0.55, 0.15)
+        0.1343643
 
     References:
         Tanaka et al.: Joint optimization framework for learning with noisy labels, CVPR 2018;

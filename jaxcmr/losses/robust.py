@@ -1,4 +1,7 @@
-"""Classification losses made for labels (or pseudo labels) of which some are wrong."""
+"""Classification losses made for labels (or pseudo labels) of which some are wrong.
+
+Logits, labels, results and errors are those of `losses.classification`.
+"""
 
 import jax
 import jax.numpy as jnp
@@ -30,8 +33,10 @@ def robust_clustering(
         about as `-log-odds`; value and gradient stay finite, because `1 - p_y` is computed as
         the sum of the other probabilities, in log space. (The released code has no guard.)
 
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.robust_clustering(logits, jnp.array([0, -1])))  # log(1 - 0.5)
+        [-0.6931472  0.       ]
 
     References:
         Hu et al.: Learning cross-modal retrieval with noisy labels (MRL), CVPR 2021, eq. 3.
@@ -64,8 +69,10 @@ def robust_concentrating(
     Returns:
         `[...]`, not negative, 0 for rows without a label.
 
-    Raises:
-        UsageError: labels are not one a row of logits or no classes, or `K < 2`.
+    Example:
+        >>> logits = jnp.log(jnp.array([[0.5, 0.3, 0.2], [0.1, 0.8, 0.1]]))
+        >>> print(losses.robust_concentrating(logits, jnp.array([0, 2])))  # p = 0.5, 1/3
+        [0.45622215 0.68252707]
 
     References:
         Li et al.: RoMo, robust unsupervised multimodal learning with noisy pseudo labels, IEEE TIP

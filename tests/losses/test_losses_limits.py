@@ -1,5 +1,8 @@
 """What the losses become at their limits, what does not change them, and their gradients."""
 
+import functools
+
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -25,8 +28,7 @@ def assert_same_function(first, second, x, atol=1e-6):
     def both(x):
         return [_value_and_slope(function, x) for function in (first, second)]
 
-    for actual, expected in zip(*both(x)):
-        np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=atol)
+    chex.assert_trees_all_close(*both(x), rtol=1e-5, atol=atol)
 
 
 def _value_and_slope(function, x):
@@ -194,8 +196,8 @@ def test_members_of_the_other_losses():
         ]
 
     together = jax.jit(jax.vmap(some))(logits)
-    for actual, *alone in zip(together, some(logits[0]), some(logits[1])):
-        np.testing.assert_allclose(actual, jnp.stack(alone), rtol=1e-6, atol=1e-7)
+    alone = jax.tree.map(lambda *values: jnp.stack(values), some(logits[0]), some(logits[1]))
+    chex.assert_trees_all_close(together, alone, rtol=1e-6, atol=1e-7)
 
 
 def test_three_modalities_from_the_definition():
@@ -213,6 +215,35 @@ def test_three_modalities_from_the_definition():
     log_p = np.log(scores + np.eye(12)) - np.log(scores.sum(1, keepdims=True))
     np.testing.assert_allclose(apart, -(partners * log_p).sum(1).reshape(3, 4) / 2, rtol=1e-5)
     assert jnp.all(2 * apart > actual)
+
+
+def test_another_number_compiles_nothing(embeddings):
+    """All numbers may be arrays, as in a training step."""
+
+    @jax.jit
+    @functools.partial(chex.assert_max_traces, n=1)
+    def some(x):
+        z, logits, centers = embeddings, embeddings[0], embeddings[1, :CLASSES]
+        return {
+            "gce": losses.generalized_cross_entropy(logits, LABELS, q=x),
+            "sce": losses.symmetric_cross_entropy(logits, LABELS, alpha=x, beta=x, log_zero=-x),
+            "focal": losses.focal(logits, LABELS, gamma=x),
+            "smooth": losses.label_smoothing(logits, LABELS, epsilon=x),
+            "concentrating": losses.robust_concentrating(logits, LABELS, alpha=x, clip=x / 2),
+            "center": losses.robust_center(
+                logits, LABELS, centers, ramp=losses.warmup_ramp(1, 9 * x), tau1=x, tau2=x, margin=x
+            ),
+            "nrcl": losses.center_classification(logits, LABELS, centers, temperature=x, gamma=x),
+            "pairs": losses.multimodal_contrastive(z, temperature=x, intra_modal_weight=x),
+            "supervised": losses.supervised_contrastive(z, LABELS, temperature=x),
+            "denoising": losses.denoising_contrastive(z, LABELS, temperature=x),
+            "margin": losses.cross_modal_margin(z, margin=x),
+        }
+
+    one, other = some(jnp.float32(0.3)), some(jnp.float32(0.6))
+    chex.assert_tree_all_finite((one, other))
+    for name in one:
+        assert (one[name] != other[name]).any(), name
 
 
 def test_gradients_against_differences(embeddings):

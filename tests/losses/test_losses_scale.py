@@ -6,9 +6,9 @@ import subprocess
 import sys
 import textwrap
 
+import chex
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxcmr import losses
 
@@ -46,8 +46,7 @@ def test_blocks_equal_the_direct_form():
     assert all(jnp.any(values > 0) for values in direct[0].values())
     for block_size in (8, 100):  # 33 anchors: four blocks and a rest, less than one block
         blocked = values_and_gradients(z, block_size)
-        for actual, expected in zip(jax.tree.leaves(blocked), jax.tree.leaves(direct)):
-            np.testing.assert_allclose(actual, expected, rtol=1e-5, atol=1e-5)
+        chex.assert_trees_all_close(blocked, direct, rtol=1e-5, atol=1e-5)
 
 
 def temporary_bytes(instances, block_size):
