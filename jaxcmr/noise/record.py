@@ -109,20 +109,23 @@ class NoiseRecord:
                 f"{path} is no noise record: it lacks {', '.join(sorted(missing))}; "
                 "read a file of labels with from_file instead"
             )
-        num_classes = int(_scalar(arrays, "num_classes", "iu", path))
+        field = lambda name, kinds, *shape: _field(arrays, name, kinds, shape, path)
+        maybe = lambda name, *more: field(name, *more) if name in arrays else None
+        classes = int(field("num_classes", "iu"))
+        seed = maybe("seed", "iu")
         names = np.atleast_1d(arrays.get("modalities", np.array([], np.str_)))
-        truth = given_labels(arrays["true_labels"], num_classes, f"true labels in {path}")
+        truth = given_labels(arrays["true_labels"], classes, f"true labels in {path}")
         rows = np.atleast_2d(arrays["labels"])
-        labels = [given_labels(row, num_classes, f"labels in {path}") for row in rows]
+        labels = [given_labels(row, classes, f"labels in {path}") for row in rows]
         record = cls(
             labels=np.reshape(labels, arrays["labels"].shape).astype(np.int32),
             true_labels=truth,
-            num_classes=num_classes,
-            kind=str(_scalar(arrays, "kind", "U", path)),
-            rate=float(_scalar(arrays, "rate", "iuf", path)),
-            seed=int(_scalar(arrays, "seed", "iu", path)) if "seed" in arrays else None,
-            class_map=_finite(arrays, "class_map", (num_classes,), path),
-            transition=_finite(arrays, "transition", (num_classes, num_classes), path),
+            num_classes=classes,
+            kind=str(field("kind", "U")),
+            rate=float(field("rate", "iuf")),
+            seed=None if seed is None else int(seed),
+            class_map=maybe("class_map", "iuf", classes),
+            transition=maybe("transition", "iuf", classes, classes),
             modalities=tuple(names.ravel().tolist()) if names.dtype.kind == "U" else (),
         )
         shape = record.true_labels.shape
@@ -141,29 +144,18 @@ class NoiseRecord:
         return record
 
 
-def _scalar(arrays: Mapping[str, np.ndarray], name: str, kinds: str, path: Any) -> Any:
-    """Returns a number or text of a record's file, of one of the `kinds` of dtypes."""
+def _field(
+    arrays: Mapping[str, np.ndarray], name: str, kinds: str, shape: tuple[int, ...], path: Any
+) -> np.ndarray:
+    """Returns an array of a record's file, of a shape and one of the `kinds` of dtypes."""
     array = arrays[name]
-    fits = array.ndim == 0 and array.dtype.kind in kinds
-    if not fits or (array.dtype.kind == "f" and not np.isfinite(array)):
-        what = {"U": "text", "iu": "a whole number"}.get(kinds, "a number")
+    fits = array.shape == shape and array.dtype.kind in kinds
+    if not fits or (array.dtype.kind == "f" and not np.isfinite(array).all()):
+        wrong = f"has shape {array.shape} ({array.dtype}) where numbers of shape {shape} belong"
+        if not shape:
+            wrong = f"is not {({'U': 'text', 'iu': 'a whole number'}).get(kinds, 'a number')}"
         raise UsageError(
-            f"{path} is no noise record: its {name!r} is not {what}; write it again with save"
-        )
-    return array[()]
-
-
-def _finite(
-    arrays: Mapping[str, np.ndarray], name: str, shape: tuple[int, ...], path: Any
-) -> np.ndarray | None:
-    """Returns an array of a record's file that may be absent."""
-    array = arrays.get(name)
-    if array is not None and (
-        array.shape != shape or array.dtype.kind not in "iuf" or not np.isfinite(array).all()
-    ):
-        raise UsageError(
-            f"{path} is no noise record: its {name!r} has shape {array.shape} ({array.dtype}) "
-            f"where numbers of shape {shape} belong; write it again with save"
+            f"{path} is no noise record: its {name!r} {wrong}; write it again with save"
         )
     return array
 

@@ -53,7 +53,7 @@ class Asset:
 
     def _split(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Returns the JSON and the numbers of a binary file."""
-        version, _, length = np.frombuffer(data[4:16].ljust(12, b"\0"), "<u4").tolist()
+        version = int.from_bytes(data[4:8], "little")
         if version != 2:
             raise UsageError(f"{self.name} is glTF {version}; only version 2 is read")
         chunks: dict[bytes, bytes] = {}
@@ -93,8 +93,7 @@ class Asset:
         if kind is None or _SIZES.get(accessor.get("type")) != size:
             raise UsageError(f"{self.name} is damaged: accessors[{number}] has an unfit type")
         if "bufferView" in accessor:
-            start = self._whole(accessor, "byteOffset", 0)
-            values = self._view(accessor["bufferView"], start, count, size, kind)
+            values = self._view(accessor, count, size, kind)
         elif "sparse" in accessor and count <= MAX_SPARSE:
             values = np.zeros((count, size), kind)
         else:
@@ -112,18 +111,17 @@ class Asset:
         """Puts the items of a sparse accessor into their places."""
         count = self._whole(sparse, "count")
         where, what = sparse["indices"], sparse["values"]
-        start = self._whole(where, "byteOffset", 0)
-        rows = self._view(where["bufferView"], start, count, 1, _TYPES[where["componentType"]])
-        start = self._whole(what, "byteOffset", 0)
-        items = self._view(what["bufferView"], start, count, values.shape[1], kind)
+        rows = self._view(where, count, 1, _TYPES[where["componentType"]])
+        items = self._view(what, count, values.shape[1], kind)
         if count and not 0 <= rows.min() <= rows.max() < len(values):
             raise UsageError(f"{self.name} is damaged: a sparse accessor leads outside; save again")
         values = values.copy()
         values[rows[:, 0]] = items
         return values
 
-    def _view(self, number: Any, start: int, count: int, size: int, kind: str) -> np.ndarray:
-        """Returns `[count, size]` numbers of a buffer view, without a copy."""
+    def _view(self, part: dict[str, Any], count: int, size: int, kind: str) -> np.ndarray:
+        """Returns the `[count, size]` numbers that a part of the document names, uncopied."""
+        start, number = self._whole(part, "byteOffset", 0), part["bufferView"]
         view = self.part("bufferViews", number)
         buffer = self._buffer(view.get("buffer"))
         offset = self._whole(view, "byteOffset", 0)
@@ -175,11 +173,8 @@ def buffer_path(folder: Path, uri: str) -> Path | None:
     """Returns the file that a `uri` names in a folder or below; None if it leads elsewhere."""
     relative = urllib.parse.unquote(uri)
     parts = PurePosixPath(relative).parts
-    if ":" in relative or "\\" in relative or "\0" in relative or not parts:
-        return None
-    if ".." in parts or parts[0] == "/":
-        return None
-    return folder.joinpath(*parts)
+    leads_out = not parts or ".." in parts or parts[0] == "/" or set(relative) & set(":\\\0")
+    return None if leads_out else folder.joinpath(*parts)
 
 
 def buffer_files(path: Path) -> list[Path]:

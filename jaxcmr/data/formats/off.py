@@ -125,8 +125,16 @@ def _count(word: str) -> int:
 
 def _vertices(lines: list[Line], size: int, name: str) -> np.ndarray:
     """Returns the places `[V, 3]` from the first `size` numbers of each line."""
-    rows = np.array([_vertex(*line, size, name) for line in lines], np.float64)
-    vertices = _places(rows.reshape(len(lines), size))
+    rows = np.zeros((len(lines), size))
+    for place, (number, line) in enumerate(lines):
+        words = line.split()[:size]
+        try:
+            rows[place] = [float(words[k]) for k in range(size)]
+        except (ValueError, IndexError):
+            wanted = "x y z w" if size == 4 else "x y z"
+            wrong = f"{name}, line {number}: no vertex ({wanted}): {line[:60]!r}"
+            raise UsageError(wrong) from None
+    vertices = _places(rows)
     bad = ~np.isfinite(vertices).all(1)
     if bad.any():
         number, line = lines[int(np.argmax(bad))]
@@ -140,17 +148,6 @@ def _places(rows: np.ndarray) -> np.ndarray:
         return rows[:, :3] if rows.shape[1] == 3 else rows[:, :3] / rows[:, 3:4]
 
 
-def _vertex(number: int, line: str, size: int, name: str) -> list[float]:
-    try:
-        values = [float(word) for word in line.split()[:size]]
-    except ValueError:
-        values = []
-    if len(values) != size:
-        wanted = "x y z w" if size == 4 else "x y z"
-        raise UsageError(f"{name}, line {number}: no vertex ({wanted}): {line[:60]!r}")
-    return values
-
-
 def _faces(lines: list[Line], vertex_count: int, name: str) -> tuple[np.ndarray, np.ndarray]:
     """Returns the corners of all faces in a row, and how many each has."""
     corners: list[int] = []
@@ -159,12 +156,10 @@ def _faces(lines: list[Line], vertex_count: int, name: str) -> tuple[np.ndarray,
         words = line.split()
         try:
             count = _count(words[0])
-            face = [_count(word) for word in words[1 : count + 1]]
-            complete = len(face) == count
-        except ValueError:
-            complete = False
-        if not complete:
-            raise UsageError(f"{name}, line {number}: no face (count, corners): {line[:60]!r}")
+            face = [_count(words[k + 1]) for k in range(count)]
+        except (ValueError, IndexError):
+            wrong = f"{name}, line {number}: no face (count, corners): {line[:60]!r}"
+            raise UsageError(wrong) from None
         if face and max(face) >= vertex_count:
             raise UsageError(
                 f"{name}, line {number}: a face refers to vertex {max(face)}, "

@@ -1,7 +1,5 @@
 """Reads point clouds of the Point Cloud Library (`.pcd`, version 0.7)."""
 
-from typing import NamedTuple
-
 import numpy as np
 from absl import logging
 
@@ -10,20 +8,8 @@ from jaxcmr.errors import UsageError
 
 _KINDS = {"F": ("f", (4, 8)), "I": ("i", (1, 2, 4, 8)), "U": ("u", (1, 2, 4, 8))}
 MAX_HEADER = 1 << 16
+MAX_POINT = 1 << 28  # bytes
 MAX_RATIO = 100  # bytes that LZF makes of one: at most 264 of 3
-
-
-class Field(NamedTuple):
-    """A field of a point: its name, the type of its numbers, and how many of them it has."""
-
-    name: str
-    dtype: np.dtype
-    count: int
-
-    @property
-    def size(self) -> int:
-        """Its bytes in a point."""
-        return self.dtype.itemsize * self.count
 
 
 def parse_pcd(data: bytes, name: str) -> np.ndarray:
@@ -40,21 +26,25 @@ def parse_pcd(data: bytes, name: str) -> np.ndarray:
         UsageError: damaged, cut off, or without x, y and z; names the file and the field.
     """
     header, start = _header(data, name)
-    fields = _fields(header, name)
+    names, row = _fields(header, name)
     count = _point_count(header, name)
-    columns = [_column(fields, axis, name) for axis in "xyz"]
+    columns = [_column(names, row, axis, name) for axis in "xyz"]
     kind, body = " ".join(header["DATA"]).lower(), data[start:]
     if kind == "ascii":
-        points = _ascii(body, fields, columns, count, name)
+        values = _ascii(body, row, columns, count, name)
     elif kind == "binary":
-        points = _binary(body, fields, columns, count, name)
+        _check_length(count * row.itemsize, len(body), name)
+        table = np.frombuffer(body, row, count)
+        values = [table[column][:, 0] for column in columns]
     elif kind == "binary_compressed":
-        points = _compressed(body, fields, columns, count, name)
+        values = _compressed(body, row, columns, count, name)
     else:
         raise UsageError(
             f"{name}: DATA {kind[:20]!r} is none of ascii, binary and binary_compressed; save the "
             ".pcd file again"
         )
+    with np.errstate(invalid="ignore"):  # a signalling NaN
+        points = np.stack([column.astype(np.float64) for column in values], 1)
     measured = points[~np.isnan(points).any(1)]
     if not len(measured):
         raise UsageError(f"{name} holds no point that was measured, but {count} that are NaN")
@@ -81,7 +71,8 @@ def _header(data: bytes, name: str) -> tuple[dict[str, list[str]], int]:
     return header, place
 
 
-def _fields(header: dict[str, list[str]], name: str) -> list[Field]:
+def _fields(header: dict[str, list[str]], name: str) -> tuple[list[str], np.dtype]:
+    """Returns the names of the fields, and the type of a point, in which field k is `f<k>`."""
     names = header.get("FIELDS") or header.get("COLUMNS", [])  # before version 0.6
     types, sizes = header.get("TYPE", []), header.get("SIZE", [])
     counts = header.get("COUNT", ["1"] * len(names))
@@ -90,16 +81,18 @@ def _fields(header: dict[str, list[str]], name: str) -> list[Field]:
             f"{name}: FIELDS, SIZE, TYPE and COUNT name {len(names)}, {len(sizes)}, {len(types)} "
             f"and {len(counts)} fields; save the .pcd file again"
         )
-    fields = []
-    for field, kind, size, count in zip(names, types, sizes, counts):
+    fields, total = [], 0
+    for k, (field, kind, size, count) in enumerate(zip(names, types, sizes, counts)):
         letter, allowed = _KINDS.get(kind, ("", ()))
-        if size not in map(str, allowed) or not count.isdecimal() or not 0 < int(count) < 1 << 24:
+        known = size in map(str, allowed) and count.isdecimal() and len(count) < 9
+        total += int(size) * int(count) if known else 0
+        if not known or not int(count) or total > MAX_POINT:
             raise UsageError(
                 f"{name} is damaged: the field {field[:20]!r} has the type {kind[:9]!r}, the size "
                 f"{size[:9]!r} and the count {count[:9]!r}; save the .pcd file again"
             )
-        fields.append(Field(field, np.dtype(f"<{letter}{size}"), int(count)))
-    return fields
+        fields.append((f"f{k}", f"<{letter}{size}", (int(count),)))
+    return names, np.dtype(fields)
 
 
 def _point_count(header: dict[str, list[str]], name: str) -> int:
@@ -112,49 +105,40 @@ def _point_count(header: dict[str, list[str]], name: str) -> int:
     return count
 
 
-def _column(fields: list[Field], axis: str, name: str) -> int:
-    places = [place for place, field in enumerate(fields) if field.name == axis]
-    if len(places) != 1 or fields[places[0]].count != 1:
-        known = " ".join(field.name for field in fields)
+def _column(names: list[str], row: np.dtype, axis: str, name: str) -> str:
+    if names.count(axis) != 1 or row[names.index(axis)].shape != (1,):
+        known = " ".join(names)
         raise UsageError(
             f"{name} needs one field {axis!r} of COUNT 1; its fields are {known[:80]!r}"
         )
-    return places[0]
+    return f"f{names.index(axis)}"
 
 
-def _ascii(body: bytes, fields: list[Field], columns, count: int, name: str) -> np.ndarray:
-    width = sum(field.count for field in fields)
+def _ascii(body: bytes, row: np.dtype, columns, count: int, name: str) -> list[np.ndarray]:
+    ends = np.cumsum([row[k].shape[0] for k in range(len(row))])
+    width = int(ends[-1])
     numbers = parse_numbers(body) if count * width <= len(body) else np.zeros(0)
     if numbers is None or len(numbers) < count * width:
         raise UsageError(
             f"{name} is damaged or cut off: {count} lines of {width} numbers are needed; save the "
             ".pcd file again"
         )
-    starts = np.cumsum([0, *(field.count for field in fields)])[columns]
-    return numbers[: count * width].reshape(count, width)[:, starts]
+    table = numbers[: count * width].reshape(count, width)
+    return [table[:, ends[row.names.index(column)] - 1] for column in columns]
 
 
-def _binary(body: bytes, fields: list[Field], columns, count: int, name: str) -> np.ndarray:
-    _check_length(count * sum(field.size for field in fields), len(body), name)
-    row = np.dtype([(f"f{k}", field.dtype, (field.count,)) for k, field in enumerate(fields)])
-    table = np.frombuffer(body, row, count)
-    return _points([table[f"f{place}"][:, 0] for place in columns])
-
-
-def _compressed(body: bytes, fields: list[Field], columns, count: int, name: str) -> np.ndarray:
+def _compressed(body: bytes, row: np.dtype, columns, count: int, name: str) -> list[np.ndarray]:
     """Parses columns that follow each other, packed by LZF behind their two lengths."""
     packed, unpacked = (int(word) for word in np.frombuffer(body[:8].ljust(8, b"\0"), "<u4"))
     _check_length(packed, len(body) - 8, name)
     _check_length(unpacked, MAX_RATIO * packed, name)
-    _check_length(count * sum(field.size for field in fields), unpacked, name)
+    _check_length(count * row.itemsize, unpacked, name)
     try:
         table = unpack_lzf(body[8 : 8 + packed], unpacked)
     except (ValueError, IndexError):
         raise UsageError(f"{name} is damaged (LZF); save the .pcd file again") from None
-    starts = count * np.cumsum([0, *(field.size for field in fields)])
-    return _points(
-        [np.frombuffer(table, fields[place].dtype, count, starts[place]) for place in columns]
-    )
+    fields = [row.fields[column] for column in columns]
+    return [np.frombuffer(table, kind.base, count, count * start) for kind, start in fields]
 
 
 def _check_length(needed: int, given: int, name: str) -> None:
@@ -163,11 +147,6 @@ def _check_length(needed: int, given: int, name: str) -> None:
             f"{name} is damaged or cut off: it announces {needed} bytes, but {max(given, 0)} "
             "follow; save the .pcd file again"
         )
-
-
-def _points(columns: list[np.ndarray]) -> np.ndarray:
-    with np.errstate(invalid="ignore"):  # a signalling NaN
-        return np.stack([column.astype(np.float64) for column in columns], 1)
 
 
 def unpack_lzf(data: bytes, size: int) -> bytes:
