@@ -1,9 +1,9 @@
-"""What the pure functions ask of their arguments: one guard each for labels, masks, rows, numbers.
+"""Checks the arguments of pure functions: labels, masks, rows and numbers.
 
-Shapes and dtypes are known before anything is computed, and always checked. Values can only be
-looked at where they are there: an argument that is traced by `jax.jit` or `jax.vmap`, or that lies
-spread over other processes, cannot be refused. There a label outside the classes is no label, an
-index outside the rows is no row, and a row that holds NaN or infinity takes no part.
+Shapes and dtypes are always checked. Values are checked where they are known: an argument that is
+traced by `jax.jit` or `jax.vmap`, or that lies spread over other processes, cannot be refused.
+There a label outside the classes is no label, an index outside the rows is no row, and a row that
+holds NaN or infinity takes no part.
 """
 
 import math
@@ -21,11 +21,9 @@ SLACK = 2e-3  # what probabilities in half precision may be off
 
 
 def is_concrete(*arguments: Any) -> bool:
-    """Returns whether all values can be looked at: none is traced or lies in another process."""
+    """Returns whether all values are known: none is traced or lies in another process."""
     arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
-    return all(
-        not isinstance(array, jax.core.Tracer) and array.is_fully_addressable for array in arrays
-    )
+    return not any(isinstance(a, jax.core.Tracer) or not a.is_fully_addressable for a in arrays)
 
 
 def on_host(array: Any) -> np.ndarray:
@@ -91,8 +89,8 @@ def check_range(
     if wrong.any():
         finite = "a finite number" if np.isinf([low, high]).all() else f"{low:g} to {high:g}"
         limits = finite if math.isfinite(high) or math.isinf(low) else f"at least {low:g}"
-        told = _with(name, "holds") if numbers.ndim else f"{name} is"
-        raise UsageError(f"{told} {numbers[wrong].flat[0]:g}: give {limits}")
+        start = _with(name, "holds") if numbers.ndim else f"{name} is"
+        raise UsageError(f"{start} {numbers[wrong].flat[0]:g}: give {limits}")
 
 
 def check_positive(name: str, value: Any) -> None:
@@ -214,7 +212,7 @@ def truth(mask: Any, *, name: str = "mask") -> jax.Array:
         UsageError: it holds something else than truth values (or 0, 1).
     """
     if getattr(mask, "dtype", np.dtype(object)).kind == "b":
-        return jnp.asarray(mask)  # without a look, which would wait for a device
+        return jnp.asarray(mask)  # unread: reading would wait for a device
     if not is_concrete(mask):
         return jnp.asarray(mask) > 0
     host = on_host(mask)

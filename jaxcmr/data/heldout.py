@@ -55,7 +55,12 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
         free = named[rows] == "train"
         named[draw(rows[free], wanted - int((~free).sum()), levels, kept)] = "test"
     if not (named == "test").any():
-        raise UsageError(_nothing_to_hold_out(classes))
+        alone = len(names) == len(classes)
+        why = "every class has one row" if alone else f"all rows of a class have the same {GROUP!r}"
+        raise UsageError(
+            f"{why}, so none can be held out for the test set; give more rows, or name the split "
+            "of every row (train, test) in a column or an array 'split'"
+        )
     return named
 
 
@@ -67,7 +72,7 @@ def report(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None
     )
     if links:
         largest = np.bincount(groups(links, len(test))).max()
-        shares = ", ".join(f"{link} {_shared(column).sum()}" for link, column in links.items())
+        shares = ", ".join(f"{link} {_count_shared(column)}" for link, column in links.items())
         logging.info(
             "%s: rows that share something with another row (%s) are kept in one split where that "
             "is possible; the largest group has %d rows", name, shares, largest,
@@ -145,10 +150,8 @@ def folded(links: Links, rows: int) -> np.ndarray | None:
     """
     for level in cut(links, rows):
         if level is not None:
-            _, first, number, sizes = np.unique(
-                level, return_index=True, return_inverse=True, return_counts=True
-            )
-            if sizes.max(initial=0) <= LARGEST_FOLD * rows:
+            _, first, number = np.unique(level, return_index=True, return_inverse=True)
+            if np.bincount(number).max(initial=0) <= LARGEST_FOLD * rows:
                 return first[number].astype(np.int32)
     return None
 
@@ -185,10 +188,10 @@ def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
         )  # fmt: skip
 
 
-def _shared(column: np.ndarray) -> np.ndarray:
-    """Tells which rows have a number that another row has, too."""
-    _, place, counts = np.unique(column, return_inverse=True, return_counts=True)
-    return (counts[place] > 1) & (column >= 0)
+def _count_shared(column: np.ndarray) -> int:
+    """Counts the rows that have a number that another row has, too."""
+    counts = np.unique(column[column >= 0], return_counts=True)[1]
+    return int(counts[counts > 1].sum())
 
 
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -207,16 +210,6 @@ def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> n
     turn = np.random.default_rng([seed, 1]).permutation(len(groups))
     order = np.lexsort((turn[groups], classes))
     return order[np.unique(classes[order], return_index=True)[1]]
-
-
-def _nothing_to_hold_out(classes: np.ndarray) -> str:
-    why = "every class has one row"
-    if len(np.unique(classes)) < len(classes):
-        why = f"all rows of a class have the same {GROUP!r}"
-    return (
-        f"{why}, so none can be held out for the test set; give more rows, or name the split of "
-        "every row (train, test) in a column or an array 'split'"
-    )
 
 
 def warn_of_copies(splits: Splits, name: str) -> None:

@@ -1,4 +1,4 @@
-"""Wrong labels that we make, and the record of them."""
+"""Makes wrong labels for experiments, and records them."""
 
 from jaxcmr.noise.injection import (
     KINDS,

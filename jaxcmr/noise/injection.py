@@ -1,4 +1,4 @@
-"""Label noise for experiments: every convention of the field, drawn on the host, recorded."""
+"""Draws label noise for experiments by every convention of the field, or reads it from a file."""
 
 import math
 import numbers
@@ -15,17 +15,10 @@ from jaxcmr.noise.record import NoiseRecord, read_arrays
 # RONO's asymmetric flips on ModelNet10, deduced from its published labels; for
 # `class_map_from_names`.
 RONO_MODELNET10_MAP: Mapping[str, str] = {
-    "bathtub": "toilet",
-    "bed": "sofa",
-    "chair": "desk",
-    "desk": "monitor",
-    "dresser": "toilet",
-    "monitor": "desk",
-    "night_stand": "bathtub",
-    "sofa": "bed",
-    "table": "toilet",
+    "bathtub": "toilet", "bed": "sofa", "chair": "desk", "desk": "monitor", "dresser": "toilet",
+    "monitor": "desk", "night_stand": "bathtub", "sofa": "bed", "table": "toilet",
     "toilet": "dresser",
-}
+}  # fmt: skip
 
 
 def _symmetric(labels, num_classes, rate, class_map, rng):
@@ -119,20 +112,13 @@ def inject(
     if num_classes < 2:
         raise UsageError(f"noise needs at least 2 classes, not {num_classes}; check num_classes")
     labels = given_labels(labels, num_classes)
-    streams, names = generators(seed, modalities), tuple(modalities)
     targets = _targets(kind, num_classes, class_map, seed)
-    draw = _DRAWS[kind]
-    drawn = [draw(labels, num_classes, rate, targets, rng) for rng in streams]
+    streams = generators(seed, modalities)
+    drawn = [_DRAWS[kind](labels, num_classes, rate, targets, rng) for rng in streams]
     return NoiseRecord(
-        labels=np.stack(drawn) if names else drawn[0],
-        true_labels=labels,
-        num_classes=num_classes,
-        kind=kind,
-        rate=float(rate),
-        seed=int(seed),
-        class_map=targets,
-        modalities=names,
-    )
+        np.stack(drawn) if modalities else drawn[0], labels, num_classes, kind, float(rate),
+        int(seed), class_map=targets, modalities=tuple(modalities),
+    )  # fmt: skip
 
 
 def generators(seed: int, modalities: Sequence[str]) -> list[np.random.Generator]:
@@ -241,15 +227,9 @@ def from_file(
             f"{f' and {len(names)} modalities' if names else ''}; give one label a row, in order"
         )
     labels = np.stack([given_labels(row, num_classes, f"labels in {path}") for row in rows])
-    return NoiseRecord(
-        labels=labels if names else labels[0],
-        true_labels=true_labels,
-        num_classes=num_classes,
-        kind="file",
-        rate=float((labels != true_labels).mean()) if labels.size else 0.0,
-        seed=None,
-        modalities=names,
-    )
+    rate = float((labels != true_labels).mean()) if labels.size else 0.0
+    labels = labels if names else labels[0]
+    return NoiseRecord(labels, true_labels, num_classes, "file", rate, None, modalities=names)
 
 
 def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.ndarray:

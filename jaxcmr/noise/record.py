@@ -1,4 +1,4 @@
-"""What was done to the labels: the record of a noise draw, and its file."""
+"""The record of a draw of label noise, and its file."""
 
 import dataclasses
 import os
@@ -15,7 +15,7 @@ from jaxcmr.storage.paths import expanded
 
 @dataclasses.dataclass(frozen=True)
 class NoiseRecord:
-    """Labels before and after noise, and everything needed to say how the noise came about.
+    """Labels before and after noise, and how the noise was drawn.
 
     Attributes:
         labels: the labels as given to the training, int32: `[N]` if one label serves all

@@ -1,4 +1,4 @@
-"""Transition matrices: noise drawn from one, and one estimated from beliefs about true labels."""
+"""Draws noise from a noise transition matrix, and estimates one from beliefs about true labels."""
 
 from collections.abc import Sequence
 
@@ -41,18 +41,11 @@ def inject_transition(
     num_classes = len(transition)
     labels = given_labels(labels, num_classes)
     drawn = [_draw(labels, transition, rng) for rng in generators(seed, modalities)]
-    names = tuple(modalities)
-    wrong = 1.0 - np.diagonal(transition)[labels]
+    rate = float((1 - np.diagonal(transition)[labels]).mean()) if len(labels) else 0.0
     return NoiseRecord(
-        labels=np.stack(drawn) if names else drawn[0],
-        true_labels=labels,
-        num_classes=num_classes,
-        kind="transition",
-        rate=float(wrong.mean()) if len(labels) else 0.0,
-        seed=int(seed),
-        transition=transition,
-        modalities=names,
-    )
+        np.stack(drawn) if modalities else drawn[0], labels, num_classes, "transition", rate,
+        int(seed), transition=transition, modalities=tuple(modalities),
+    )  # fmt: skip
 
 
 def _draw(labels, transition, rng):

@@ -177,8 +177,8 @@ def _make(items, make: Maker, folder: Path, meta: dict[str, Any], workers: int) 
     missing = [k for k, path in enumerate(paths) if _read_shard(path, len(shards[k])) is None]
     workers = min(workers or os.cpu_count() or 1, max(len(items) // FEW, 1), max(len(missing), 1))
     write = functools.partial(_make_shard, make=make)
-    backend = {"backend": "loky", "inner_max_num_threads": 1} if workers > 1 else {}
-    with parallel_config(**(backend or {"backend": "sequential"})):
+    alone, loky = {"backend": "sequential"}, {"backend": "loky", "inner_max_num_threads": 1}
+    with parallel_config(**(loky if workers > 1 else alone)):
         with _interrupts_ignored():
             finished = Parallel(n_jobs=workers, return_as="generator_unordered")(
                 delayed(write)(shards[k], path=paths[k]) for k in missing
@@ -218,8 +218,7 @@ def _report_progress(finished: Iterable[None], total: int, name: str) -> None:
 
 
 def _make_shard(items: Sequence[Item], *, make: Maker, path: Path) -> None:
-    rows = [make(item) for item in items]
-    arrays = {name: np.stack([row[name] for row in rows]) for name in rows[0]}
+    arrays = jax.tree.map(lambda *rows: np.stack(rows), *map(make, items))
     write_atomically(path, lambda file: np.savez(file, **arrays))
 
 
