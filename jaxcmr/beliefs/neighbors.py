@@ -36,14 +36,14 @@ def neighbor_counts(
         labels: `[N]` given labels; a neighbour without one (negative) counts for no class.
         k: number of neighbours, 1 to N - 1 (NIRNL: 10).
         num_classes: K.
-        mask: `[N]` bool, False for rows that are nobody's neighbour (missing items); all are if
-            absent. Masked rows get counts all the same.
+        mask: `[N]` bool, False for rows that are no neighbours (missing items); all are if absent.
+            Masked rows get counts all the same.
         block: queries at a time; memory is `block * N` similarities.
 
     Returns:
         `[N, K]` float32 counts; a row sums to k, or less where neighbours are too few or have no
         label. Divided by its sum it is NIRNL's soft label. Where it is traced, a row that holds NaN
-        or infinity is nobody's neighbour and has none.
+        or infinity has no neighbours and is none.
 
     Raises:
         UsageError: k is not in 1 .. N - 1, a row holds NaN or infinity, labels are no classes, or

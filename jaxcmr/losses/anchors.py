@@ -18,7 +18,7 @@ from jaxcmr.numerics import at_least_float32, unit_rows
 
 
 class Rows(NamedTuple):
-    """What a pairwise loss may know of an embedding; every leaf has the leading axes `[V, B]`.
+    """What a pairwise loss knows of each embedding; every leaf has the leading axes `[V, B]`.
 
     Attributes:
         embedding: `[V, B, d]`, zero where not present.
@@ -66,7 +66,7 @@ def paired_rows(
     shape = embeddings.shape[:2]
     embeddings = at_least_float32(embeddings)
     present = guards.row_mask(present, shape, name="present")
-    # Whatever fills a row that is not present must not reach a product, not even times zero.
+    # The filling of a row that is not present must not reach a product, not even times zero.
     embeddings = jnp.where(present[..., None], embeddings, 0.0)
     known = jnp.full(shape[1:], -1) if labels is None else labels
     labels = jnp.broadcast_to(guards.class_labels(known, None, shape[1:])[None], shape)
@@ -109,7 +109,7 @@ def map_anchors(
             gradient. A number keeps `block_size * V B` at a time and computes them again in the
             backward pass: memory linear in the batch, for about a third more arithmetic.
         axis_name: inside `shard_map`, the mesh axis over which the instances are sharded: the
-            columns are then those of all devices, the anchors stay this device's own.
+            columns are then those of all devices, the anchors those of this device.
 
     Raises:
         UsageError: `block_size` is not positive.

@@ -23,7 +23,7 @@ from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.native import native
-from jaxcmr.numerics import at_least_float32, check_targets, label_log_odds, log_rest, sound_rows
+from jaxcmr.numerics import at_least_float32, label_log_odds, log_rest, sound_rows
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:
@@ -208,7 +208,6 @@ def soft_focal(
         its label bank. NRCL weighs the modalities and their joint prediction 1/2, 1/2 and 1.
     """
     guards.check_range("gamma", gamma, 0.0)
-    check_targets(logits, targets)
     rest = log_rest(logits, targets)
     sound = ~jnp.isnan(rest)
     # Never -inf: a gamma of 0 would make it NaN.

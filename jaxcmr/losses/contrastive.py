@@ -1,4 +1,4 @@
-"""Contrastive losses over paired modalities: instances, labels, and labels one may not trust.
+"""Contrastive losses over paired modalities: without labels, with labels, with doubtful labels.
 
 All of them compare the embeddings `z` of V modalities by `S_ij = exp(<z_i, z_j> / temperature)`;
 an anchor i is drawn to its positives among the rows of its contrast set. They differ in those two
@@ -6,10 +6,10 @@ sets alone:
 
 | loss | positives of anchor i | contrast set of anchor i |
 |---|---|---|
-| `multimodal_contrastive` | its own instance, other modalities | all other rows |
+| `multimodal_contrastive` | its instance, other modalities | all other rows |
 | `supervised_contrastive` | all other rows of its class | all other rows |
 | `cross_modal_supervised_contrastive` | rows of its class, other modalities | other modalities |
-| `denoising_contrastive` | own instance, and rows of its accepted class, other modalities | \
+| `denoising_contrastive` | its instance, and rows of its accepted class, other modalities | \
 positives, and rows that do not share its accepted class |
 
 Values are per anchor, `[V, B]`; the papers' losses are the mean over all V * B entries. A
@@ -18,8 +18,8 @@ them share:
 
 * `embeddings [V, B, d]`: row b of every modality shows the same thing.
 * `temperature`: positive.
-* `present [V, B]`: False for padding and for missing items. Such a row gives 0 and is nobody's
-  positive or negative. An anchor without any positive present gives 0.
+* `present [V, B]`: False for padding and for missing items. Such a row gives 0 and is neither
+  positive nor negative of any anchor. An anchor without a present positive gives 0.
 * `normalize`: divide the embeddings by their length first (a zero embedding stays zero; MRL's
   networks return unit rows already). Without it they are taken as they are.
 * `block_size`, `axis_name`: memory linear in the batch, and negatives of all devices inside
@@ -100,8 +100,8 @@ def supervised_contrastive(
 
     Args:
         embeddings, temperature, present, ...: shared by all losses here, see the module.
-        labels: `[B]` classes, shared by the modalities; a negative label is nobody's but the
-            instance's own.
+        labels: `[B]` classes, shared by the modalities; negative where an instance has none: its
+            positives are then its other modalities alone.
 
     Example:
         >>> z, labels = jnp.stack([jnp.eye(2), jnp.eye(2)]), jnp.array([0, 0])
@@ -145,8 +145,8 @@ def cross_modal_supervised_contrastive(
 
     Args:
         embeddings, temperature, present, ...: shared by all losses here, see the module.
-        labels: `[B]` classes, shared by the modalities; a negative label is nobody's but the
-            instance's own.
+        labels: `[B]` classes, shared by the modalities; negative where an instance has none: its
+            positives are then its other modalities alone.
         intra_modal_weight: above 0, `D_i` takes in the rows of the anchor's own modality that are
             of another class, with this factor.
 
@@ -187,10 +187,10 @@ def denoising_contrastive(
 
         -sum_{p in P_i} w_ip log( S_ip / sum_{j in D_i} S_ij ) / sum_{p in P_i} w_ip
 
-    `P_i` are, in the other modalities, the own instance with `w_ip = 1` and the rows whose
+    `P_i` are, in the other modalities, the instance of i with `w_ip = 1` and the rows whose
     accepted label is that of i with `w_ip = weights_i weights_p`. `D_i` are `P_i` and all other
-    rows that do not share an accepted label with i: rows of its own class and modality are
-    neither drawn near nor pushed away. Two limits are exact:
+    rows that do not share an accepted label with i: rows of its class and modality are neither
+    drawn near nor pushed away. Two limits are exact:
 
     * nothing accepted: `multimodal_contrastive` of two modalities, without its factor 2 (with
       more, that one takes the logarithm of the partners' sum, this one the mean of logarithms);
@@ -259,7 +259,7 @@ def _check_numbers(temperature: ScalarLike, intra_modal_weight: ScalarLike = 1.0
 
 
 def _contrast_weights(anchor: Rows, columns: Rows, intra_modal_weight: ScalarLike) -> Array:
-    """Weight of every column in the anchor's denominator; 0 for the anchor and absent rows."""
+    """Returns the weights of the columns in the denominator; 0 for the anchor and absent rows."""
     weights = jnp.where(anchor.modality == columns.modality, intra_modal_weight, 1.0)
     return jnp.where(columns.present & ~anchor.is_row(columns), weights, 0.0)
 

@@ -13,7 +13,7 @@ _TINY = 1e-12
 def negative_information(
     probabilities: Float[Array, "v b k"], present: Bool[Array, "v b"] | None = None
 ) -> Float[Array, "v b"]:
-    """Compute what each item adds to `-I(c; c')`, the information that partners share, negated.
+    """Compute the share of each item in `-I(c; c')`, the negated information that partners share.
 
         P_kl = mean_i p_ik q_il, made symmetric
         value_i = - sum_kl p_ik q_il log( P_kl / (P_k P_l) )
@@ -33,7 +33,7 @@ def negative_information(
         UsageError: fewer than two modalities, shapes do not fit, or rows are no probabilities.
 
     Example:
-        >>> p = jnp.stack([jnp.eye(2), jnp.eye(2)])  # sure, balanced and of one mind
+        >>> p = jnp.stack([jnp.eye(2), jnp.eye(2)])  # certain, balanced, in agreement
         >>> print(losses.negative_information(p).mean())  # -log 2
         -0.6931472
 

@@ -25,7 +25,7 @@ def cross_modal_margin(
 
     Args:
         embeddings: `[V, B, d]`, row b of every modality shows the same thing.
-        margin: how much nearer than any other item the anchor's own counterpart should be.
+        margin: how much nearer than any other item the partner of the anchor should be.
         present, normalize, block_size, axis_name: as in `losses.contrastive`.
 
     Returns:

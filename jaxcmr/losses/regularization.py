@@ -8,7 +8,6 @@ from jaxcmr import guards
 from jaxcmr.numerics import (
     at_least_float32,
     check_classes,
-    check_targets,
     log_rest,
     weighted_logsumexp,
 )
@@ -20,7 +19,7 @@ def early_learning_regularization(
     """Compute the regulariser of ELR, `log(1 - <p, targets>)`.
 
     Minimising it keeps `p = softmax(logits)` near what it was before the wrong labels were
-    learned: `targets` is a running average of each row's own predictions. The method's loss is
+    learned: `targets` is a running average of the predictions on each row. The method's loss is
     cross-entropy plus a weight (the paper's lambda, 1 to 7) times this.
 
     Args:
@@ -45,7 +44,6 @@ def early_learning_regularization(
         2020, eq. 6. The released code clips `p` to [1e-4, 1 - 1e-4]; here the logarithm is taken
         of `sum_k p_k (1 - targets_k)`, which needs no clipping.
     """
-    check_targets(logits, targets)
     return log_rest(logits, targets)
 
 

@@ -1,4 +1,4 @@
-"""A sheet to draw on, the same whatever a person's own settings of matplotlib are."""
+"""A figure to draw on, independent of the user's settings of matplotlib."""
 
 import contextlib
 import io

@@ -1,7 +1,7 @@
 """Sends queries through the devices in blocks, so that memory does not grow with Q times G.
 
 The gallery lies spread over the devices: none of them has to hold its embeddings whole. Each scores
-a block of queries against its own part; then the scores change places, so that each device has
+a block of queries against its part; then the scores change places, so that each device has
 whole rows for its share of the queries, to be ranked as on one device.
 """
 
@@ -23,13 +23,12 @@ from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.labels import paired_labels
 from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
-# What a block of queries may take. On a CPU it stays below the size from which on the C library
-# hands freed memory back to the system, so that each block would pay for its pages again: a fifth
-# of the time.
+# Memory of a block of queries. On a CPU it stays below the size above which the C library returns
+# freed memory to the system: to get it back for each block costs a fifth of the time.
 _CPU_BLOCK_BYTES = 24 * 2**20
 _BLOCK_BYTES = 256 * 2**20
-# The biggest arrays are the 64-bit keys and their sorted copy; scores, relevance and running hits
-# make it about 32 bytes a pair.
+# The biggest arrays are the 64-bit keys and their sorted copy; with scores, relevance and running
+# hits it is about 32 bytes a pair.
 BYTES_PER_PAIR = 32
 
 
@@ -143,7 +142,7 @@ def map_blocks(
         size = min(block, count - first)
         return jax.tree.map(lambda leaf: np.asarray(leaf.addressable_data(0))[:size], results)
 
-    # The first block compiles before the threads start, lest each of them does.
+    # The first block compiles before the threads start, or each of them would compile.
     opening = start(0)
     with ThreadPoolExecutor(workers) as pool:
         firsts = range(block, count, block)

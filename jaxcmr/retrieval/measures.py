@@ -28,7 +28,7 @@ def cumulative_hits(ranked: Ranked) -> Float[Array, "*batch g"]:
     pieces = -(-size // _WIDTH)
     padding = [(0, 0)] * len(batch) + [(0, pieces * _WIDTH - size)]
     x = jnp.pad(ranked.astype(jnp.float32), padding).reshape(*batch, pieces, _WIDTH)
-    # A product with a triangle of ones sums each piece; XLA's own cumsum is several times slower.
+    # A product with a triangle of ones sums each piece; the cumsum of XLA is several times slower.
     triangle = jnp.triu(jnp.ones((_WIDTH, _WIDTH), jnp.float32))
     within = jnp.matmul(x, triangle, precision=lax.Precision.HIGHEST)
     totals = within[..., -1]
@@ -63,7 +63,7 @@ def average_precision(ranked: Ranked, k: int | None = None) -> Value:
     `AP@k = 1 / hits_k * sum_{r <= k} rel_r hits_r / r`; over all ranks (`k=None`) `hits_k = R`.
 
     The divisor of AP@k is the number of hits inside the top k, as in the released code of RONO,
-    RoMo and MRL, so that one hit at rank 1 scores 1 whatever else is missed. The stricter divisor
+    RoMo and MRL, so that a single hit in the top k, at rank 1, scores 1. The stricter divisor
     `min(R, k)` is `AP@k * hits_k / min(R, k)`, where `hits_k = k * precision@k`.
 
     Args:

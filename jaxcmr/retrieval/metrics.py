@@ -1,9 +1,8 @@
 """Scores of cross-modal retrieval: mAP and its relatives, exact, in bounded memory."""
 
-import dataclasses
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -17,8 +16,7 @@ from jaxcmr.retrieval.labels import multi_hot, paired_labels
 from jaxcmr.retrieval.measures import average_precision, hit_at, ndcg, precision_at, recall_at
 
 
-@dataclasses.dataclass(frozen=True)
-class RetrievalScores:
+class RetrievalScores(NamedTuple):
     """The scores of every query; all arrays are numpy, `[Q]` float32 unless said otherwise.
 
     `jaxcmr.retrieval.measures` defines each measure. A query without a relevant item scores 0.
@@ -50,7 +48,7 @@ class RetrievalScores:
 
     def rows(self, index: Any) -> "RetrievalScores":
         """Select queries, by a slice, a mask `[Q]` bool or row numbers, as numpy indexes."""
-        return RetrievalScores(**jax.tree.map(lambda scores: scores[index], vars(self)))
+        return jax.tree.map(lambda scores: scores[index], self)
 
     def per_class(self, query_labels: Any, num_classes: int) -> np.ndarray:
         """Average the AP over the queries of each class.

@@ -37,7 +37,7 @@ def unit_scores(query: Float[Array, "q d"], gallery: Float[Array, "g d"]) -> Flo
 def relevance(
     query_labels: Shaped[Array, "q *form"], gallery_labels: Shaped[Array, "g *other_form"]
 ) -> Bool[Array, "q g"]:
-    """Tell which gallery items are relevant for which query.
+    """Return which gallery items are relevant for which query.
 
     Args:
         query_labels: `[Q]` whole numbers, a negative one for no label, or `[Q, C]` multi-hot.

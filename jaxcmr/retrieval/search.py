@@ -40,7 +40,7 @@ def top_k(
     """Find the k gallery items of highest cosine similarity for every query.
 
     Exact: scores are float32, equal scores rank by gallery index. On a mesh every
-    device searches its own part of the gallery, and the k best of each part are merged.
+    device searches its part of the gallery, and the k best of each part are merged.
 
     Args:
         query: `[Q, d]` embeddings; a row of zeros has similarity 0 to all.

@@ -206,6 +206,6 @@ KINDS = {
     "supcon_all": _supervised(losses.supervised_contrastive),
     "supcon_cross": _supervised(losses.cross_modal_supervised_contrastive),
 }
-# Neighbour labels are beliefs, not losses; which rows were clipped is told by their gradient.
+# Neighbour labels are beliefs, not losses; which rows are clipped shows in the gradient.
 OTHER_KINDS = {"nirnl_knn"}
 NOT_A_VALUE = {"clipped_rows"}

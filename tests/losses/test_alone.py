@@ -1,4 +1,4 @@
-"""The README's example: the losses in somebody else's loop, nothing else of the package."""
+"""The README's example: the losses in another training loop, without the rest of the package."""
 
 import re
 from pathlib import Path

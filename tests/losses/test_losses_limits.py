@@ -64,21 +64,21 @@ def test_denoising_with_everything_accepted_is_supervised(embeddings):
 
 
 def test_denoising_with_own_modality_leaves_out_its_class(embeddings):
-    # Everything accepted, own modality in the denominator: only its rows of other classes.
+    # Everything accepted, the same modality in the denominator: only its rows of other classes.
     z = embeddings / jnp.linalg.norm(embeddings, axis=-1, keepdims=True)
     scores = np.asarray(jnp.exp(jnp.einsum("vbd,uad->vbua", z, z) / 0.3))
     same = np.asarray(LABELS[:, None] == LABELS[None])
     actual = losses.denoising_contrastive(embeddings, LABELS, temperature=0.3)
     for v in range(2):
         for b in range(INSTANCES):
-            across, own = scores[v, b, 1 - v], scores[v, b, v]
-            total = across.sum() + own[~same[b]].sum()
+            across, within = scores[v, b, 1 - v], scores[v, b, v]
+            total = across.sum() + within[~same[b]].sum()
             expected = -np.log(across[same[b]] / total).mean()
             np.testing.assert_allclose(actual[v, b], expected, rtol=1e-5)
 
 
 def test_denoising_weights_fade_into_the_unlabelled_positives(embeddings):
-    # Weight 0 leaves the own instance as the only positive.
+    # Weight 0 leaves the same instance as the only positive.
     options = {"temperature": 0.3, "intra_modal_weight": 0.0}
     np.testing.assert_allclose(
         losses.denoising_contrastive(embeddings, LABELS, jnp.zeros(INSTANCES), **options),

@@ -1,4 +1,4 @@
-"""Rows without a label, under a mask or without numbers touch nobody, not even by NaN."""
+"""Rows without a label, under a mask or without numbers touch no other row, not even by NaN."""
 
 import jax
 import jax.numpy as jnp

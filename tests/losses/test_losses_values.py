@@ -182,9 +182,9 @@ def test_robust_center_value():
     rows = jnp.array([[5.0, 0.0], [5.0, 0.0]])
     labels = jnp.array([0, 1])
     options = {"tau1": 0.5, "tau2": 0.25, "margin": 0.3}
-    to_mean, own = math.exp(0.5), np.array([1.0, 0.0])
-    warm = (to_mean - np.exp(1.5 * own)) / 0.5
-    robust = -np.abs(to_mean - np.exp(own) + 0.3) / 0.25
+    to_mean, to_label = math.exp(0.5), np.array([1.0, 0.0])
+    warm = (to_mean - np.exp(1.5 * to_label)) / 0.5
+    robust = -np.abs(to_mean - np.exp(to_label) + 0.3) / 0.25
     for ramp in (0.0, 0.25, 1.0):
         np.testing.assert_allclose(
             losses.robust_center(rows, labels, centers, ramp=ramp, **options),
@@ -238,7 +238,7 @@ def test_denoising_contrastive_weighs_positives():
         embeddings, jnp.array([1, 1, -1]), weights, temperature=1.0
     )
     # Contrast set of row 0: its partner (e), row 1 across (1), row 2 in both modalities (1 + 1);
-    # row 1 of its own modality shares the label and is left out.
+    # row 1 of its modality shares the label and is left out.
     labelled = math.log(math.e + 3) - (1.0 * 1 + 0.4 * 0) / 1.4
     unlabelled = math.log(math.e + 4) - 1
     np.testing.assert_allclose(actual, [[labelled, labelled, unlabelled]] * 2, rtol=1e-6)

@@ -6,7 +6,6 @@ bit, however the gallery is divided.
 
 import json
 import sys
-from dataclasses import asdict
 
 import chex
 import jax
@@ -29,7 +28,7 @@ def task(items: int, seed: int = 0, queries: int = 13):
 
 
 def check_spread(mesh: Mesh, *arrays, **options) -> None:
-    spread, whole = (asdict(retrieval_scores(*arrays, mesh=m, **options)) for m in (mesh, None))
+    spread, whole = (retrieval_scores(*arrays, mesh=m, **options) for m in (mesh, None))
     chex.assert_trees_all_equal(spread, whole)
 
 
