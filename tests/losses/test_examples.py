@@ -2,7 +2,6 @@
 
 import doctest
 import importlib
-import inspect
 import pkgutil
 import re
 
@@ -31,4 +30,4 @@ def test_the_examples_of_all_losses_are_true():
             tried |= {test.name.rpartition(".")[2]} if test.examples else set()
             runner.run(test)
     assert runner.summarize().failed == 0
-    assert tried == {name for name in losses.__all__ if inspect.isfunction(getattr(losses, name))}
+    assert set(losses.__all__) <= tried, "a public loss has no example"
