@@ -192,7 +192,7 @@ def test_a_reason_that_would_garble_the_terminal(tmp_path):
 def test_names_of_shapes_that_are_no_list_of_names(tmp_path, content):
     (tmp_path / "a_id2file.json").write_text(content)
     with pytest.raises(UsageError, match="must hold a list of names"):
-        cloudfiles._names(tmp_path / "a.h5", 2, "train_0")
+        cloudfiles._names(tmp_path / "a.h5", 2)
 
 
 def test_a_list_that_names_what_would_garble_the_terminal(tmp_path):

@@ -1,4 +1,4 @@
-"""The arrays of one split, or of a file without splits: a row a label, and roles as they count."""
+"""Brings the arrays of one split, or of a file without splits, to a row for each label."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,8 +9,6 @@ from jaxcmr.data.heldout import GROUP, held_out
 from jaxcmr.data.own import arraynames, missing, names
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy, numpyfiles
-
-SPLITS = ("train", "validation", "test")
 
 
 def part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -> dict[str, Any]:
@@ -30,7 +28,8 @@ def part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -
     found = {}
     for role, key in keys.items():
         array = arrays[key]
-        array = _column(np.asarray(array)) if arraynames.is_role(role) else array
+        if arraynames.is_role(role):
+            array = column(np.asarray(array))
         if role.startswith(arraynames.FLAGS):
             array = missing.flags(array, f"{name}: {key}")
         elif role in ("ids", "split"):
@@ -72,7 +71,7 @@ def splits_of(part: Mapping[str, Any], name: str, seed: int) -> np.ndarray:
     meant = [names.split(text) for text in found.tolist()]
     if None in meant:
         wrong = str(found[meant.index(None)])
-        raise UsageError(f"{name}: the split {wrong!r} is none of {', '.join(SPLITS)}")
+        raise UsageError(f"{name}: the split {wrong!r} is none of {', '.join(names.SPLITS)}")
     named = np.array(meant, "U10")[place]
     for split in ("train", "test"):
         if split not in named:
@@ -101,7 +100,7 @@ def _check_rows(array: np.ndarray | lazy.LazyRows, rows: int, name: str) -> None
     raise UsageError(f"{name} has the shape {list(array.shape)} for {rows} labels{advice}")
 
 
-def _column(array: np.ndarray) -> np.ndarray:
+def column(array: np.ndarray) -> np.ndarray:
     """Makes `[N]` of a column `[N, 1]`, or of a row `[1, N]`, as MATLAB has them."""
     return array.ravel() if array.ndim == 2 and 1 in array.shape else array
 

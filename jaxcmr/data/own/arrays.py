@@ -15,6 +15,7 @@ from jaxcmr.data.heldout import GROUP, report, warn_of_copies, warn_of_shared
 from jaxcmr.data.items import native
 from jaxcmr.data.own import arraynames, arrayparts
 from jaxcmr.data.own.labelbase import clean, unify
+from jaxcmr.data.own.names import SPLITS
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy, numpyfiles
 from jaxcmr.storage.paths import expanded
@@ -126,7 +127,7 @@ def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) ->
             named = np.repeat(list(grouped), [len(array) for array in grouped.values()])
             links = {GROUP: arrayparts.numbered(np.concatenate(list(grouped.values())))}
             warn_of_shared(links, named, name)
-        return {split: read[split] for split in arrayparts.SPLITS if split in read}
+        return {split: read[split] for split in SPLITS if split in read}
     whole, named = read[""], arrayparts.splits_of(read[""], name, seed)
     if "split" in whole:
         warn_of_shared(arrayparts.links_of(whole), named, name)
@@ -135,7 +136,7 @@ def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) ->
     whole.setdefault("ids", np.array([f"{row:06d}" for row in range(len(named))]))
     return {
         s: {key: lazy.select(array, named == s) for key, array in whole.items()}
-        for s in arrayparts.SPLITS
+        for s in SPLITS
         if s in named
     }
 
@@ -145,7 +146,7 @@ def cut_validation(arrays: Mapping[str, np.ndarray], rows: int) -> dict[str, np.
     result = dict(arrays)
     for name in [name for name in arrays if name.startswith("test_")]:
         array = np.asarray(arrays[name])
-        array = array.ravel() if name == "test_labels" and 1 in array.shape else array
+        array = arrayparts.column(array) if name == "test_labels" else array
         result[name], result[name.replace("test_", "validation_", 1)] = array[rows:], array[:rows]
     return result
 

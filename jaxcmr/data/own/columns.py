@@ -9,7 +9,7 @@ from absl import logging
 from jaxcmr.data.formats.tables import Table
 from jaxcmr.data.heldout import numbered
 from jaxcmr.data.own import names
-from jaxcmr.data.own.labelbase import clean
+from jaxcmr.data.own.labelbase import clean, negative_label
 from jaxcmr.data.own.missing import flags, is_missing, strip
 from jaxcmr.display import listed, quoted, shown
 from jaxcmr.errors import UsageError
@@ -32,31 +32,26 @@ def required(table: Table, name: str) -> np.ndarray:
     """Returns the cells `[N]` of a column that every row must fill."""
     if name not in table.columns:
         raise UsageError(_no_column(table, name))
-    for line, row in table.rows:
-        cell = strip(row.get(name, ""))
+    cells = [strip(row.get(name, "")) for _, row in table.rows]
+    for cell, (line, _) in zip(cells, table.rows):
+        wrong = f"{table.path}, line {line}: the cell {name!r} is"
         if not cell:
-            raise UsageError(
-                f"{table.path}, line {line}: the cell {name!r} is missing or empty; fill it in, or "
-                "leave out the row"
-            )
+            raise UsageError(f"{wrong} missing or empty; fill it in, or leave out the row")
         if is_missing(cell):
             raise UsageError(
-                f"{table.path}, line {line}: the cell {name!r} is {quoted(cell)}, which stands for "
-                "no value; fill it in, leave out the row, or, if this is a name, write it otherwise"
+                f"{wrong} {quoted(cell)}, which stands for no value; fill it in, leave out the "
+                "row, or, if this is a name, write it otherwise"
             )
-    return np.array([strip(row[name]) for _, row in table.rows])
+    return np.array(cells)
 
 
 def labels(table: Table) -> np.ndarray:
     """Returns the column `label`; where all are numbers, -1 stands for none, as in arrays."""
     found = required(table, "label")
-    if all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found.tolist())):
-        for text, (line, _) in zip(found.tolist(), table.rows):
-            if text.startswith("-"):
-                raise UsageError(
-                    f"{table.path}, line {line}: the label {text} is negative, which stands for no "
-                    "label; leave out such rows, or number the classes from 0 or 1"
-                )
+    numbers = all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found.tolist()))
+    for text, (line, _) in zip(found.tolist(), table.rows):
+        if numbers and text.startswith("-"):
+            raise negative_label(text, f"{table.path}, line {line}")
     return found
 
 
@@ -74,12 +69,11 @@ def ids(table: Table) -> np.ndarray:
         return np.array([f"{place:06d}" for place in table.places])
     lines: dict[str, int] = {}
     for text, (line, _) in zip(found.tolist(), table.rows):
-        if text in lines:
+        if (first := lines.setdefault(text, line)) != line:
             raise UsageError(
-                f"{table.path}: the id {quoted(text)} is used twice, in lines {lines[text]} and "
-                f"{line}; ids must be unique"
+                f"{table.path}: the id {quoted(text)} is used twice, in lines {first} and {line}; "
+                "ids must be unique"
             )
-        lines[text] = line
     return found
 
 
@@ -88,13 +82,14 @@ def splits(table: Table) -> np.ndarray | None:
     found = optional(table, "split")
     if found is None:
         return None
-    for text, (line, _) in zip(found.tolist(), table.rows):
-        if names.split(text) is None:
-            raise UsageError(
-                f"{table.path}, line {line}: the split {quoted(text)} is none of "
-                f"{', '.join(names.SPLITS)}"
-            )
-    return np.array([names.split(text) for text in found.tolist()])
+    meant = [names.split(text) for text in found.tolist()]
+    if None in meant:
+        place = meant.index(None)
+        raise UsageError(
+            f"{table.path}, line {table.rows[place][0]}: the split {quoted(str(found[place]))} is "
+            f"none of {', '.join(names.SPLITS)}"
+        )
+    return np.array(meant)
 
 
 def groups(table: Table) -> np.ndarray:

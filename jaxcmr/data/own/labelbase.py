@@ -1,4 +1,4 @@
-"""Labels as files have them: one-hot, columns, floats, names, from 0 or from 1."""
+"""Makes classes of labels of any form: one-hot, columns, floats, names, from 0 or from 1."""
 
 import re
 from collections.abc import Mapping
@@ -85,7 +85,7 @@ def _coded_numbers(values: np.ndarray, names: tuple[str, ...], name: str, done: 
     found, coded = np.unique(values, return_inverse=True)
     low, high = (int(found[0]), int(found[-1])) if len(found) else (0, 0)
     if low < 0:
-        raise _negative(low, name)
+        raise negative_label(low, name)
     if not names:
         done += [f"counted from {low}"] if low > 0 else []
         return coded.astype(np.int32), tuple(str(label) for label in found.tolist())
@@ -102,11 +102,11 @@ def _in_order(found: list[str], name: str) -> tuple[str, ...]:
         return tuple(found)
     found = sorted(found, key=int)
     if found and int(found[0]) < 0:
-        raise _negative(found[0], name)
+        raise negative_label(found[0], name)
     return tuple(found)
 
 
-def _negative(label: int | str, name: str) -> UsageError:
+def negative_label(label: int | str, name: str) -> UsageError:
     return UsageError(
         f"{name}: the label {label} is negative, which stands for no label; leave out such rows, "
         "or number the classes from 0 or 1"
@@ -151,13 +151,11 @@ def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
         raise UsageError(f"{name} have the shape {list(array.shape)}; one label a row is needed")
     if array.ndim == 2 and min(array.shape) > 1:
         if not (np.isin(array, (0, 1)).all() and (array.sum(1) == 1).all()):
-            empty = np.flatnonzero(~array.any(1))
-            why = "rows with several labels are not supported"
+            why, empty = "rows with several labels are not supported", np.flatnonzero(~array.any(1))
             if len(empty):
                 why = f"row {empty[0]} has no class: leave it out"
-            raise UsageError(
-                f"{name} have the shape {list(array.shape)} but are not one-hot; {why}"
-            )
+            shape = list(array.shape)
+            raise UsageError(f"{name} have the shape {shape} but are not one-hot; {why}")
         done.append("one-hot")
         return array.argmax(1)
     if kind in "US":

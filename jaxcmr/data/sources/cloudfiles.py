@@ -52,7 +52,9 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
         for path in _files(folder, split):
             digests[path.name] = digest = cache.sha256(path)
             data, labels = _arrays(path, len(classes))
-            names = _names(path, len(data), f"{split}_{len(items):05d}")
+            names = _names(path, len(data)) or [
+                f"{split}_{len(items) + row:05d}" for row in range(len(data))
+            ]
             source = [(str(path), digest, row) for row in range(len(data))]
             items += [Item(*row) for row in zip(names, labels.tolist(), source)]
     others = sorted({path.name for path in folder.glob("*.h5")} - set(digests))
@@ -85,8 +87,8 @@ def _arrays(path: Path, classes: int) -> tuple[np.ndarray, np.ndarray]:
     return data, pointfiles.class_numbers(labels, len(data), classes, f"{path}: the labels")
 
 
-def _names(path: Path, rows: int, first: str) -> list[str]:
-    """Returns the shapes' names, of the file beside, else numbers from `first` on."""
+def _names(path: Path, rows: int) -> list[str]:
+    """Returns the shapes' names that the file beside lists; []: there is no such file."""
     underscored = re.sub(r"(\d+)$", r"_\1", path.stem)
     for stem in (path.stem, underscored):
         listing = path.with_name(f"{stem}_id2file.json")
@@ -104,8 +106,7 @@ def _names(path: Path, rows: int, first: str) -> list[str]:
         if len(names) != rows:
             raise UsageError(f"{listing} names {len(names)} shapes, but {path.name} has {rows}")
         return names
-    split, _, number = first.rpartition("_")
-    return [f"{split}_{int(number) + row:05d}" for row in range(rows)]
+    return []
 
 
 def read_cloud(item: Item) -> np.ndarray:

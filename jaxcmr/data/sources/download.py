@@ -1,5 +1,6 @@
 """Downloads that resume, verify, and give up quickly where there is no network."""
 
+import contextlib
 import json
 import os
 import re
@@ -28,11 +29,7 @@ class UnreachableError(Exception):
 
 
 def fetch(
-    url: str,
-    path: Path,
-    *,
-    expected_sha256: str = "",
-    open_url: Callable = urllib.request.urlopen,
+    url: str, path: Path, *, expected_sha256: str = "", open_url: Callable = urllib.request.urlopen
 ) -> str:
     """Downloads `url` to `path` and returns the file's SHA-256.
 
@@ -69,10 +66,8 @@ def _download(url: str, path: Path, expected_sha256: str, open_url: Callable) ->
     if expected_sha256 and digest != expected_sha256:
         part.unlink()
         note.unlink(missing_ok=True)
-        raise UsageError(
-            f"{url} has the checksum {digest[:12]}..., not {expected_sha256[:12]}...; "
-            "it was deleted, try again"
-        )
+        wrong = f"{url} has the checksum {digest[:12]}..., not {expected_sha256[:12]}..."
+        raise UsageError(f"{wrong}; it was deleted, try again")
     os.replace(part, path)
     note.unlink(missing_ok=True)
     return digest
@@ -108,7 +103,9 @@ def _transfer(url: str, part: Path, note: Path, open_url: Callable) -> None:
     """Fills `part`, from its end if `note` names the version that the server still has."""
     request = urllib.request.Request(url)
     have = part.stat().st_size if part.exists() else 0
-    version = _noted(note)
+    version = None
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        version = json.loads(note.read_text())["version"]
     if have and version:
         request.add_header("Range", f"bytes={have}-")
         request.add_header("If-Range", version)
@@ -142,10 +139,3 @@ def _version(headers) -> str | None:
     """What identifies the file for `If-Range`: a strong ETag, or the date."""
     tag = headers.get("ETag")
     return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified")
-
-
-def _noted(note: Path) -> str | None:
-    try:
-        return json.loads(note.read_text())["version"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None

@@ -1,4 +1,4 @@
-"""Meshes of a folder or zip in ModelNet's layout, `<class>/<split>/<name>.off`."""
+"""Reads meshes of a folder or zip in ModelNet's layout, `<class>/<split>/<name>.off`."""
 
 import functools
 import re
@@ -81,11 +81,9 @@ def _class_names(found: set[str], expected: tuple[str, ...], path: Path) -> dict
         other = known[alike[0].casefold()]
         raise UsageError(f"{path} has the classes {alike[0]!r} and {other!r}; make them one")
     names = {name: known.get(name.casefold(), name) for name in found}
-    wrong = sorted(set(names.values()) ^ set(known.values()))
-    if wrong:
-        raise UsageError(
-            f"{path} has not the {len(expected)} classes expected; compare {wrong[0]!r}"
-        )
+    if wrong := sorted(set(names.values()) ^ set(known.values())):
+        count = len(expected)
+        raise UsageError(f"{path} has not the {count} classes expected; compare {wrong[0]!r}")
     return names
 
 
@@ -96,18 +94,15 @@ def _list_folder(path: Path) -> list[_File]:
     """
     listed = []
     for pattern in ("*/*/*", "*/*/*/*", "*"):
-        files = [file for file in path.glob(pattern) if file.is_file()]
-        found = [_file(file, path) for file in sorted(files)]
+        found = []
+        for file in sorted(file for file in path.glob(pattern) if file.is_file()):
+            size, _, changed = cache.stamp(file)
+            name = file.relative_to(path).as_posix().replace("\\", "/")
+            found.append(_File(name, size, changed, str(file)))
         if any(_MEMBER.fullmatch(file.name) for file in found):
             return found
         listed += found
     return listed
-
-
-def _file(file: Path, folder: Path) -> _File:
-    size, _, changed = cache.stamp(file)
-    name = file.relative_to(folder).as_posix().replace("\\", "/")
-    return _File(name, size, changed, str(file))
 
 
 def _list_zip(path: Path) -> list[_File]:
@@ -143,9 +138,8 @@ def _read_member(path: str, stamp: int, member: str, name: str) -> bytes:
     except Exception as error:  # zipfile raises what a damaged archive leads it to
         raise UsageError(f"{name} is damaged ({reason(error)}); get the zip again") from None
     if len(data) > MAX_BYTES:
-        raise UsageError(
-            f"{name} unpacks to more than {MAX_BYTES >> 20} MB; this is no ModelNet mesh"
-        )
+        limit = MAX_BYTES >> 20
+        raise UsageError(f"{name} unpacks to more than {limit} MB; this is no ModelNet mesh")
     return data
 
 
@@ -156,6 +150,5 @@ def _open_zip(path: str, stamp: int) -> zipfile.ZipFile:
     try:
         return zipfile.ZipFile(path)
     except Exception as error:  # as above
-        raise UsageError(
-            f"{path} is no zip file, or was cut off ({reason(error)}); get it again"
-        ) from None
+        wrong = f"{path} is no zip file, or was cut off ({reason(error)})"
+        raise UsageError(f"{wrong}; get it again") from None
