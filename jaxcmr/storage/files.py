@@ -88,12 +88,8 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise UsageError(f"{path} cannot be written: {because(error)}") from error
-
-
-def because(error: OSError) -> str:
-    """Returns what the disk says, and what to do about it."""
-    said = error.strerror or str(error) or type(error).__name__
-    if error.errno in FULL:
-        return f"{said}; make room there, and start the same command again"
-    return f"{said}; choose another place, or let this user write there"
+        reason = error.strerror or str(error) or type(error).__name__
+        advice = "choose another place, or let this user write there"
+        if error.errno in FULL:
+            advice = "make room there, and start the same command again"
+        raise UsageError(f"{path} cannot be written: {reason}; {advice}") from error

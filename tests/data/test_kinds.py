@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.items.kinds import kind
+from jaxcmr.data.items.itemtypes import kind
 from jaxcmr.errors import UsageError
 
 

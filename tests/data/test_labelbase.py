@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from jaxcmr.data.own.labelbase import clean, unify
-from jaxcmr.data.own.lookalikes import skeleton
+from jaxcmr.data.own.labelbase import clean, skeleton, unify
 from jaxcmr.errors import UsageError
 
 

@@ -3,8 +3,7 @@ import pytest
 
 from jaxcmr import data
 from jaxcmr.data.formats.off import parse_off
-from jaxcmr.data.items.geometry import normalize_mesh
-from jaxcmr.data.items.meshfeatures import face_features, face_neighbors
+from jaxcmr.data.items.geometry import face_features, face_neighbors, normalize_mesh
 from jaxcmr.errors import UsageError
 
 # Two triangles that share the edge (1, 2), the second with its own copies of those vertices.

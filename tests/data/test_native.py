@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data.items import native
+from jaxcmr.data.items import itemtypes
 from jaxcmr.data.own.arrays import to_splits
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
@@ -32,7 +32,7 @@ FEW = settings(derandomize=True, max_examples=40, deadline=None)
 def one(array, present=None, name="a.npz: x"):
     """What becomes of one split's array."""
     there = {} if present is None else {"train": np.array(present)}
-    return native.items({"train": array}, there, name)["train"]
+    return itemtypes.items({"train": array}, there, name)["train"]
 
 
 def laid_out(array, layout):
@@ -113,9 +113,9 @@ def test_ranges_that_fit_no_scale_are_named(values, dtype, words):
 
 def test_one_scale_for_all_splits():
     bright, dark = np.full((1, 2, 2, 1), 255.0), np.full((1, 2, 2, 1), 2.0)
-    found = native.items({"train": bright, "test": dark}, {}, "x")
+    found = itemtypes.items({"train": bright, "test": dark}, {}, "x")
     np.testing.assert_array_equal(found["test"], np.float32(2 / 255) * np.ones((1, 2, 2, 1)))
-    mixed = native.items({"train": bright.astype(np.uint8), "test": bright / 255}, {}, "x")
+    mixed = itemtypes.items({"train": bright.astype(np.uint8), "test": bright / 255}, {}, "x")
     assert mixed["train"].dtype == mixed["test"].dtype == np.float32
     np.testing.assert_array_equal(mixed["train"], mixed["test"])
 
@@ -124,7 +124,7 @@ def test_one_scale_for_all_splits():
 def test_splits_on_different_scales_are_refused(dtype):
     parts = {"train": np.full((1, 2, 2, 1), 255, dtype), "test": np.full((1, 2, 2, 1), 1, dtype)}
     with pytest.raises(UsageError, match="x: the pixels of one split reach 1 and those of another"):
-        native.items(parts, {}, "x")
+        itemtypes.items(parts, {}, "x")
 
 
 def test_dark_pictures_are_worth_a_word(caplog):

@@ -19,8 +19,8 @@ from joblib import Parallel, delayed, parallel_config
 from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
-from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh, sample_surface
-from jaxcmr.data.items.meshfeatures import face_features
+from jaxcmr.data.items import geometry
+from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.render import camera_ring, render_mesh, render_points
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import locks
@@ -78,12 +78,12 @@ def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[s
     rng = np.random.default_rng([recipe.seed, zlib.crc32(name.encode())])
     cameras = camera_ring(recipe.views, recipe.elevation)
     if isinstance(shape, Mesh):
-        mesh = normalize_mesh(shape, name)
-        points = sample_surface(mesh, recipe.points, rng, name)
+        mesh = geometry.normalize_mesh(shape, name)
+        points = geometry.sample_surface(mesh, recipe.points, rng, name)
         image = render_mesh(mesh, cameras, recipe.image_size) if recipe.views else None
-        faces = face_features(mesh, recipe.faces, rng) if recipe.faces else {}
+        faces = geometry.face_features(mesh, recipe.faces, rng) if recipe.faces else {}
     else:
-        cloud = normalize(np.asarray(shape, np.float64), name)
+        cloud = geometry.normalize(np.asarray(shape, np.float64), name)
         rows = rng.permutation(len(cloud))
         points = cloud[np.resize(rows, recipe.points)].astype(np.float32)
         image = render_points(cloud, cameras, recipe.image_size) if recipe.views else None

@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.heldout import GROUP, report, warn_of_copies, warn_of_shared
-from jaxcmr.data.items import native
+from jaxcmr.data.items import itemtypes
 from jaxcmr.data.own import arraynames, arrayparts
 from jaxcmr.data.own.labelbase import clean, unify
 from jaxcmr.data.own.names import SPLITS
@@ -100,7 +100,7 @@ def to_splits(
     for m in modalities:
         present = {s: part[flags[m]] for s, part in parts.items() if flags[m] in part}
         items = {s: part[m] for s, part in parts.items()}
-        inputs[m] = native.items(items, present, f"{name}: {m}")
+        inputs[m] = itemtypes.items(items, present, f"{name}: {m}")
     result = {}
     for split, part in parts.items():
         rows = len(labels[split])

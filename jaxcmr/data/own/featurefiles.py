@@ -7,7 +7,7 @@ import numpy as np
 
 from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.formats.matlab import read_mat
-from jaxcmr.data.items import native
+from jaxcmr.data.items import itemtypes
 from jaxcmr.data.outputs import check_output, write_arrays
 from jaxcmr.data.own import arraynames, names
 from jaxcmr.data.own.arrays import cut_validation, warn_of_unused
@@ -74,7 +74,7 @@ def convert(
         rows = _numbers(arrays, theirs, source)
         if modality in scales:
             rows = _scaled(rows, _numbers(arrays, scales[modality], source), source, modality)
-        found[ours] = native.floats(rows, f"{source}: {theirs}")
+        found[ours] = itemtypes.floats(rows, f"{source}: {theirs}")
     _check_lengths(found, source)
     if validation_rows:
         _check_cut(found, validation_rows, source)

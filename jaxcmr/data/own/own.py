@@ -12,7 +12,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.data.formats import tables
 from jaxcmr.data.formats.hdf5files import hdf5_heads
-from jaxcmr.data.items.kinds import kind
+from jaxcmr.data.items.itemtypes import kind
 from jaxcmr.data.own import arraynames, arrayparts, arrays, manifest
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import Head, npy_head, npz_heads, reason, unread

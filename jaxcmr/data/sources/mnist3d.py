@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.formats.idx import read_idx
-from jaxcmr.data.items import native, objects
+from jaxcmr.data.items import itemtypes, objects
 from jaxcmr.data.items.objects import Item
 from jaxcmr.data.sources.download import UnreachableError, fetch
 from jaxcmr.data.standin.digitclouds import digit_cloud
@@ -183,7 +183,7 @@ def _features(path: Path, digits: Digits) -> np.ndarray:
         if features is None or features.ndim != 2 or len(features) != rows:
             found = "missing" if features is None else f"{list(features.shape)}"
             raise UsageError(f"{path}: {name} must be [{rows}, D], it is {found}")
-        result.append(native.items({split: features}, {}, f"{path}: {name}")[split])
+        result.append(itemtypes.items({split: features}, {}, f"{path}: {name}")[split])
     if result[0].shape[1] != result[1].shape[1]:
         shapes = " and ".join(str(list(features.shape)) for features in result)
         raise UsageError(f"{path}: the features of the two splits have the shapes {shapes}")

@@ -1,18 +1,95 @@
-"""The door of all arrays: whatever types a file has, behind it there are two for items.
+"""Tells what items are, and brings them to two types: pictures in one scale, other items float32.
 
 Pictures are uint8 or float32 in [0, 1], all other items float32, in the machine's order of bytes;
 missing items are zeros.
 """
 
+import re
 from collections.abc import Mapping
 
 import numpy as np
 
-from jaxcmr.data.items import kinds, pixels
+from jaxcmr.data.items import pixels
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
 
 Items = np.ndarray | lazy.LazyRows
+CHANNELS = (1, 3)
+_REMEDIES = {
+    "U": "save numbers; texts are read from a manifest's column 'text'",
+    "c": "save the real and the imaginary parts as features of their own",
+    "V": "save its fields as arrays of their own",
+    "M": "save numbers, such as days since a date",
+    "m": "save numbers, such as seconds",
+}
+_PICTURES = re.compile(r"(?i)(image|img|picture|photo|pixel)")
+
+
+def kind(shape: tuple[int, ...], dtype: np.dtype, name: str) -> str:
+    """Tells what the items of an array are.
+
+    Args:
+        shape: of an item: `[D]` a vector, `[P, 3]` floats a cloud, `[H, W]` and `[H, W, 1 or 3]` a
+            picture (`[H, W]` of floats only where the name says so), `[V, H, W, 1 or 3]` views.
+        dtype: of the array.
+        name: of file and array, for messages; a modality's name is its last word.
+
+    Returns:
+        "vector", "cloud", "image" or "views".
+
+    Raises:
+        UsageError: the type is no number, or the shape is none of these or could be two; says what
+            to do.
+    """
+    if dtype.kind not in "fiub":
+        remedy = _REMEDIES.get(dtype.kind, "save numbers")
+        raise UsageError(f"{name} is of type {dtype}; numbers are needed: {remedy}")
+    if 0 in shape:
+        raise UsageError(f"{name} has items of the shape {list(shape)}, which hold nothing")
+    if len(shape) == 1:
+        return "vector"
+    if len(shape) == 2 and shape[1] == 3 and shape[0] != 3 and dtype.kind == "f":
+        return "cloud"
+    named = dtype.kind in "iub" or _PICTURES.match(name.split()[-1])
+    if len(shape) == 2 and 3 not in shape and named:
+        return "image"
+    if len(shape) == 3 and shape[-1] in CHANNELS and not _on_its_side(shape):
+        return "image"
+    if len(shape) == 4 and shape[-1] in CHANNELS and not _on_its_side(shape[1:]):
+        return "views"
+    raise UsageError(
+        f"{name} has items of the shape {list(shape)} ({dtype}), which are no vectors [D], clouds "
+        "[P, 3] of floats, pictures [H, W, 1 or 3] or views [V, H, W, 1 or 3]; "
+        f"{_advice(shape, dtype)}"
+    )
+
+
+def _on_its_side(shape: tuple[int, ...]) -> bool:
+    """Tells whether a picture of a few rows is as well one of a few columns, channels first."""
+    return shape[0] in CHANNELS and shape[1] > 3
+
+
+def _advice(shape: tuple[int, ...], dtype: np.dtype) -> str:
+    if not shape:
+        flags = "; flags of what is present are called present_<modality>"
+        return "a number an item is a vector x[:, None]" + (flags if dtype.kind == "b" else "")
+    if len(shape) > 2 and shape[-3] in (1, 3):
+        return "channels that come first are moved by numpy.moveaxis(x, -3, -1)"
+    if len(shape) > 2 and shape[-1] in (2, 4):
+        return f"take the transparency away, x[..., :{shape[-1] - 1}]"
+    if len(shape) == 3:
+        return "views without an axis of channels get one by x[..., None]"
+    if shape == (3, 3):
+        return "three points are too few to tell them from their transpose"
+    if len(shape) == 2 and shape[0] == 3:
+        return "turn clouds [3, P] by numpy.swapaxes(x, 1, 2)"
+    if len(shape) == 2 and shape[1] == 3:
+        return "save clouds as floats, x.astype('float32')"
+    if len(shape) == 2 and shape[1] in (4, 6, 7):
+        return "of clouds with more than coordinates take x[..., :3]"
+    if len(shape) == 2:
+        return "grey pictures get an axis of channels by x[..., None]; sequences are averaged"
+    return "reshape them"
 
 
 def items(
@@ -34,7 +111,7 @@ def items(
     """
     parts = {split: _stored(array) for split, array in parts.items()}
     flags = {split: present.get(split, np.ones(len(a), bool)) for split, a in parts.items()}
-    found = {split: kinds.kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
+    found = {split: kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
     scales = {}
     for dtype in {a.dtype for split, a in parts.items() if found[split] in ("image", "views")}:
         alike = [(a, np.flatnonzero(flags[s])) for s, a in parts.items() if a.dtype == dtype]
