@@ -5,11 +5,10 @@ at strength zero; the defaults are the field's. Points are `[B, N, 3]`, images `
 in [0, 1], meshes the dict that MeshNet takes.
 """
 
-from collections.abc import Callable
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+
+Mesh = dict[str, jax.Array]
 
 
 def scale_points(key: jax.Array, points: jax.Array, stretch: float = 0.5) -> jax.Array:
@@ -140,9 +139,7 @@ def jitter_colors(key: jax.Array, images: jax.Array, strength: float = 0.4) -> j
     return jnp.clip(out, 0.0, 1.0).astype(images.dtype)
 
 
-def jitter_faces(
-    key: jax.Array, mesh: dict[str, jax.Array], sigma: float = 0.01
-) -> dict[str, jax.Array]:
+def jitter_faces(key: jax.Array, mesh: Mesh, sigma: float = 0.01) -> Mesh:
     """Moves each real face, centers and corners apart, by clipped normal noise, as MeshNet does.
 
     Normals, neighbors and mask stay; padded faces are left alone. Returns a new dict.
@@ -153,9 +150,7 @@ def jitter_faces(
     return mesh | {name: jnp.where(real, value, mesh[name]) for name, value in moved.items()}
 
 
-def rotate_faces(
-    key: jax.Array, mesh: dict[str, jax.Array], angle: float = jnp.pi, axis: int = 2
-) -> dict[str, jax.Array]:
+def rotate_faces(key: jax.Array, mesh: Mesh, angle: float = jnp.pi, axis: int = 2) -> Mesh:
     """Turns each mesh, its normals with it, about a coordinate axis; see `rotate_points`."""
     batch = mesh["mask"].shape[0]
     matrices = _rotations(key, batch, angle, axis)
@@ -179,19 +174,15 @@ def _rotations(key: jax.Array, batch: int, angle: float, axis: int) -> jax.Array
     return matrix.at[:, second, first].set(jnp.sin(turn)).at[:, second, second].set(jnp.cos(turn))
 
 
-def _by_name(*functions: Callable[..., Any]) -> dict[str, Callable[..., Any]]:
-    return {function.__name__: function for function in functions}
-
-
-IMAGE_AUGMENTATIONS = _by_name(flip_images, crop_images, zoom_images, warp_images, jitter_colors)
-# What a config may name.
-AUGMENTATIONS = IMAGE_AUGMENTATIONS | _by_name(
-    scale_points,
-    shift_points,
-    jitter_points,
-    rotate_points,
-    roll_points,
-    drop_points,
-    jitter_faces,
-    rotate_faces,
-)
+# What a config may name; those of images see floats `[B, H, W, C]` in [0, 1].
+IMAGE_AUGMENTATIONS = {
+    function.__name__: function
+    for function in (flip_images, crop_images, zoom_images, warp_images, jitter_colors)
+}
+AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
+    function.__name__: function
+    for function in (
+        *(scale_points, shift_points, jitter_points, rotate_points, roll_points, drop_points),
+        *(jitter_faces, rotate_faces),
+    )
+}

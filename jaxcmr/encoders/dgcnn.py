@@ -7,7 +7,7 @@ from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import nearest
-from jaxcmr.encoders.norm import Affine, BatchNorm
+from jaxcmr.encoders.norm import BatchNorm
 from jaxcmr.encoders.pool import max_over
 
 
@@ -27,7 +27,7 @@ class GraphLayer(nn.Module):
             nearest(x, self.k),
             difference,
             center - difference,
-            Affine(self.features, name="bn"),
+            BatchNorm(name="bn"),
             train=train,
             negative_slope=0.2,
         )

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcmr.encoders.neighbors import in_degree, neighbor_max, neighbor_sum
-from jaxcmr.encoders.norm import Affine, Moments, along
+from jaxcmr.encoders.norm import BatchNorm, Moments, along
 
 
 def edge_conv(
@@ -13,7 +13,7 @@ def edge_conv(
     neighbors: jax.Array,
     neighbor_kernel: jax.Array,
     center_kernel: jax.Array,
-    affine: Affine,
+    norm: BatchNorm,
     *,
     train: bool,
     negative_slope: float = 0.0,
@@ -35,7 +35,7 @@ def edge_conv(
         neighbors: `[B, N, k]` int32 rows.
         neighbor_kernel: U, `[D, C]`; of an edge feature `[x_j - x_i, x_i]` its first half.
         center_kernel: V, `[D, C]`; of the same its second half minus its first.
-        affine: the batch norm.
+        norm: the batch norm.
         train: whether to normalise by the moments of this batch.
         negative_slope: slope of LeakyReLU below zero, not negative.
         bias: `[C]`.
@@ -54,12 +54,11 @@ def edge_conv(
     batch = None
     if train:
         # Summing whichever has fewer channels; the sum and the product commute.
-        if x.shape[-1] < a.shape[-1]:
-            summed = neighbor_sum(x, neighbors) @ neighbor_kernel
-        else:
-            summed = neighbor_sum(a, neighbors)
+        narrow = x.shape[-1] < a.shape[-1]
+        summed = neighbor_sum(x if narrow else a, neighbors)
+        summed = summed @ neighbor_kernel if narrow else summed
         batch = edge_moments(a, b, summed, neighbors, mask)
-    scale, offset = affine(batch)
+    scale, offset = norm.affine(a.shape[-1], batch)
     sign = along(jnp.where(scale < 0, -1, 1).astype(dtype), a)
     extreme = sign * neighbor_max(sign * a, neighbors)
     y = (extreme + b).astype(jnp.float32) * along(scale, a) + along(offset, a)

@@ -1,9 +1,9 @@
 """EfficientNet-Lite0, the image tower whose ImageNet weights install from a package."""
 
+import itertools
 from functools import partial
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 import flax.linen as nn
 import jax.numpy as jnp
@@ -20,22 +20,14 @@ KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 NORM = partial(BatchNorm, momentum=0.99, epsilon=1e-3)
 
 
-class Stage(NamedTuple):
-    repeats: int
-    size: int
-    stride: int
-    expand: int
-    features: int
-
-
-STAGES = (
-    Stage(1, 3, 1, 1, 16),
-    Stage(2, 3, 2, 6, 24),
-    Stage(2, 5, 2, 6, 40),
-    Stage(3, 3, 2, 6, 80),
-    Stage(3, 5, 1, 6, 112),
-    Stage(4, 5, 2, 6, 192),
-    Stage(1, 3, 1, 6, 320),
+STAGES = (  # blocks, size of the kernel, stride of the first block, expansion, features
+    (1, 3, 1, 1, 16),
+    (2, 3, 2, 6, 24),
+    (2, 5, 2, 6, 40),
+    (3, 3, 2, 6, 80),
+    (3, 5, 1, 6, 112),
+    (4, 5, 2, 6, 192),
+    (1, 3, 1, 6, 320),
 )
 
 
@@ -54,19 +46,22 @@ def relu6(x):
 class InvertedResidual(nn.Module):
     """1x1 expansion, depthwise convolution, 1x1 projection; a shortcut where shapes allow."""
 
-    stage: Stage
+    size: int
     stride: int
+    expand: int
+    features: int
 
     @nn.compact
     def __call__(self, x, *, train: bool):
-        width, size = x.shape[-1] * self.stage.expand, self.stage.size
+        width = x.shape[-1] * self.expand
         # Each channel is alone in a depthwise convolution: its fan-out is the window.
-        alone = {"depthwise": True, "kernel_init": nn.initializers.normal((2 / size**2) ** 0.5)}
+        init = nn.initializers.normal((2 / self.size**2) ** 0.5)
+        alone = {"depthwise": True, "kernel_init": init}
         out = x
-        if self.stage.expand > 1:
+        if self.expand > 1:
             out = relu6(layer(out, width, 1, 1, "expand", train=train))
-        out = relu6(layer(out, width, size, self.stride, "depthwise", train=train, **alone))
-        out = layer(out, self.stage.features, 1, 1, "project", train=train)
+        out = relu6(layer(out, width, self.size, self.stride, "depthwise", train=train, **alone))
+        out = layer(out, self.features, 1, 1, "project", train=train)
         return out + x if self.stride == 1 and x.shape == out.shape else out
 
 
@@ -85,12 +80,11 @@ class EfficientNetLite0(ImageBackbone):
     def __call__(self, images, *, train: bool):
         x = standardize(as_images(images, self.dtype), MEAN, STD)
         x = relu6(layer(x, 32, 3, 2, "stem", train=train))
-        index = 0
-        for stage in STAGES:
-            for repeat in range(stage.repeats):
-                stride = stage.stride if repeat == 0 else 1
-                x = InvertedResidual(stage, stride, name=f"block{index}")(x, train=train)
-                index += 1
+        index = itertools.count()
+        for blocks, size, first_stride, *more in STAGES:
+            for stride in (first_stride, *[1] * (blocks - 1)):
+                block = InvertedResidual(size, stride, *more, name=f"block{next(index)}")
+                x = block(x, train=train)
         x = relu6(layer(x, 1280, 1, 1, "head", train=train))
         return self.embed(x, train=train)
 

@@ -63,17 +63,13 @@ def conv_norm(
     norm: Callable[..., nn.Module] = BatchNorm,
     **options: Any,
 ) -> jax.Array:
-    """Computes `BN(conv(x))`; call it inside a compact method.
+    """Computes `BN(conv(x))` of `[B, H, W, C]`; call it inside a compact method.
 
     Args:
-        x: `[B, H, W, C]`.
-        features: number of output channels.
-        size: height and width of the kernel.
-        stride: step of both axes.
+        x, features, size, stride, options: as for `Conv`.
         names: of the convolution and of the batch norm in the module.
         train: whether to normalise by the moments of the batch.
         norm: makes the batch norm.
-        options: of the convolution (`Conv`).
     """
     x = Conv(features, size, stride, name=names[0], **options)(x)
     return norm(name=names[1])(x, train=train)

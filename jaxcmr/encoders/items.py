@@ -1,4 +1,4 @@
-"""Which items an encoder takes, and whether those of a modality are such items."""
+"""Checks that the encoders take the items of their modalities and embed in the common size."""
 
 from collections.abc import Mapping
 
@@ -29,33 +29,39 @@ def check_items(config: ConfigDict, inputs: Mapping[str, Items]) -> None:
         UsageError: for the first such encoder.
     """
     for modality, items in inputs.items():
-        own, kind = config[modality], kind_of(items)
-        shape = "" if kind == "faces" else f"N, {', '.join(map(str, items.shape[1:]))}"
-        takes = ENCODERS[own.name][0]
+        section, kind = config[modality], kind_of(items)
+        takes = ENCODERS[section.name][0]
         if kind != takes:
+            found = SHAPES.get(kind, "something else")
+            found += "" if kind == "faces" else f", here {_shape(items)}"
             others = [name for name, (wanted, _) in ENCODERS.items() if wanted == kind]
             raise UsageError(
-                f"config.encoders.{modality}.name is {own.name!r}, which takes {SHAPES[takes]}, "
-                f"but the items of {modality!r} are {SHAPES.get(kind, 'something else')}"
-                f"{shape and f', here [{shape}]'}; choose from {', '.join(others) or 'none'}"
+                f"config.encoders.{modality}.name is {section.name!r}, which takes "
+                f"{SHAPES[takes]}, but the items of {modality!r} are {found}; choose from "
+                f"{', '.join(others) or 'none'}"
             )
         if kind == "images":
-            _check_pictures(modality, own, items, shape)
+            _check_pictures(modality, section, items)
 
 
-def _check_pictures(modality: str, own: ConfigDict, items: Items, shape: str) -> None:
-    if (items.ndim == 5) != (own.views > 0):
+def _check_pictures(modality: str, section: ConfigDict, items: jax.Array) -> None:
+    if (items.ndim == 5) != (section.views > 0):
         advice = "how many views a step sees" if items.ndim == 5 else "0"
         raise UsageError(
-            f"config.encoders.{modality}.views is {own.views}, but the items are of the shape "
-            f"[{shape}]; set it to {advice}"
+            f"config.encoders.{modality}.views is {section.views}, but the items are of the shape "
+            f"{_shape(items)}; set it to {advice}"
         )
     side = min(items.shape[-3:-1] if items.ndim > 3 else items.shape[1:])
-    if own.augment.get("crop_images", 0) >= side:
+    padding = section.augment.get("crop_images", 0)
+    if padding >= side:
         raise UsageError(
-            f"config.encoders.{modality}.augment.crop_images is {own.augment.crop_images}, but the "
-            f"pictures have {side} pixels; lower it"
+            f"config.encoders.{modality}.augment.crop_images is {padding}, but the pictures have "
+            f"{side} pixels; lower it"
         )
+
+
+def _shape(items: jax.Array) -> str:
+    return f"[N, {', '.join(map(str, items.shape[1:]))}]"
 
 
 def kind_of(items: Items) -> str:

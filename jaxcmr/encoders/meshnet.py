@@ -10,10 +10,8 @@ from jaxcmr.encoders.base import Backbone, builder
 from jaxcmr.encoders.edge_conv import edge_conv
 from jaxcmr.encoders.linear import Linear, torch_kernel
 from jaxcmr.encoders.neighbors import neighbor_max, neighbor_sum
-from jaxcmr.encoders.norm import Affine, BatchNorm
+from jaxcmr.encoders.norm import BatchNorm
 from jaxcmr.encoders.pool import max_over
-
-AGGREGATIONS = ("concat", "max", "average")
 
 
 class FaceMLP(nn.Module):
@@ -92,8 +90,10 @@ class MeshConv(nn.Module):
             pooled = NeighborConcat(name="concat_mlp")(structural, neighbors, mask, train=train)
         elif self.aggregation == "max":
             pooled = jnp.maximum(structural, neighbor_max(structural, neighbors))
-        else:
+        elif self.aggregation == "average":
             pooled = (structural + neighbor_sum(structural, neighbors)) / (1 + neighbors.shape[-1])
+        else:
+            raise ValueError(f"aggregation is {self.aggregation!r}; choose concat, max or average")
         mlp = FaceMLP((self.structural,), self.dtype, name="aggregation_mlp")
         return combined, mlp(pooled, mask, train=train)
 
@@ -107,8 +107,8 @@ class NeighborConcat(nn.Module):
         kernel = self.param("kernel", torch_kernel, (2 * channels, channels))
         bias = self.param("bias", nn.initializers.zeros, (channels,))
         center, neighbor = kernel[:channels], kernel[channels:]
-        affine = Affine(channels, name="bn")
-        return edge_conv(x, neighbors, neighbor, center, affine, train=train, bias=bias, mask=mask)
+        norm = BatchNorm(name="bn")
+        return edge_conv(x, neighbors, neighbor, center, norm, train=train, bias=bias, mask=mask)
 
 
 class MeshNet(Backbone):
@@ -143,8 +143,6 @@ class MeshNet(Backbone):
 
     @nn.compact
     def __call__(self, mesh, *, train: bool):
-        if self.aggregation not in AGGREGATIONS:
-            raise ValueError(f"aggregation is {self.aggregation!r}; choose one of {AGGREGATIONS}.")
         mask, neighbors = mesh["mask"], mesh["neighbors"]
         mlp = lambda name, *widths: FaceMLP(widths, self.dtype, name=name)
         spatial = mlp("spatial_mlp", 64, 64)(mesh["centers"], mask, train=train)

@@ -65,11 +65,7 @@ def walk(reduce: Callable, x: jax.Array, neighbors: jax.Array) -> jax.Array:
     # Without the barrier XLA fuses what made `x` into each of the k gathers, and computes it k
     # times: k times the walk of the layer before.
     x = lax.optimization_barrier(x)
-    return functools.reduce(reduce, [take(x, column) for column in columns(neighbors)])
-
-
-def columns(neighbors: jax.Array) -> list[jax.Array]:
-    return [neighbors[..., column] for column in range(neighbors.shape[-1])]
+    return functools.reduce(reduce, [take(x, column) for column in jnp.unstack(neighbors, axis=-1)])
 
 
 def in_degree(neighbors: jax.Array, weight: jax.Array) -> jax.Array:
@@ -126,7 +122,7 @@ def _max_forward(x, neighbors):
     # A second walk is far cheaper than carrying the winner along in the first: XLA on CPU does
     # not fuse two results, and would walk the first k columns anew for each of them.
     winner = jnp.zeros(highest.shape, neighbors.dtype)
-    for column in columns(neighbors):
+    for column in jnp.unstack(neighbors, axis=-1):
         winner = jnp.where(take(x, column) == highest, column[..., None], winner)
     return highest, winner
 

@@ -34,30 +34,38 @@ def along(channels: jax.Array, x: jax.Array) -> jax.Array:
     return lax.expand_dims(channels, range(x.ndim - 1))
 
 
-class Affine(nn.Module):
-    """Turns moments into the map `x * scale + offset` that normalises, and keeps running ones.
+class BatchNorm(nn.Module):
+    """Normalises each channel (last axis) over all other axes.
 
-    It is a batch norm apart from its input: layers that know the moments of their output without
-    building it use this module, under the same parameter names. The running variance takes the
-    unbiased one, `n / (n - 1) var`, as PyTorch's does (flax keeps the biased one).
+    Training: `(x - mean) / sqrt(var + eps) * scale + bias` with the biased batch variance.
+    Evaluation uses the running moments. The running variance takes the unbiased one, `n / (n - 1)
+    var`, as PyTorch's does (flax keeps the biased one). Moments are float32 whatever the compute
+    dtype. Under a sharded batch inside `jit` they are those of the global batch.
 
     Attributes:
-        channels: number C of channels.
         momentum: weight of the old running moments.
         epsilon: added to the variance.
     """
 
-    channels: int
     momentum: float = 0.9
     epsilon: float = 1e-5
 
+    def __call__(self, x, *, train: bool, mask=None):
+        """Returns `x` normalised; `mask` (`x.shape[:-1]`) leaves entries out of the moments."""
+        scale, offset = self.affine(x.shape[-1], moments(x, mask) if train else None)
+        return (x * along(scale, x) + along(offset, x)).astype(x.dtype)
+
     @nn.compact
-    def __call__(self, batch: Moments | None) -> tuple[jax.Array, jax.Array]:
-        """Returns (scale, offset), both `[C]`, from `batch` or, if None, the running moments."""
-        scale = self.param("scale", nn.initializers.ones, (self.channels,))
-        bias = self.param("bias", nn.initializers.zeros, (self.channels,))
-        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (self.channels,))
-        running_var = self.variable("batch_stats", "var", jnp.ones, (self.channels,))
+    def affine(self, channels: int, batch: Moments | None) -> tuple[jax.Array, jax.Array]:
+        """Returns (scale, offset), both `[C]`, of the map `x * scale + offset` that normalises.
+
+        For layers that know the moments of their output without building it. The moments are those
+        of `batch`, which the running ones then take in, or, if None, the running ones.
+        """
+        scale = self.param("scale", nn.initializers.ones, (channels,))
+        bias = self.param("bias", nn.initializers.zeros, (channels,))
+        running_mean = self.variable("batch_stats", "mean", jnp.zeros, (channels,))
+        running_var = self.variable("batch_stats", "var", jnp.ones, (channels,))
         mean, var = running_mean.value, running_var.value
         if batch is not None:
             mean, var, count = batch
@@ -68,27 +76,3 @@ class Affine(nn.Module):
                 running_var.value = keep * running_var.value + (1 - keep) * unbiased
         scale = lax.rsqrt(var + self.epsilon) * scale
         return scale, bias - mean * scale
-
-
-class BatchNorm(nn.Module):
-    """Normalises each channel (last axis) over all other axes.
-
-    Training: `(x - mean) / sqrt(var + eps) * scale + bias` with the biased batch variance.
-    Evaluation uses the running moments. Moments are float32 whatever the compute dtype. Under a
-    sharded batch inside `jit` they are those of the global batch.
-
-    Attributes:
-        momentum: weight of the old running moments.
-        epsilon: added to the variance.
-    """
-
-    momentum: float = 0.9
-    epsilon: float = 1e-5
-
-    @nn.compact
-    def __call__(self, x, *, train: bool, mask=None):
-        """Returns `x` normalised; `mask` (`x.shape[:-1]`) leaves entries out of the moments."""
-        affine = Affine(x.shape[-1], self.momentum, self.epsilon)
-        nn.share_scope(self, affine)
-        scale, offset = affine(moments(x, mask) if train else None)
-        return (x * along(scale, x) + along(offset, x)).astype(x.dtype)

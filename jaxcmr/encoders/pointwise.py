@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jax import lax
 
 from jaxcmr.encoders.linear import torch_kernel
-from jaxcmr.encoders.norm import Affine, Moments, along
+from jaxcmr.encoders.norm import BatchNorm, Moments, along
 from jaxcmr.encoders.parts import map_parts, number_of_parts
 
 BLOCK_BYTES = 2**21  # of a product on a CPU; timed at 0.25 to 64 MiB
@@ -54,8 +54,8 @@ def pointwise_layer(
         `[B, N, O]`, or `[B, O]` with `pool`, of `dtype`.
     """
     kernel = Kernel(width, name=f"conv{number}")(x.shape[-1])
-    affine = Affine(width, name=f"bn{number}")
-    scale, offset = affine(linear_moments(x, kernel) if train else None)
+    norm = BatchNorm(name=f"bn{number}")
+    scale, offset = norm.affine(width, linear_moments(x, kernel) if train else None)
     x, kernel = x.astype(dtype), (kernel * along(scale, kernel)).astype(dtype)
     y = max_product(x, kernel) if pool else x @ kernel
     return nn.relu(y + along(offset, y).astype(dtype))

@@ -79,7 +79,7 @@ def test_released_network(golden, case):
 
 def test_unknown_aggregation(golden):
     _, arrays = cases(golden / "encoders_meshnet.npz")["meshnet_max"]
-    with pytest.raises(ValueError, match="aggregation is 'sum'; choose one of"):
+    with pytest.raises(ValueError, match="aggregation is 'sum'; choose concat, max or average"):
         meshnet(aggregation="sum").init(jax.random.key(0), mesh_of(arrays))
 
 

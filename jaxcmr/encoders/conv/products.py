@@ -90,15 +90,9 @@ def _columns(images: jax.Array, geometry: Geometry) -> jax.Array:
     First those of a row side by side, then the rows: `kw + kh` runs of pixels to copy for a place
     instead of `kh kw`, which are short where there are few channels.
     """
-    (height, width), (down, right), pads = geometry.window, geometry.strides, geometry.pads
-    if geometry.window == (1, 1):
-        return slices(images, (1, 1), geometry.strides, pads)[0]
-    rows = _joined(slices(images, (1, width), (1, right), pads))
-    return _joined(slices(rows, (height, 1), (down, 1), ((0, 0), (0, 0))))
-
-
-def _joined(parts: list[jax.Array]) -> jax.Array:
-    return jnp.concatenate(parts, -1) if len(parts) > 1 else parts[0]
+    (height, width), (down, right) = geometry.window, geometry.strides
+    rows = jnp.concatenate(slices(images, (1, width), (1, right), geometry.pads), -1)
+    return jnp.concatenate(slices(rows, (height, 1), (down, 1), ((0, 0), (0, 0))), -1)
 
 
 def _parts(batch: int, geometry: Geometry, itemsize: int) -> int:
@@ -162,10 +156,10 @@ def _by_phases(convolve, kernel, grad, geometry: Geometry) -> jax.Array:
         part = part if depthwise else part.swapaxes(2, 3)
         return convolve(grad, part, Geometry(grad.shape[1:3], part.shape, (1, 1), reach, depthwise))
 
-    rows = [
-        jnp.stack([phase(a, b) for b in range(strides[1])], 3) for a in range(strides[0])
-    ]  # each [B, Q, Q', s', C]
-    full = jnp.stack(rows, 2) if len(rows) > 1 else rows[0][:, :, None]
+    # [B, Q, s, Q', s', C]
+    full = jnp.stack(
+        [jnp.stack([phase(a, b) for b in range(strides[1])], 3) for a in range(strides[0])], 2
+    )
     shape = (grad.shape[0], full.shape[1] * strides[0], full.shape[3] * strides[1], channels)
     top, left = (p[0] - lo * s for p, lo, s in zip(pads, low, strides))
     return full.reshape(shape)[:, top : top + size[0], left : left + size[1]]

@@ -6,18 +6,20 @@ import zipfile
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.display import shown
-from jaxcmr.encoders.weights.torch_files import LEGACY_START, read_torch, widen_bfloat16
+from jaxcmr.encoders.weights.torch_files import LEGACY_START, numbers, read_torch
+from jaxcmr.errors import UsageError
 from jaxcmr.storage import numpyfiles
 from jaxcmr.storage.paths import expanded
-from jaxcmr.types import UsageError
 
 SAFETENSORS_DTYPES = {
     "F64": "<f8",
     "F32": "<f4",
     "F16": "<f2",
+    "BF16": "bfloat16",
     "I64": "<i8",
     "I32": "<i4",
     "I16": "<i2",
@@ -88,18 +90,14 @@ def read_safetensors(path: str | Path) -> dict[str, np.ndarray]:
 
 def _safetensor(name: str, entry: dict, data: memoryview) -> np.ndarray:
     kind, shape, (start, stop) = entry["dtype"], entry["shape"], entry["data_offsets"]
-    if kind != "BF16" and kind not in SAFETENSORS_DTYPES:
+    if kind not in SAFETENSORS_DTYPES:
         raise ValueError(f"{name} has the unknown dtype {kind!r}")
-    size = 2 if kind == "BF16" else np.dtype(SAFETENSORS_DTYPES[kind]).itemsize
+    dtype = SAFETENSORS_DTYPES[kind]
     if any(not isinstance(n, int) or n < 0 for n in (*shape, start, stop)):
         raise ValueError(f"{name} has the shape {shape} at bytes {start} to {stop}")
-    if stop > len(data) or stop - start != math.prod(shape) * size:
+    if stop > len(data) or stop - start != math.prod(shape) * jnp.dtype(dtype).itemsize:
         raise ValueError(f"{name} of shape {shape} does not fit bytes {start} to {stop}")
-    part = bytes(data[start:stop])
-    values = (
-        widen_bfloat16(part) if kind == "BF16" else np.frombuffer(part, SAFETENSORS_DTYPES[kind])
-    )
-    return values.reshape(shape)
+    return numbers(bytes(data[start:stop]), dtype).reshape(shape)
 
 
 def _is_zip(path: Path) -> bool:

@@ -1,38 +1,16 @@
 """Puts published weights in the place of an encoder's initial ones."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
 from flax.traverse_util import flatten_dict, unflatten_dict
 
+from jaxcmr.encoders.base import Variables
 from jaxcmr.encoders.weights.files import read_weights
-from jaxcmr.types import UsageError
-
-Variables = dict[str, Any]
-
-
-class NameMap(NamedTuple):
-    """How the weights of a published network are called there.
-
-    Attributes:
-        source: maps the path of a weight in `variables`, collection first (`("params", "conv1",
-            "kernel")`), to its name in the file; None for a weight that keeps its initial value.
-        ignored: beginnings of names in the file that nothing here takes (a classifier).
-        stem: name in the file of the kernel that reads the image; its colours are summed for an
-            encoder of grey images.
-        folded: biases in the file that ours lacks, for a batch norm follows and takes any
-            constant away: name of the bias -> name of that norm's running mean, from which it is
-            subtracted. The network computes the same.
-    """
-
-    source: Callable[[tuple[str, ...]], str | None]
-    ignored: tuple[str, ...] = ()
-    stem: str | None = None
-    folded: Mapping[str, str] = MappingProxyType({})
+from jaxcmr.encoders.weights.names import NameMap
+from jaxcmr.errors import UsageError
 
 
 def pretrained(
@@ -47,7 +25,7 @@ def pretrained(
     Args:
         variables: of one member, as `Encoder.init` returns them.
         weights: a file for `read_weights`, or what it returned.
-        names: the names there; see `weight_names.NAMES`.
+        names: the names there; see `names.NAMES`.
 
     Raises:
         UsageError: if names or shapes do not match; all that do not are listed.
@@ -56,29 +34,30 @@ def pretrained(
     if not isinstance(weights, Mapping):
         weights = read_weights(weights)
     weights = _fold(weights, names.folded)
-    flat = flatten_dict(variables)
-    taken, missing, shapes = {}, [], []
+    flat, used = flatten_dict(variables), set()
+    problems = {"missing": [], "unexpected": [], "of another shape": []}
     for path, value in flat.items():
         name = names.source(path)
         if name is None:
             continue
         if name not in weights:
-            missing.append(name)
+            problems["missing"].append(name)
             continue
+        used.add(name)
         array = _our_layout(weights[name], value.shape, grey=name == names.stem)
         if array.shape == value.shape:
-            taken[path] = name, jnp.asarray(array, value.dtype)
+            flat[path] = jnp.asarray(array, value.dtype)
         else:
-            shapes.append(f"{name} gives {array.shape} for {'/'.join(path[1:])} {value.shape}")
-    used = {name for name, _ in taken.values()} | {text.split(" ")[0] for text in shapes}
-    unexpected = [
+            problems["of another shape"].append(
+                f"{name} gives {array.shape} for {'/'.join(path[1:])} {value.shape}"
+            )
+    problems["unexpected"] = [
         name
         for name in weights
         if name not in used
         and not name.endswith("num_batches_tracked")
         and not name.startswith(names.ignored)
     ]
-    problems = {"missing": missing, "unexpected": unexpected, "of another shape": shapes}
     if any(problems.values()):
         lists = "; ".join(
             f"{what}: {', '.join(found)}" for what, found in problems.items() if found
@@ -87,7 +66,7 @@ def pretrained(
             f"{where} do not fit the encoder ({lists}); choose the encoder and its options that "
             "the file was made for"
         )
-    return unflatten_dict({**flat, **{path: array for path, (_, array) in taken.items()}})
+    return unflatten_dict(flat)
 
 
 def _fold(weights: Mapping[str, np.ndarray], folded: Mapping[str, str]) -> dict[str, np.ndarray]:

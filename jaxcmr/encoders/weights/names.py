@@ -1,8 +1,9 @@
 """The names of published weights, network by network."""
 
 import re
-
-from jaxcmr.encoders.weights.load import NameMap
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import NamedTuple
 
 LEAVES = {
     ("params", "kernel"): "weight",
@@ -34,52 +35,62 @@ EFFICIENTNET_LITE = (
 )
 
 
-def by_patterns(patterns, *, kept=(), ignored=(), stem=None, folded=()) -> NameMap:
-    """Makes a `NameMap` of rules `(pattern, replacement)` on module names.
+class NameMap(NamedTuple):
+    """How the weights of a published network are called there.
 
-    Args:
-        patterns: applied one after the other to the module's path, joined by dots.
+    Attributes:
+        patterns: rules `(pattern, replacement)`, applied one after the other to the path of our
+            module, joined by dots.
         kept: our modules that keep their initial weights.
-        ignored: beginnings of names in the file that are left alone.
-        stem: as in `NameMap`.
-        folded: pairs of a bias and the running mean that takes it.
+        ignored: beginnings of names in the file that nothing here takes (a classifier).
+        stem: name in the file of the kernel that reads the image; its colours are summed for an
+            encoder of grey images.
+        folded: biases in the file that ours lacks, for a batch norm follows and takes any
+            constant away: name of the bias -> name of that norm's running mean, from which it is
+            subtracted. The network computes the same.
     """
 
-    def source(path: tuple[str, ...]) -> str | None:
+    patterns: tuple[tuple[str, str], ...] = ()
+    kept: tuple[str, ...] = ()
+    ignored: tuple[str, ...] = ()
+    stem: str | None = None
+    folded: Mapping[str, str] = MappingProxyType({})
+
+    def source(self, path: tuple[str, ...]) -> str | None:
+        """Returns the name in the file of a weight; None if it keeps its initial value.
+
+        Args:
+            path: of the weight in `variables`, such as `("params", "conv1", "kernel")`.
+        """
         collection, *modules, leaf = path
-        if modules[0] in kept:
+        if modules[0] in self.kept:
             return None
         name = ".".join(modules)
-        for pattern, replacement in patterns:
+        for pattern, replacement in self.patterns:
             name = re.sub(pattern, replacement, name)
         return f"{name}.{LEAVES[collection, leaf]}"
-
-    return NameMap(source, tuple(ignored), stem, dict(folded))
 
 
 # What a config may name. An encoder's embedding layer is not part of ImageNet's or ModelNet's
 # classifiers: it keeps its initial weights, unless the network was published with its own.
 NAMES = {
     # torchvision and timm: resnet18, resnet34, resnet50.
-    "resnet": by_patterns(RESNET, kept=("fc", "bn_fc"), ignored=("fc.",), stem="conv1.weight"),
+    "resnet": NameMap(RESNET, kept=("fc", "bn_fc"), ignored=("fc.",), stem="conv1.weight"),
     # RoMo's and RONO's networks, whose last layers are fc and bn_fc.
-    "resnet_embedding": by_patterns(
-        RESNET, stem="conv1.weight", folded=[("fc.bias", "bn_fc.running_mean")]
+    "resnet_embedding": NameMap(
+        RESNET, stem="conv1.weight", folded={"fc.bias": "bn_fc.running_mean"}
     ),
     # The authors' ModelNet40 classifiers, with pooled=1024: up to the pooling.
-    "dgcnn": by_patterns(DGCNN, kept=("linear1", "bn_linear1"), ignored=("bn", "linear")),
+    "dgcnn": NameMap(DGCNN, kept=("linear1", "bn_linear1"), ignored=("bn", "linear")),
     # RoMo's network, whose last layers are linear1 and bn1.
-    "dgcnn_embedding": by_patterns(
-        (*DGCNN, (r"^bn_linear1$", "bn1")),
-        ignored=("bn",),
-    ),
+    "dgcnn_embedding": NameMap((*DGCNN, (r"^bn_linear1$", "bn1")), ignored=("bn",)),
     # The same authors' PointNet classifier, pointnet(widths=(64, 64, 64, 128, 1024)): up to the
     # pooling.
-    "pointnet": by_patterns((), kept=("linear1",), ignored=("linear", "bn6")),
+    "pointnet": NameMap(kept=("linear1",), ignored=("linear", "bn6")),
     # RoMo's network, which ends in linear1.
-    "pointnet_embedding": by_patterns(()),
+    "pointnet_embedding": NameMap(),
     # EfficientNet-Lite as ported from TensorFlow's checkpoints.
-    "efficientnet_lite": by_patterns(
+    "efficientnet_lite": NameMap(
         EFFICIENTNET_LITE, kept=("fc", "bn_fc"), ignored=("_fc.",), stem="_conv_stem.weight"
     ),
 }

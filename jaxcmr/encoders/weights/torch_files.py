@@ -15,15 +15,15 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.display import shown
+from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import reason
-from jaxcmr.types import UsageError
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little")
-# bfloat16, which numpy lacks, is read as its bits and widened.
 STORAGES = {
     "DoubleStorage": "<f8",
     "FloatStorage": "<f4",
@@ -116,8 +116,8 @@ def read_torch(path: Path) -> dict[str, Any]:
 
 def _read_zip(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
     with zipfile.ZipFile(path) as archive:
-        names = {info.filename: info for info in archive.infolist()}
-        roots = [name[: -len("data.pkl")] for name in names if name.endswith("data.pkl")]
+        names = archive.namelist()
+        roots = [name.removesuffix("data.pkl") for name in names if name.endswith("data.pkl")]
         if len(roots) != 1:
             raise UsageError("has no data.pkl; give a PyTorch checkpoint")
         (root,) = roots
@@ -127,8 +127,8 @@ def _read_zip(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         unpickler, tree = _load(io.BytesIO(archive.read(root + "data.pkl")))
         data = {}
         for key, storage in unpickler.storages.items():
-            info = names[f"{root}data/{key}"]
-            if info.file_size != storage.count * _itemsize(storage):
+            info = archive.getinfo(f"{root}data/{key}")
+            if info.file_size != _bytes_of(storage):  # before anything is unpacked
                 raise ValueError(f"storage {key} has {info.file_size} bytes")
             data[key] = _numbers(archive.read(info), storage)
     return tree, data
@@ -148,7 +148,7 @@ def _read_legacy(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
         count = int.from_bytes(stream.read(8), "little")
         if count != storage.count:
             raise ValueError(f"storage {key} has {count} numbers, not {storage.count}")
-        data[storage.key] = _numbers(stream.read(count * _itemsize(storage)), storage)
+        data[storage.key] = _numbers(stream.read(_bytes_of(storage)), storage)
     return tree, data
 
 
@@ -167,21 +167,20 @@ def _load(stream: io.BytesIO) -> tuple[_Unpickler, Any]:
     return unpickler, unpickler.load()
 
 
-def _itemsize(storage: Storage) -> int:
-    return 2 if storage.dtype == "bfloat16" else np.dtype(storage.dtype).itemsize
-
-
 def _numbers(raw: bytes, storage: Storage) -> np.ndarray:
-    if len(raw) != storage.count * _itemsize(storage):
+    if len(raw) != _bytes_of(storage):
         raise ValueError(f"storage {storage.key} is cut short")
-    if storage.dtype == "bfloat16":
-        return widen_bfloat16(raw)
-    return np.frombuffer(raw, storage.dtype)
+    return numbers(raw, storage.dtype)
 
 
-def widen_bfloat16(raw: bytes) -> np.ndarray:
-    """Returns bfloat16 numbers as float32."""
-    return (np.frombuffer(raw, "<u2").astype(np.uint32) << 16).view(np.float32)
+def _bytes_of(storage: Storage) -> int:
+    return storage.count * jnp.dtype(storage.dtype).itemsize
+
+
+def numbers(raw: bytes, dtype: str) -> np.ndarray:
+    """Returns the numbers that bytes stand for, in `dtype`; bfloat16 is widened to float32."""
+    values = np.frombuffer(raw, jnp.dtype(dtype))  # JAX adds bfloat16 to numpy's types
+    return values.astype(np.float32) if dtype == "bfloat16" else values
 
 
 def _arrays(tree: Any, data: dict[str, np.ndarray], done: dict[int, Any]) -> Any:
