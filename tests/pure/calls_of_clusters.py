@@ -5,21 +5,21 @@ import numpy as np
 from extremes import CLASSES, ROWS
 from table import CLASS, FEATURES, KEY, LOGITS, PRESENT, call, everything
 
-from jaxcmr.beliefs import cluster, cluster_number, cluster_scores, neighbors
+from jaxcmr.beliefs import cluster_scores, clusters, neighbors
 
 ROWS_AND_MASK = {"features": x.rows(FEATURES), "mask": x.mask(everything(ROWS), x.FINE)}
 ITERATIONS = {"max_iterations": x.whole(20, 0)}
 call(
-    cluster.kmeans,
+    clusters.kmeans,
     key=KEY,
     **ROWS_AND_MASK,
     num_clusters=x.whole(2),
     restarts=x.whole(2),
     **ITERATIONS,
 )
-call(cluster.lloyd, **ROWS_AND_MASK, centers=x.plain(FEATURES[:2] + 1), **ITERATIONS)
+call(clusters.lloyd, **ROWS_AND_MASK, centers=x.plain(FEATURES[:2] + 1), **ITERATIONS)
 call(
-    cluster_number.estimate,
+    cluster_scores.number_of_clusters,
     features=(np.tile(FEATURES, (2, 1)), np.tile(FEATURES, (2, 1))),
     seed=x.whole(0, 0),
     candidates=(2, 3),

@@ -34,7 +34,6 @@ from jaxcmr.errors import UsageError
 
 ON_HOST = (
     "beliefs.cluster_scores",
-    "beliefs.cluster_number",
     "noise.injection",
     "noise.transition",
     "retrieval.metrics",

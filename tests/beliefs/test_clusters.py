@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn.cluster import KMeans
 
-from jaxcmr.beliefs import cluster
 from jaxcmr.beliefs import cluster_scores as scores
+from jaxcmr.beliefs import clusters
 
 
 @pytest.fixture(scope="module")
@@ -27,28 +27,28 @@ def blobs(rows=300, clusters=4, width=6, seed=0):
 def starts(features, number, mask=None):
     """The centers that k-means++ draws."""
     key = jax.random.key(0)
-    return cluster.kmeans(key, features, number, mask, restarts=1, max_iterations=0).centers
+    return clusters.kmeans(key, features, number, mask, restarts=1, max_iterations=0).centers
 
 
 class TestLloyd:
     def test_reproduces_the_reference(self, reference):
         case = {key: reference[f"kmeans_lloyd/{key}"] for key in ("features", "init_centers")}
-        found = cluster.lloyd(case["features"], case["init_centers"])
+        found = clusters.lloyd(case["features"], case["init_centers"])
         np.testing.assert_array_equal(found.labels, reference["kmeans_lloyd/labels_pred"])
         np.testing.assert_allclose(found.centers, reference["kmeans_lloyd/centers"], atol=2e-6)
         np.testing.assert_allclose(found.inertia, reference["kmeans_lloyd/inertia"], rtol=2e-6)
 
     def test_by_hand(self):
         features = jnp.array([[0.0], [2.0], [10.0], [14.0]])
-        found = cluster.lloyd(features, jnp.array([[0.0], [1.0]]))
+        found = clusters.lloyd(features, jnp.array([[0.0], [1.0]]))
         # {0} and {2, 10, 14} (mean 26/3), then 2 is nearer to 0: {0, 2} and {10, 14}.
         np.testing.assert_array_equal(found.labels, [0, 0, 1, 1])
         np.testing.assert_allclose(found.centers, [[1.0], [12.0]])
         np.testing.assert_allclose(found.inertia, 1 + 1 + 4 + 4)
 
     def test_rows_of_several_blocks_are_clustered_as_scikit_learn_does(self):
-        features, _ = blobs(rows=cluster.BLOCK + 904)
-        found = cluster.lloyd(features, features[:4])
+        features, _ = blobs(rows=clusters.BLOCK + 904)
+        found = clusters.lloyd(features, features[:4])
         best = KMeans(4, init=features[:4], n_init=1, tol=0).fit(features)
         np.testing.assert_array_equal(found.labels, best.labels_)
         np.testing.assert_allclose(found.centers, best.cluster_centers_, atol=1e-4)
@@ -56,20 +56,20 @@ class TestLloyd:
     def test_an_offset_costs_no_digits(self):
         features, _ = blobs()
         features = np.round(features * 64) / 64  # so that the shifted values are exact
-        plain = cluster.lloyd(features, features[:4])
-        shifted = cluster.lloyd(features + 8192, features[:4] + 8192)
+        plain = clusters.lloyd(features, features[:4])
+        shifted = clusters.lloyd(features + 8192, features[:4] + 8192)
         np.testing.assert_array_equal(plain.labels, shifted.labels)
         np.testing.assert_allclose(plain.inertia, shifted.inertia, rtol=1e-3)
 
     def test_an_empty_cluster_gets_the_farthest_row(self):
         features = jnp.array([[0.0], [1.0], [9.0], [10.0], [100.0]])
-        found = cluster.lloyd(features, jnp.array([[5.0], [5.0], [-999.0]]))
+        found = clusters.lloyd(features, jnp.array([[5.0], [5.0], [-999.0]]))
         assert sorted(np.bincount(found.labels, minlength=3)) == [1, 2, 2]
         np.testing.assert_allclose(found.inertia, 1.0)
 
     def test_more_clusters_than_distinct_rows_ends_with_empty_ones(self):
         features = jnp.ones((6, 2)).at[3:].set(2.0)
-        found = cluster.lloyd(features, jnp.zeros((4, 2)))
+        found = clusters.lloyd(features, jnp.zeros((4, 2)))
         assert found.iterations < 10
         assert np.isfinite(found.centers).all()
         assert found.inertia == 0
@@ -79,8 +79,8 @@ class TestLloyd:
         features, _ = blobs()
         mask = np.arange(300) < 200
         spoiled = np.where(mask[:, None], features, np.nan)
-        found = cluster.lloyd(spoiled, features[:4], jnp.asarray(mask))
-        alone = cluster.lloyd(features[:200], features[:4])
+        found = clusters.lloyd(spoiled, features[:4], jnp.asarray(mask))
+        alone = clusters.lloyd(features[:200], features[:4])
         np.testing.assert_array_equal(found.labels[:200], alone.labels)
         np.testing.assert_array_equal(found.labels[200:], -1)
         np.testing.assert_allclose(found.centers, alone.centers, atol=1e-5)
@@ -89,8 +89,8 @@ class TestLloyd:
     def test_permuting_rows_and_centers_permutes_the_result(self):
         features, _ = blobs()
         rows, order = np.random.default_rng(1).permutation(300), np.array([2, 0, 3, 1])
-        plain = cluster.lloyd(features, features[:4])
-        mixed = cluster.lloyd(features[rows], features[:4][order])
+        plain = clusters.lloyd(features, features[:4])
+        mixed = clusters.lloyd(features[rows], features[:4][order])
         np.testing.assert_array_equal(order[mixed.labels], np.asarray(plain.labels)[rows])
 
     def test_rows_that_hold_nan_are_refused_and_do_not_count_where_they_cannot_be_seen(self):
@@ -98,12 +98,12 @@ class TestLloyd:
         spoiled = features.copy()
         spoiled[[3, 7], 1] = np.nan, np.inf
         with pytest.raises(ValueError, match=r"features hold NaN, .* in row 3 \(and 1 others\)"):
-            cluster.lloyd(spoiled, features[:4])
+            clusters.lloyd(spoiled, features[:4])
         with pytest.raises(ValueError, match="centers hold NaN"):
-            cluster.lloyd(features, spoiled[:4])
+            clusters.lloyd(features, spoiled[:4])
         kept = ~np.isin(np.arange(40), [3, 7])
-        found = jax.jit(cluster.lloyd)(spoiled, features[:4])
-        alone = cluster.lloyd(features, features[:4], kept)
+        found = jax.jit(clusters.lloyd)(spoiled, features[:4])
+        alone = clusters.lloyd(features, features[:4], kept)
         chex.assert_trees_all_equal(found, alone)
         assert np.isfinite(found.centers).all()
         np.testing.assert_array_equal(found.labels[~kept], -1)
@@ -112,8 +112,8 @@ class TestLloyd:
     def test_features_of_any_kind_are_clustered_in_float32(self, kind):
         features = np.array([[0], [2], [10], [14]]).astype(kind)
         with jax.enable_x64(kind is np.float64):
-            found = cluster.lloyd(features, features[:2])
-            drawn = cluster.kmeans(jax.random.key(0), features, 2)
+            found = clusters.lloyd(features, features[:2])
+            drawn = clusters.kmeans(jax.random.key(0), features, 2)
         for leaf in (found.centers, found.inertia, drawn.centers):
             assert leaf.dtype == jnp.float32
         np.testing.assert_array_equal(found.labels, [0, 0, 1, 1])
@@ -122,34 +122,34 @@ class TestLloyd:
     @pytest.mark.parametrize("size", [1e-30, 1e-10, 1e10, 1e30])
     def test_the_scale_of_the_features_does_not_matter(self, size):
         features = np.array([[0], [2], [10], [14]], np.float32) * np.float32(size)
-        found = cluster.lloyd(features, features[:2])
+        found = clusters.lloyd(features, features[:2])
         np.testing.assert_array_equal(found.labels, [0, 0, 1, 1])
         np.testing.assert_allclose(found.centers, [[size], [12 * size]], rtol=1e-5)
 
     def test_wrong_shapes_are_refused(self):
         with pytest.raises(ValueError, match="one width"):
-            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 3)))
+            clusters.lloyd(jnp.ones((5, 2)), jnp.ones((2, 3)))
         with pytest.raises(ValueError, match=r"1 \.\. 5"):
-            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((6, 2)))
+            clusters.lloyd(jnp.ones((5, 2)), jnp.ones((6, 2)))
         with pytest.raises(ValueError, match="max_iterations is -1"):
-            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), max_iterations=-1)
+            clusters.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), max_iterations=-1)
         with pytest.raises(ValueError, match=r"mask has shape \(2,\): give \[5\]"):
-            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.ones(2, bool))
+            clusters.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.ones(2, bool))
         with pytest.raises(ValueError, match="none of 5 rows counts"):
-            cluster.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.zeros(5, bool))
+            clusters.lloyd(jnp.ones((5, 2)), jnp.ones((2, 2)), np.zeros(5, bool))
 
 
 class TestKmeans:
     def test_finds_separated_blobs_as_scikit_learn_does(self):
         features, labels = blobs(rows=200, clusters=5, seed=3)
-        found = cluster.kmeans(jax.random.key(0), features, 5)
+        found = clusters.kmeans(jax.random.key(0), features, 5)
         best = KMeans(5, n_init=10, random_state=0).fit(features)
         np.testing.assert_allclose(found.inertia, best.inertia_, rtol=1e-4)
         assert scores.agreement(np.asarray(found.labels), labels)["accuracy"] > 0.95
 
     def test_same_key_same_result(self):
         features, _ = blobs(rows=200, clusters=5, seed=3)
-        one, two = (cluster.kmeans(jax.random.key(7), features, 5) for _ in range(2))
+        one, two = (clusters.kmeans(jax.random.key(7), features, 5) for _ in range(2))
         chex.assert_trees_all_equal(one, two)
 
     def test_starts_are_distinct_rows_while_there_are_any(self):
@@ -165,12 +165,12 @@ class TestKmeans:
 
     def test_one_row_of_nan_does_not_reach_the_others(self):
         features = np.array([[0], [2], [10], [14], [np.nan]], np.float32)
-        found = jax.jit(lambda x: cluster.kmeans(jax.random.key(0), x, 2))(features)
+        found = jax.jit(lambda x: clusters.kmeans(jax.random.key(0), x, 2))(features)
         np.testing.assert_array_equal(np.sort(found.centers, axis=0), [[1], [12]])
         np.testing.assert_allclose(found.inertia, 1 + 1 + 4 + 4)
         assert found.labels[4] == -1
         with pytest.raises(ValueError, match="in row 4"):
-            cluster.kmeans(jax.random.key(0), features, 2)
+            clusters.kmeans(jax.random.key(0), features, 2)
 
 
 class TestScores:
