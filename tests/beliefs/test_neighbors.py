@@ -87,7 +87,7 @@ class TestNeighbors:
         analysis = jax.jit(search).lower(features, labels).compile().memory_analysis()
         assert analysis.temp_size_in_bytes < 8 * 64 * 20_000 * 4  # the full matrix: 312 such blocks
 
-    def test_a_row_that_holds_nan_is_refused_and_nobodys_neighbor_where_it_cannot_be_seen(self):
+    def test_a_row_that_holds_nan_is_refused_and_no_neighbor_where_it_is_traced(self):
         features = jnp.array([[1.0, 0.0], [jnp.nan, 1.0], [0.6, 0.8]])
         with pytest.raises(ValueError, match=r"features hold NaN, infinity .* in row 1"):
             neighbors_of(features, 2)

@@ -195,7 +195,7 @@ def test_pairwise_losses(name, dtype, rows):
     _assert_finite(_of_pairs(dtype, rows)[name], dtype)
 
 
-def test_masked_rows_give_nothing_and_touch_nobody():
+def test_masked_rows_give_nothing_and_change_no_other_row():
     z, (labels, weights, present) = _pairwise_cases(ROWS)["ordinary"]
     kept = np.array([0, 2, 3, 5])
     mask = np.zeros_like(present)

@@ -57,6 +57,6 @@ def test_gradients_are_finite_at_certainty_and_point_towards_agreement():
     assert mean(step) < mean(logits)
 
 
-def test_one_modality_has_nobody_to_share_with():
+def test_one_modality_shares_no_information():
     with pytest.raises(ValueError, match="two or more"):
         losses.negative_information(jnp.ones((1, 2, 2)) / 2)

@@ -95,7 +95,7 @@ def test_a_class_left_out_by_a_logit_of_minus_infinity_costs_nothing():
     np.testing.assert_array_equal(unsmoothed, [0.0])
 
 
-def test_a_prior_on_a_class_that_nobody_believes_in_costs_infinitely_much():
+def test_a_prior_on_a_class_that_no_row_may_have_costs_infinitely_much():
     logits = jnp.array([[1.0, 2.0, -np.inf]])
     value, slope = value_and_slope(losses.class_prior_penalty, logits)
     assert value == np.inf
@@ -106,7 +106,7 @@ def test_a_prior_on_a_class_that_nobody_believes_in_costs_infinitely_much():
     np.testing.assert_allclose(rest, -np.log(4 * share * (1 - share)) / 2, rtol=1e-5)
 
 
-def test_the_weight_of_an_absent_row_reaches_nobody():
+def test_the_weight_of_an_absent_row_changes_no_other_row():
     z = jax.random.normal(jax.random.key(0), (2, 4, 3))
     labels, present = jnp.array([0, 0, 0, -1]), jnp.array([[True, True, False, True]] * 2)
 

@@ -31,7 +31,7 @@ def test_a_formula_and_a_long_name_by_hand():
     assert text.get_text() == "x" * 8 + "…"
 
 
-def test_a_persons_own_settings_of_matplotlib_do_not_matter(tmp_path):
+def test_the_settings_of_the_user_for_matplotlib_do_not_matter(tmp_path):
     with matplotlib.rc_context({"text.usetex": True, "figure.dpi": 7.0}):
         with canvas.sheet(tmp_path / "sheet.png", [], dpi=50) as figure:
             canvas.write(figure.suptitle(""), "$x", width=5)

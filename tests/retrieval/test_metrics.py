@@ -181,7 +181,7 @@ def test_diverged_embeddings_have_no_scores():
     np.testing.assert_array_equal(masked.average_precision, plain.average_precision)
 
 
-def test_a_row_without_a_label_is_relevant_to_nobody():
+def test_a_row_without_a_label_is_relevant_to_no_query():
     # From 0 degrees the gallery ranks 0, 1, 2: relevance 0, 1, 1 for class 7; -1 meets nothing.
     scores = retrieval_scores(rows(0, 0), rows(10, 20, 30), [7, -1], [-1, 7, 7])
     assert scores.average_precision == pytest.approx([(1 / 2 + 2 / 3) / 2, 0])
@@ -317,7 +317,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_argument_is_told(mistake):
+def test_a_wrong_argument_is_named(mistake):
     changed, words = MISTAKES[mistake]
     arguments = dict(
         query=np.ones((2, 2)),

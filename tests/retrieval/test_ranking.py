@@ -38,7 +38,7 @@ def test_ties_rank_by_gallery_index(scores, relevant):
     np.testing.assert_array_equal(rank(scores, relevant), stable(plain, relevant))
 
 
-def test_scores_one_bit_apart_are_told_apart():
+def test_scores_one_bit_apart_keep_their_order():
     # Neighbours in float32, in ascending order: whatever is relevant, the order must turn around.
     start = np.float32(0.25)
     ladder = [start]

@@ -64,7 +64,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_argument_is_told(mistake):
+def test_a_wrong_argument_is_named(mistake):
     changed, words = MISTAKES[mistake]
     with pytest.raises(ValueError, match=words):
         top_k(**dict(query=np.ones((2, 2)), gallery=np.ones((4, 2)), k=2) | changed)
