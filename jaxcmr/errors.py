@@ -26,6 +26,25 @@ def named(place: str) -> Iterator[None]:
         raise UsageError(f"{place}: {error}") from None
 
 
+@contextmanager
+def reading(path: Any, advice: str = "", errors: Any = Exception) -> Iterator[None]:
+    """Turns `errors` that a reader raises into a `UsageError`: `path` cannot be read, and why."""
+    try:
+        yield
+    except UsageError:
+        raise
+    except errors as error:
+        ending = f"; {advice}" if advice else ""
+        raise UsageError(f"{path} cannot be read ({reason(error)}){ending}") from None
+
+
+def reason(error: Exception) -> str:
+    """Returns the first line of what an error says, in 200 printable characters, or its name."""
+    text = str(getattr(error, "strerror", None) or error)
+    lines = text.strip().splitlines() or [type(error).__name__]
+    return "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200])
+
+
 def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:
     """Raises a `UsageError` if the config's `field` ("method.voters") is none of `choices`."""
     known = tuple(choices)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reading
 
 UNFINISHED = ".jaxcmr-partial"  # ending of a file that is being written
 MAX_BYTES = 1 << 30  # of a file that is read whole
@@ -47,17 +47,12 @@ def read_bytes(path: Path) -> bytes:
     Raises:
         UsageError: it cannot be read, is no file, or is larger than 1 GiB.
     """
-    try:
+    with reading(path):
         if path.exists() and not path.is_file():  # reading a pipe would wait forever
             raise UsageError(f"{path} is no file; name the file that is to be read")
         if path.stat().st_size > MAX_BYTES:
             raise UsageError(f"{path} has more than {MAX_BYTES >> 20} MB")
         return path.read_bytes()
-    except UsageError:
-        raise
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{path} cannot be read ({reason})") from None
 
 
 def remove_unfinished(folder: Path) -> None:

@@ -11,10 +11,11 @@ from typing import IO, NamedTuple
 
 import numpy as np
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reading
 
 MAPPED = 1 << 28  # bytes of a `.npy` file from which on it is not read at once
 KINDS = "biufcUS"  # of dtypes: truth values, numbers, text
+_ADVICE = "save plain arrays of numbers or text"
 DEFLATED = 1032  # the most that a byte of an archive can become; zlib's limit
 
 
@@ -44,15 +45,13 @@ def read_any_npy(path: Path) -> np.ndarray:
     Raises:
         UsageError: the file cannot be read.
     """
-    try:
+    with reading(path, _ADVICE):  # numpy evaluates the header, and raises what comes of it
         found, size = npy_head(path), path.stat().st_size
         if found.dtype.kind not in KINDS:
             return unread(found)
         _check_size(*found, size)
         mode = "r" if size > MAPPED else None
         return _decoded(np.load(path, mmap_mode=mode, allow_pickle=False))
-    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
-        raise _damaged(path, error) from None
 
 
 def npy_head(path: Path) -> Head:
@@ -87,15 +86,13 @@ def read_any_npz(path: Path, names: Container[str] | None = None) -> dict[str, n
     Raises:
         UsageError: the file cannot be read.
     """
-    try:
+    with reading(path, _ADVICE):  # zipfile raises what a damaged archive leads it to
         heads = {k: v for k, v in npz_heads(path).items() if names is None or k in names}
         check_room(sum(_bytes(*found) for found in heads.values() if found.dtype.kind in KINDS))
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
                 raise ValueError("it is no .npz file")
             return {name: _member(file, name, found) for name, found in heads.items()}
-    except Exception as error:  # and zipfile raises what a damaged archive leads it to
-        raise _damaged(path, error) from None
 
 
 def npz_heads(path: Path) -> dict[str, Head]:
@@ -187,18 +184,6 @@ def _member(file: np.lib.npyio.NpzFile, name: str, announced: Head) -> np.ndarra
         return _decoded(file[name])
 
 
-def _damaged(path: Path, error: Exception) -> UsageError:
-    return UsageError(
-        f"{path} cannot be read ({reason(error)}); save plain arrays of numbers or text"
-    )
-
-
-def reason(error: Exception) -> str:
-    """Returns the first line of what an error says, in 200 printable characters, or its name."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    return "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200])
-
-
 def as_text(array: np.ndarray) -> np.ndarray:
     """Turns bytes (`S`, or objects that are all text) into text; other bytes are replaced.
 
@@ -212,7 +197,8 @@ def as_text(array: np.ndarray) -> np.ndarray:
 
 def _check_kind(name: str, array: np.ndarray, path: Path) -> None:
     if array.dtype.kind not in KINDS:
-        raise _damaged(path, ValueError(f"{name} holds {array.dtype}; save numbers or text"))
+        wrong = f"{name} holds {array.dtype}; save numbers or text"
+        raise UsageError(f"{path} cannot be read ({wrong}); {_ADVICE}")
 
 
 def _decoded(array: np.ndarray) -> np.ndarray:

@@ -11,8 +11,8 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import methods
+from jaxcmr.errors import reason
 from jaxcmr.storage import paths
-from jaxcmr.storage.numpyfiles import reason
 from jaxcmr.train import stored
 from jaxcmr.types import Dataset, UsageError
 

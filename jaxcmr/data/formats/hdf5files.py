@@ -3,17 +3,17 @@
 import math
 import mmap
 from collections.abc import Container, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import h5py
 import numpy as np
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import reading
 from jaxcmr.storage import numpyfiles
 
 _HEAP = b"GCOL\x01\0\0\0"  # where a global heap begins, in which texts of any length lie
 _ALIGNMENT = 8
+_ADVICE = "get or write it again"
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
 
 
@@ -26,7 +26,7 @@ def read_hdf5(path: Path, names: Container[str] | None = None) -> dict[str, np.n
     Raises:
         UsageError: the file cannot be read, or leads to other files.
     """
-    with _opened(path) as file:
+    with reading(path, _ADVICE), h5py.File(path) as file:  # h5py raises anything for damage
         found = {k: v for k, v in datasets(file) if names is None or k in names}
         numpyfiles.check_room(sum(_size(item) for item in found.values()))
         return {name: read_dataset(item, name) for name, item in found.items()}
@@ -38,18 +38,8 @@ def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
     Raises:
         UsageError: as `read_hdf5`.
     """
-    with _opened(path) as file:
+    with reading(path, _ADVICE), h5py.File(path) as file:
         return {name: numpyfiles.Head(x.shape or (), x.dtype) for name, x in datasets(file)}
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[h5py.File]:
-    try:
-        with h5py.File(path) as file:
-            yield file
-    except Exception as error:  # h5py raises whatever a damaged file leads it to
-        reason = numpyfiles.reason(error)
-        raise UsageError(f"{path} cannot be read ({reason}); get or write it again") from None
 
 
 def datasets(file: h5py.File) -> Iterator[tuple[str, h5py.Dataset]]:

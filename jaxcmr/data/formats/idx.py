@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reading
 from jaxcmr.storage.files import MAX_BYTES
-from jaxcmr.storage.numpyfiles import reason
 
 MAX_RANK = 3
 
@@ -20,7 +19,7 @@ def read_idx(path: Path) -> np.ndarray:
     Raises:
         UsageError: unreadable, cut off, or another type than unsigned bytes.
     """
-    try:
+    with reading(path, "get it again", (OSError, EOFError, zlib.error)):
         with path.open("rb") as file:
             packed = file.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
@@ -28,8 +27,6 @@ def read_idx(path: Path) -> np.ndarray:
             # A header that announces little does not unpack to much.
             more = max(_length(_shape(head, str(path))) + 1 - len(head), 0)
             return parse_idx(head + file.read(more), str(path))
-    except (OSError, EOFError, zlib.error) as error:
-        raise UsageError(f"{path} cannot be read ({reason(error)}); get it again") from None
 
 
 def _shape(data: bytes, name: str) -> tuple[int, ...]:

@@ -15,9 +15,8 @@ from jaxcmr.data.formats.pcd import parse_pcd
 from jaxcmr.data.formats.ply import parse_ply_mesh, parse_ply_points
 from jaxcmr.data.formats.stl import parse_stl
 from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh, sample_surface
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reading
 from jaxcmr.storage.files import MAX_BYTES, read_bytes
-from jaxcmr.storage.numpyfiles import reason
 
 VERSION = 6  # part of the cache key; raise it when the same file gives another array
 CLOUDS = (".npy", ".ply", ".pcd")
@@ -58,12 +57,11 @@ def read_array(path: Path) -> np.ndarray:
     Raises:
         UsageError: the file cannot be read, or either axis may be that of the points.
     """
-    try:  # mapped: a header that announces too much costs nothing
+    with reading(path, "save plain numbers"):  # numpy evaluates the header: anything may come
+        # Mapped: a header that announces too much costs nothing.
         array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except Exception as error:  # numpy's reader evaluates the header, and raises what comes of it
-        raise UsageError(f"{path} cannot be read ({reason(error)}); save plain numbers") from None
-    if not isinstance(array, np.ndarray):
-        raise UsageError(f"{path} cannot be read (it is no .npy file); save plain numbers")
+        if not isinstance(array, np.ndarray):
+            raise ValueError("it is no .npy file")
     if array.dtype.names:
         return _table(array, path)
     shape = list(array.shape)

@@ -10,7 +10,7 @@ import scipy.io
 from absl import logging
 
 from jaxcmr.data.formats import hdf5files, matfiles
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reading
 from jaxcmr.storage import numpyfiles
 
 Value = np.ndarray | list[np.ndarray]
@@ -28,7 +28,7 @@ def read_mat(path: Path) -> dict[str, Value]:
     """
     if not path.is_file():
         raise UsageError(f"there is no file {path}")
-    try:
+    with reading(path, "get it again"):  # the readers raise whatever damage leads them to
         if h5py.is_hdf5(path):
             found = _read_hdf5(path)
         elif scipy.io.matlab.matfile_version(path)[0] == 1:
@@ -39,9 +39,6 @@ def read_mat(path: Path) -> dict[str, Value]:
                 # From memory: of a file it asks for as much as the file announces.
                 read = scipy.io.loadmat(io.BytesIO(path.read_bytes())).items()
             found = {key: value for key, value in read if isinstance(value, np.ndarray)}
-    except Exception as error:  # the readers raise whatever a damaged file leads them to
-        message = f"{path} cannot be read ({numpyfiles.reason(error)}); get it again"
-        raise UsageError(message) from None
     left = sorted(key for key, value in found.items() if value is None)
     if left:
         logging.warning(

@@ -6,8 +6,7 @@ from pathlib import Path
 import numpy as np
 from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
 
-from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.errors import UsageError, reason
 
 VERSION = 2  # part of cache keys; raise it when the same file gives another array
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")

@@ -14,8 +14,8 @@ from jaxcmr.data.formats import tables
 from jaxcmr.data.formats.hdf5files import hdf5_heads
 from jaxcmr.data.items.itemtypes import kind
 from jaxcmr.data.own import arraynames, arrayparts, arrays, manifest
-from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import Head, npy_head, npz_heads, reason, unread
+from jaxcmr.errors import UsageError, reading
+from jaxcmr.storage.numpyfiles import Head, npy_head, npz_heads, unread
 from jaxcmr.types import Splits
 
 _ADVICE = {
@@ -89,7 +89,7 @@ def _path(config: ConfigDict) -> Path:
 def shapes(path: Path) -> dict[str, Head]:
     """Reads the shapes and types of all arrays of a file or folder, not the arrays."""
     suffix = "" if path.is_dir() else path.suffix.lower()
-    try:
+    with reading(path, "get or write it again"):  # numpy evaluates the header: anything may come
         if path.is_dir():
             found = {file.stem: npy_head(file) for file in arrays.npy_files(path)}
         elif suffix in (".h5", ".hdf5"):
@@ -101,12 +101,6 @@ def shapes(path: Path) -> dict[str, Head]:
                 f"{path} must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"
                 f"{_ADVICE.get(suffix, '')}"
             )
-    except UsageError:
-        raise
-    except Exception as error:  # numpy's reader evaluates the header: anything may come of it
-        raise UsageError(
-            f"{path} cannot be read ({reason(error)}); get or write it again"
-        ) from None
     if not found:
         raise UsageError(f"{path} holds no array")
     return found

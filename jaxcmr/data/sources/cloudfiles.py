@@ -13,8 +13,7 @@ from jaxcmr.data import cache
 from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.formats.textfiles import read_lines, read_text
 from jaxcmr.data.items.objects import Item
-from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.errors import UsageError, reading
 
 NAMES = "shape_names.txt"
 
@@ -94,12 +93,8 @@ def _names(path: Path, rows: int) -> list[str]:
         listing = path.with_name(f"{stem}_id2file.json")
         if not listing.is_file():
             continue
-        try:
+        with reading(listing):
             listed = json.loads(read_text(listing))
-        except UsageError:
-            raise
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{listing} cannot be read ({reason(error)})") from None
         if not isinstance(listed, list) or not all(isinstance(name, str) for name in listed):
             raise UsageError(f"{listing} must hold a list of names")
         names = [PureWindowsPath(name).stem for name in listed]

@@ -13,9 +13,8 @@ from jaxcmr.data.formats.off import parse_off
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.objects import Item
 from jaxcmr.display import shown
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage.files import MAX_BYTES, read_bytes
-from jaxcmr.storage.numpyfiles import reason
 
 _MEMBER = re.compile(r"(?:.*/)?(?P<name>[^/]+)/(?P<split>train|test)/(?P<stem>[^/]+)\.off", re.I)
 

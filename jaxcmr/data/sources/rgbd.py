@@ -19,8 +19,7 @@ from jaxcmr.data.formats.textfiles import read_lines, read_text
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.objects import Item
-from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.errors import UsageError, reading
 from jaxcmr.types import Splits
 
 VERSION = 2  # part of the cache key; raise it when the same files give other arrays
@@ -191,19 +190,15 @@ def _read_depth(path: Path) -> np.ndarray:
 
 def _read_values(path: Path) -> tuple[np.ndarray, str]:
     """Returns the values of a grey PNG as they are stored (colors as grey), and Pillow's mode."""
-    try:
-        with Image.open(path, formats=("PNG",)) as image:
-            if image.width > WIDTH or image.height > HEIGHT:
-                size = f"{image.width} x {image.height}"
-                raise UsageError(f"{path} is no crop of {WIDTH} x {HEIGHT} pixels, but has {size}")
-            grey = image.mode in ("1", "L", "I;16", "I")
-            return np.asarray(image if grey else image.convert("L")), image.mode
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}") from None
-    except UsageError:
-        raise
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+    if not path.exists():
+        raise UsageError(f"there is no file {path}")
+    errors = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
+    with reading(path, errors=errors), Image.open(path, formats=("PNG",)) as image:
+        if image.width > WIDTH or image.height > HEIGHT:
+            size = f"{image.width} x {image.height}"
+            raise UsageError(f"{path} is no crop of {WIDTH} x {HEIGHT} pixels, but has {size}")
+        grey = image.mode in ("1", "L", "I;16", "I")
+        return np.asarray(image if grey else image.convert("L")), image.mode
 
 
 def _read_corner(path: Path) -> tuple[float, float]:

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcmr.display import shown
 from jaxcmr.encoders.weights.torch_files import LEGACY_START, numbers, read_torch
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage import numpyfiles
 from jaxcmr.storage.paths import expanded
 
@@ -113,7 +113,7 @@ def _is_npz(path: Path) -> bool:
             return all(name.endswith(".npy") for name in archive.namelist())
     except Exception as error:  # zipfile raises what a damaged archive leads it to
         raise UsageError(
-            f"{path} is a damaged archive ({numpyfiles.reason(error)}); download it again"
+            f"{path} is a damaged archive ({reason(error)}); download it again"
         ) from None
 
 

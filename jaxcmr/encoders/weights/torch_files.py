@@ -19,8 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.display import shown
-from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.errors import UsageError, reason
 
 LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 LEGACY_START = b"\x80\x02\x8a\n" + LEGACY_MAGIC.to_bytes(10, "little")
