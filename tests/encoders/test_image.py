@@ -1,5 +1,6 @@
 """What every image encoder promises: inputs it takes, members, precision, heads."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -64,7 +65,7 @@ def test_members_under_vmap_equal_members_alone(name):
         for a, b in zip(jax.tree.leaves(together), jax.tree.leaves(alone), strict=True):
             scale = max(1.0, np.abs(b).max())
             np.testing.assert_allclose(a[member], b, atol=2e-4 * scale)
-            assert np.isfinite(a).all()
+    chex.assert_tree_all_finite(together)
     first, second = (jax.tree.leaves(jax.tree.map(lambda a, m=m: a[m], stacked)) for m in (0, 1))
     assert any(not np.array_equal(a, b) for a, b in zip(first, second))
 
@@ -83,20 +84,19 @@ def test_bfloat16_keeps_float32_parameters_and_nearly_the_values(name):
     exact, half = build(name), build(name, dtype=jnp.bfloat16)
     variables = jax.jit(exact.init)(jax.random.key(0), images)
     same = jax.eval_shape(half.init, jax.random.key(0), images)
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(same))
+    chex.assert_type(jax.tree.leaves(same), jnp.float32)
     run = lambda encoder: jax.jit(lambda v, x: encoder.apply(v, x, train=False)[0])
     expected, out = run(exact)(variables, images), run(half)(variables, images)
     assert out.dtype == jnp.float32
     np.testing.assert_allclose(out, expected, atol=0.03 * np.abs(expected).max())
-    gradient = jax.jit(step(half))(variables, images)[0]
-    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(gradient))
+    chex.assert_type(jax.tree.leaves(jax.jit(step(half))(variables, images)[0]), jnp.float32)
 
 
 def test_same_key_same_weights():
     encoder, images = build("compact_cnn"), draw(1, 16, 16, 1)
     init = jax.jit(encoder.init)
     one, two, other = (init(jax.random.key(seed), images) for seed in (3, 3, 4))
-    jax.tree.map(np.testing.assert_array_equal, one, two)
+    chex.assert_trees_all_equal(one, two)
     assert not np.array_equal(one["params"]["conv1"]["kernel"], other["params"]["conv1"]["kernel"])
 
 

@@ -1,5 +1,6 @@
 """MeshNet against the released network; padding, permutations and members."""
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -138,5 +139,5 @@ def test_members_in_half_precision_under_vmap(golden):
     stacked = jax.tree.map(lambda leaf: jnp.stack([0.9 * leaf, jnp.asarray(leaf)]), variables)
     run = jax.jit(jax.vmap(lambda v: encoder.apply(v, mesh_of(arrays), train=True)))
     out, state = run(stacked)
-    assert {leaf.dtype for leaf in jax.tree.leaves((out, state))} == {jnp.dtype("float32")}
+    chex.assert_type(jax.tree.leaves((out, state)), jnp.float32)
     np.testing.assert_allclose(out[1], arrays["train/feature"], atol=0.15)

@@ -2,6 +2,7 @@
 
 import operator
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,14 +53,15 @@ def test_fc_rows_have_norm_one_and_zero_rows_a_finite_gradient():
     zeros = jax.tree.map(jnp.zeros_like, variables)
     loss = lambda v: encoder.apply(v, jnp.ones((2, 4)), train=True)[0].sum()
     gradient = jax.jit(jax.grad(loss))(zeros)
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    chex.assert_tree_all_finite(gradient)
 
 
 def test_dropout_needs_a_key_acts_in_training_alone_and_follows_its_key():
     encoder = feature_mlp(4, hidden=(256,), dropout=0.4)
     x = jax.random.normal(jax.random.key(1), (6, 8))
     variables = jax.jit(encoder.init)(jax.random.key(0), x)
-    run = jax.jit(lambda key: encoder.apply(variables, x, train=True, key=key)[0])
+    apply = lambda key: encoder.apply(variables, x, train=True, key=key)[0]
+    run = jax.jit(chex.assert_max_traces(apply, n=1))  # another key compiles nothing
     first, again, other = run(jax.random.key(2)), run(jax.random.key(2)), run(jax.random.key(3))
     np.testing.assert_array_equal(first, again)
     assert np.abs(first - other).max() > 1e-3
@@ -74,7 +76,7 @@ def test_members_under_vmap_equal_members_alone(builder, dtype):
     x = jax.random.normal(jax.random.key(1), (6, 8))
     keys = jax.random.split(jax.random.key(0), 3)
     stacked = jax.jit(jax.vmap(encoder.init, in_axes=(0, None)))(keys, x)
-    assert {leaf.dtype for leaf in jax.tree.leaves(stacked)} == {jnp.dtype("float32")}
+    chex.assert_type(jax.tree.leaves(stacked), jnp.float32)
     run = jax.jit(lambda v: encoder.apply(v, x, train=True)[0])
     together = jax.jit(jax.vmap(run))(stacked)
     assert together.dtype == jnp.float32

@@ -3,6 +3,7 @@
 import operator
 import os
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -72,23 +73,19 @@ def small():
 def test_the_order_of_the_points_does_not_matter(small):
     variables, points, step, _ = small
     first, second = (step(variables["params"], p) for p in (points, points[:, ::-1]))
-    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-3)
-    jax.tree.map(close, first, second)
+    chex.assert_trees_all_close(first, second, rtol=1e-3, atol=1e-3)
 
 
 def test_rematerialisation_changes_nothing(small):
     variables, points, step, gradient = small
     kept = step(variables["params"], points)
     again = gradient(dgcnn(**SMALL, remat=True))(variables["params"], points)
-    close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
-    jax.tree.map(close, kept, again)
+    chex.assert_trees_all_close(kept, again, rtol=1e-4, atol=1e-4)
 
 
 def test_fewer_points_than_neighbors(small):
     variables, points, step, _ = small
-    (_, (out, _)), gradients = step(variables["params"], points[:, :3])
-    assert np.isfinite(out).all()
-    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradients))
+    chex.assert_tree_all_finite(step(variables["params"], points[:, :3]))
 
 
 @pytest.mark.parametrize("dtype", [jnp.float32, jnp.bfloat16])
@@ -98,7 +95,7 @@ def test_members_under_vmap_equal_members_alone(small, dtype):
     stacked = jax.jit(jax.vmap(encoder.init, in_axes=(0, None)))(
         jax.random.split(jax.random.key(0)), points
     )
-    assert {leaf.dtype for leaf in jax.tree.leaves(stacked)} == {jnp.dtype("float32")}
+    chex.assert_type(jax.tree.leaves(stacked), jnp.float32)
     run = lambda v: encoder.apply(v, points, train=True)[0]
     together = jax.jit(jax.vmap(run))(stacked)
     assert together.dtype == jnp.float32

@@ -1,5 +1,6 @@
 """Neighbor graphs and edge convolutions against the edge tensor that they avoid."""
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
@@ -109,8 +110,8 @@ def test_edge_conv_is_the_layer_over_edges(channels, masked):
         return out[:, :real], state, gradients
 
     for train in (True, False):
-        close = lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=2e-4)
-        jax.tree.map(close, run(Points(), train), run(Edges(), train))
+        ours, theirs = run(Points(), train), run(Edges(), train)
+        chex.assert_trees_all_close(ours, theirs, rtol=1e-4, atol=2e-4)
 
 
 def test_a_constant_cloud_stays_finite():
@@ -124,7 +125,7 @@ def test_a_constant_cloud_stays_finite():
         Points().apply(variables, x, edges, *weights, train=True, mutable=["batch_stats"])[0].sum()
     )
     value, gradient = jax.jit(jax.value_and_grad(loss))(x)
-    assert np.isfinite(value) and np.isfinite(gradient).all()
+    chex.assert_tree_all_finite((value, gradient))
 
 
 @pytest.mark.skipif(jax.default_backend() != "cpu", reason="the compiled form is the CPU's")

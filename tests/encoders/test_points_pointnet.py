@@ -2,6 +2,7 @@
 
 import operator
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -46,7 +47,7 @@ def test_the_order_of_the_points_does_not_matter(small, train):
     out, state = apply(variables, points, train=train)
     shuffled, other = apply(variables, points[:, ::-1], train=train)
     np.testing.assert_allclose(out, shuffled, atol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state, other)
+    chex.assert_trees_all_close(state, other, atol=1e-5)
 
 
 def test_clouds_are_independent_in_evaluation_and_of_any_length(small):
@@ -55,7 +56,7 @@ def test_clouds_are_independent_in_evaluation_and_of_any_length(small):
     np.testing.assert_allclose(apply(variables, points[:2], train=False)[0], out[:2], atol=1e-6)
     repeated = jnp.concatenate([points, points[:, :5]], 1)
     np.testing.assert_allclose(apply(variables, repeated, train=False)[0], out, atol=1e-6)
-    jax.tree.map(np.testing.assert_array_equal, state, {"batch_stats": variables["batch_stats"]})
+    chex.assert_trees_all_equal(state, {"batch_stats": variables["batch_stats"]})
 
 
 def test_the_input_transform_starts_as_the_identity():
@@ -77,7 +78,7 @@ def test_members_under_vmap_equal_members_alone():
     stacked = jax.jit(jax.vmap(encoder.init, in_axes=(0, None)))(
         jax.random.split(jax.random.key(0)), points
     )
-    assert {leaf.dtype for leaf in jax.tree.leaves(stacked)} == {jnp.dtype("float32")}
+    chex.assert_type(jax.tree.leaves(stacked), jnp.float32)
     run = lambda encoder: lambda v: encoder.apply(v, points, train=True)[0]
     together = jax.jit(jax.vmap(run(encoder)))(stacked)
     exact = jax.jit(run(pointnet(8, widths=(16, 32))))
