@@ -1,10 +1,11 @@
-"""Names that a person chose, as terminals and pictures show them: one line, as they are."""
+"""Shows names that a person chose in terminals and pictures: on one line, with its width."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
 
 # Invisible, but part of how a name is written: joiners of letters and of emoji.
 _JOINERS = "\u200c\u200d"
+_NO_WIDTH = ("Mn", "Me", "Cf")
 _HIDDEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # control, format, lone surrogate, line, paragraph
 
 
@@ -54,18 +55,14 @@ def by_reason(reasons: Mapping[str, str]) -> list[str]:
 
 def columns(text: str) -> int:
     """Returns how many columns of a terminal a text takes: Chinese letters and emoji are two."""
-    return sum(_columns(letter) for letter in text)
+    marks = lambda c: unicodedata.combining(c) or unicodedata.category(c) in _NO_WIDTH
+    drawn = [letter for letter in text if not marks(letter)]
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in drawn)
 
 
 def padded(text: str, width: int) -> str:
     """Fills a text up with blanks to `width` columns."""
     return text + " " * (width - columns(text))
-
-
-def _columns(letter: str) -> int:
-    if unicodedata.combining(letter) or unicodedata.category(letter) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _visible(letter: str) -> str:

@@ -51,17 +51,12 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     _check_numbers(config)
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
-    splits = _chosen(splits, tuple(config.modalities))
+    others = [name for name in splits.train.modalities if name not in config.modalities]
+    if others:
+        left_out = ", ".join(others)
+        logging.info("not used, for config.data.modalities leaves them out: %s", left_out)
+        splits = changed(splits, lambda _, part: part.only(config.modalities))
     return standardize(splits, tuple(config.get("standardize", ())))
-
-
-def _chosen(splits: Splits, modalities: tuple[str, ...]) -> Splits:
-    """Leaves out the modalities of the data that the config does not name."""
-    others = [name for name in splits.train.modalities if name not in modalities]
-    if not others:
-        return splits
-    logging.info("not used, for config.data.modalities leaves them out: %s", ", ".join(others))
-    return changed(splits, lambda _, part: part.only(modalities))
 
 
 def _check_numbers(config: ConfigDict) -> None:

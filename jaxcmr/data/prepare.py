@@ -112,7 +112,11 @@ def prepare(
     rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
     rows["ids"] = source.ids.astype(np.str_)
     if config.labels == "absent":
-        return record, _unlabelled(source), None, rows
+        # The labels as given serve reports where no better ones are known.
+        truth = source.labels if source.true_labels is None else source.true_labels
+        without = np.full(len(source), -1, np.int32)
+        train = dataclasses.replace(source, labels=without, true_labels=truth)
+        return record, train, None, rows
     noisy = _with_noise(source, record)
     if splits.validation is not None:
         return record, noisy, _official(splits.validation, config.noise), rows
@@ -153,13 +157,6 @@ def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
         truth = record.true_labels
     labels = record.labels if record.shared else record.labels.T
     return dataclasses.replace(source, labels=labels, true_labels=truth)
-
-
-def _unlabelled(source: Dataset) -> Dataset:
-    """Takes all labels away; those as given serve reports where no better ones are known."""
-    truth = source.labels if source.true_labels is None else source.true_labels
-    without = np.full(len(source), -1, np.int32)
-    return dataclasses.replace(source, labels=without, true_labels=truth)
 
 
 def _official(validation: Dataset, config: ConfigDict) -> Dataset:

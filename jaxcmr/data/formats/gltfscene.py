@@ -4,9 +4,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from jaxcmr.data.formats.gltf import Asset
-from jaxcmr.data.formats.polygons import strip_triangles
+from jaxcmr.data.formats.polygons import fans, strip_triangles
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
 
@@ -102,12 +103,7 @@ def _matrix(node: dict[str, Any]) -> np.ndarray:
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T  # stored by columns
     matrix = np.eye(4)
-    x, y, z, w = np.array(node.get("rotation", (0, 0, 0, 1)), np.float64)
-    rotation = [
-        [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-        [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-        [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-    ]
+    rotation = Rotation.from_quat(node.get("rotation", (0, 0, 0, 1))).as_matrix()
     matrix[:3, :3] = rotation * np.array(node.get("scale", (1, 1, 1)), np.float64).reshape(1, 3)
     matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64).reshape(3)
     return matrix
@@ -131,8 +127,7 @@ def _primitive(asset: Asset, primitive: dict[str, Any], weights: list[float]):
     if mode == STRIP:
         return places, strip_triangles(corners)
     if mode == FAN:
-        first = np.broadcast_to(corners[:1], max(len(corners) - 2, 0))
-        return places, np.stack([first, corners[1:-1], corners[2:]], 1)
+        return places, fans(corners[None])
     return places, corners.reshape(-1, 3)
 
 

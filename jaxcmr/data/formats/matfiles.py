@@ -91,7 +91,7 @@ def _variable(content: memoryview, order: str, in_cell: bool = False) -> tuple[s
         raise ValueError("a variable has no flags")
     flags = int.from_bytes(flags[:4], order)
     kind, sizes, place = _element(content, place, order)
-    shape = np.frombuffer(sizes, _dtype("i4", order)).tolist() if kind == 5 else []
+    shape = np.frombuffer(sizes, np.dtype("i4").newbyteorder(order)).tolist() if kind == 5 else []
     if len(shape) < 2 or min(shape) < 0:
         raise ValueError("a variable has no shape")
     _, name, place = _element(content, place, order)
@@ -118,7 +118,7 @@ def _numbers(content: memoryview, place: int, name: str, order: str) -> tuple[np
     kind, stored, place = _element(content, place, order)
     if kind not in _STORED:
         raise ValueError(f"{name!r} is stored as type {kind}, which is none of numbers")
-    return np.frombuffer(stored, _dtype(_STORED[kind], order)), place
+    return np.frombuffer(stored, np.dtype(_STORED[kind]).newbyteorder(order)), place
 
 
 def full(
@@ -172,7 +172,3 @@ def _text(content: memoryview, place: int, shape: list[int], order: str) -> np.n
         return np.zeros(0, np.str_)
     rows = letters.reshape(shape, order="F")
     return np.array(["".join(row).rstrip() for row in rows], np.str_)
-
-
-def _dtype(code: str, order: str) -> np.dtype:
-    return np.dtype(code).newbyteorder(order[0].replace("l", "<").replace("b", ">"))

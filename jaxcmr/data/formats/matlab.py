@@ -30,7 +30,11 @@ def read_mat(path: Path) -> dict[str, Value]:
         raise UsageError(f"there is no file {path}")
     with reading(path, "get it again"):  # the readers raise whatever damage leads them to
         if h5py.is_hdf5(path):
-            found = _read_hdf5(path)
+            turned = path.suffix.lower() == ".mat"
+            with h5py.File(path) as file:
+                names = [key for key in file if not key.startswith("#")]  # what cells refer to
+                items = {key: hdf5files.member(file, key, key) for key in names}
+                found = {key: _value(file, item, key, turned) for key, item in items.items()}
         elif scipy.io.matlab.matfile_version(path)[0] == 1:
             found = matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
         else:  # of MATLAB 4
@@ -46,14 +50,6 @@ def read_mat(path: Path) -> dict[str, Value]:
             path, len(left), ", ".join(left),
         )  # fmt: skip
     return {key: value for key, value in found.items() if value is not None}
-
-
-def _read_hdf5(path: Path) -> dict[str, Value | None]:
-    with h5py.File(path) as file:
-        names = [key for key in file if not key.startswith("#")]  # what cells refer to is there
-        items = {key: hdf5files.member(file, key, key) for key in names}
-        turned = path.suffix.lower() == ".mat"
-        return {key: _value(file, item, key, turned) for key, item in items.items()}
 
 
 def _value(file: h5py.File, item, name: str, turned: bool) -> Value | None:

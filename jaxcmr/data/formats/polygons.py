@@ -68,7 +68,7 @@ def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
     for corner in range(min(size, FANS)):
         turned = np.roll(polygons[left], -corner, 1)
         covers = _fan_covers(_scaled(vertices[turned]))
-        triangles.append(_fans(turned[covers]))
+        triangles.append(fans(turned[covers]))
         owner.append(np.repeat(left[covers], size - 2))
         left = left[~covers]
         if not len(left):
@@ -89,7 +89,7 @@ def _cut(vertices, polygons: np.ndarray, rows: np.ndarray, name: str):
     return np.concatenate(triangles), np.concatenate(owner)
 
 
-def _fans(polygons: np.ndarray) -> np.ndarray:
+def fans(polygons: np.ndarray) -> np.ndarray:
     """Returns the triangles `[n (k - 2), 3]` around the first corner of polygons `[n, k]`."""
     first = np.broadcast_to(polygons[:, :1], polygons[:, 2:].shape)
     return np.stack([first, polygons[:, 1:-1], polygons[:, 2:]], -1).reshape(-1, 3)
@@ -145,7 +145,7 @@ def _ears(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         left = np.setdiff1d(left, tried[sound])
     bent = np.abs(np.einsum("nki,ni->nk", centered, normal)).max(1) >= BENT
     whole = left[bent[left]]
-    triangles.append(_fans(np.tile(np.arange(size), (len(whole), 1))))
+    triangles.append(fans(np.tile(np.arange(size), (len(whole), 1))))
     owner.append(np.repeat(whole, size - 2))
     crossed = np.isin(np.arange(count), left) & ~bent
     return np.concatenate(triangles), np.concatenate(owner), crossed

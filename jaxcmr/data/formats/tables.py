@@ -98,12 +98,12 @@ def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, 
     keys = _keys(header, known, f"{path}, line {first[0]}")
     rows = []
     for line, cells in records:
-        if len(cells) != len(keys) and not set(keys) & set(known):
-            raise UsageError(
-                f"{path}, line {first[0]}: the first line must name the columns, such as label; "
-                f"found {quoted(form.delimiter.join(header))}"
-            )
         if len(cells) != len(keys):
+            if not set(keys) & set(known):
+                raise UsageError(
+                    f"{path}, line {first[0]}: the first line must name the columns, such as "
+                    f"label; found {quoted(form.delimiter.join(header))}"
+                )
             raise UsageError(
                 f"{path}, line {line}: not as many cells as the header, {len(cells)} for "
                 f"{len(keys)} columns; put quotes around a cell that holds {form.delimiter!r}"
@@ -118,21 +118,18 @@ def _csv_rows(text: str, path: Path, known, delimiters: str) -> list[tuple[int, 
 
 def _records(text: str, path: Path, form: _Form):
     """Yields (line where it begins, cells) of every record that is no blank line."""
-    reader = _reader(text, form, strict=True)
+    reader, line = _reader(text, form, strict=True), form.skipped + 1
     before = csv.field_size_limit(sys.maxsize >> 1)  # the default of 131,072 letters is one for us
     try:
-        while True:
-            line = reader.line_num + 1
-            cells = next(reader, None)
-            if cells is None:
-                return
+        for cells in reader:
             if cells:
-                yield line + form.skipped, cells
+                yield line, cells
+            line = form.skipped + reader.line_num + 1
     except csv.Error as error:
         what = f"{error}; put quotes around the whole cell, and double those inside"
         if "unexpected end" in str(error):
             what = "a quote that opens in this row is never closed"
-        raise UsageError(f"{path}, line {line + form.skipped}: {what}") from None
+        raise UsageError(f"{path}, line {line}: {what}") from None
     finally:
         csv.field_size_limit(before)
 

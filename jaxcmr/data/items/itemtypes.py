@@ -111,20 +111,21 @@ def items(
     """
     parts = {split: _stored(array) for split, array in parts.items()}
     flags = {split: present.get(split, np.ones(len(a), bool)) for split, a in parts.items()}
-    found = {split: kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
+    kinds = {split: kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
+    pictures = [split for split, found in kinds.items() if found in ("image", "views")]
     scales = {}
-    for dtype in {a.dtype for split, a in parts.items() if found[split] in ("image", "views")}:
+    for dtype in {parts[split].dtype for split in pictures}:
         alike = [(a, np.flatnonzero(flags[s])) for s, a in parts.items() if a.dtype == dtype]
         scales[dtype] = pixels.scale_of(alike, name)
     mixed = len({made for _, made in scales.values()}) > 1
     result = {}
     for split, array in parts.items():
-        scale, made = scales.get(array.dtype, (None, np.dtype(np.float32)))
-        if scale is None or found[split] not in ("image", "views"):
-            scale, made = (lambda rows: floats(rows, name)), np.dtype(np.float32)
-        elif mixed and made == np.uint8:
+        scale, made = (lambda rows: floats(rows, name)), np.dtype(np.float32)
+        if split in pictures:
+            scale, made = scales[array.dtype]
+        if mixed and made == np.uint8:
             scale, made = (lambda rows, s=scale: s(rows) / np.float32(255)), np.dtype(np.float32)
-        axis = found[split] == "image" and array.ndim == 3
+        axis = kinds[split] == "image" and array.ndim == 3
         result[split] = _converted(array, flags[split], scale, made, axis)
     return result
 

@@ -1,4 +1,4 @@
-"""Converts feature files of any array names into ours: `<split>_<modality>`, `<split>_labels`."""
+"""Converts feature files of any array names to `<split>_<modality>` and `<split>_labels`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -115,16 +115,13 @@ def _check_modalities(modalities: Mapping[str, str], scales: Mapping[str, str]) 
 def _read(source: Path) -> dict[str, np.ndarray]:
     if source.suffix.lower() != ".mat":
         return pointfiles.read_arrays(source)
-    return {name: _joined(array) for name, array in read_mat(source).items()}
-
-
-def _joined(array: np.ndarray | list[np.ndarray]) -> np.ndarray:
-    """Makes one array of a cell of texts; other cells become objects, which nothing takes."""
-    if isinstance(array, np.ndarray):
-        return array
-    if all(one.dtype.kind == "U" and one.size == 1 for one in array):
-        return np.array([str(one.item()) for one in array])
-    return np.array([None] * len(array), object)
+    arrays = read_mat(source)
+    for name, cell in arrays.items():
+        if isinstance(cell, list):  # one array of a cell of texts; objects, which nothing takes
+            texts = all(one.dtype.kind == "U" and one.size == 1 for one in cell)
+            entries = [str(one.item()) if texts else None for one in cell]
+            arrays[name] = np.array(entries, np.str_ if texts else object)
+    return arrays
 
 
 def _array(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndarray:

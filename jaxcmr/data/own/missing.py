@@ -1,4 +1,4 @@
-"""What counts as a missing value, in every source: cells of text, JSON values, numbers, flags.
+"""Finds missing values in cells of text, JSON values, numbers and flags, the same in every source.
 
 Missing are: nothing (`None`, JSON's `null`), NaN and NaT of any type, masked entries, texts without
 a visible character, and the words below, spelled as pandas, numpy, R and spreadsheets write a
@@ -84,14 +84,10 @@ def flags(array: np.ndarray, name: str) -> np.ndarray:
         text = strip(text).lower()
         if text not in TRUE + FALSE:
             row = f" in row {place[0]}" if place else ""
+            value = value.item() if isinstance(value, np.generic) else value
             raise UsageError(
-                f"{name} has {_shown(value)}{row}, which is neither true nor false; write 1 where "
+                f"{name} has {value!r:.40}{row}, which is neither true nor false; write 1 where "
                 "the item is present and 0 where it is missing"
             )
         found[place] = text in TRUE
     return found
-
-
-def _shown(value: Any) -> str:
-    value = value.item() if isinstance(value, np.generic) else value
-    return repr(value)[:40]

@@ -145,7 +145,10 @@ def _files(item: Item) -> list[Path]:
 def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     """Makes `image`, `points` and `has_points` of the frame whose photograph is `item.source`."""
     crop, depth_file, corner_file, mask_file = _files(item)
-    depth, corner = _read_depth(depth_file), _read_corner(corner_file)
+    depth, mode = _read_values(depth_file)
+    if mode not in ("I;16", "I"):
+        raise UsageError(f"{depth_file} has no 16 bit depth, but the mode {mode}")
+    corner = _read_corner(corner_file)
     if mask_file.is_file():
         mask = _read_values(mask_file)[0] > 0
         if mask.shape != depth.shape:
@@ -179,13 +182,6 @@ def back_project(depth: np.ndarray, corner: tuple[float, float]) -> np.ndarray:
     right = (column + corner[0] - CENTER[0]) * away / FOCAL
     down = (row + corner[1] - CENTER[1]) * away / FOCAL
     return np.stack([right, away, -down], 1)
-
-
-def _read_depth(path: Path) -> np.ndarray:
-    depth, mode = _read_values(path)
-    if mode not in ("I;16", "I"):
-        raise UsageError(f"{path} has no 16 bit depth, but the mode {mode}")
-    return depth.astype(np.float64)
 
 
 def _read_values(path: Path) -> tuple[np.ndarray, str]:
