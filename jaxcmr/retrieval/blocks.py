@@ -5,23 +5,19 @@ a block of queries against its part; then the scores change places, so that each
 whole rows for its share of the queries, to be ranked as on one device.
 """
 
-import functools
 import os
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.numerics import unit_rows
-from jaxcmr.retrieval.labels import paired_labels
-from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
 # Memory of a block of queries. On a CPU it stays below the size above which the C library returns
 # freed memory to the system: to get it back for each block costs a fifth of the time.
@@ -29,82 +25,7 @@ _CPU_BLOCK_BYTES = 24 * 2**20
 _BLOCK_BYTES = 256 * 2**20
 # The biggest arrays are the 64-bit keys and their sorted copy; with scores, relevance and running
 # hits it is about 32 bytes a pair.
-BYTES_PER_PAIR = 32
-
-
-class Task(NamedTuple):
-    """What is ranked: queries, a gallery, and which items of it count for which query.
-
-    `query [Q, d]`, `gallery [G, d]`, labels `[Q]` and `[G]` or multi-hot `[Q, C]` and `[G, C]`;
-    `keep_self=False` leaves item i out of the gallery of query i; `gallery_mask [G]` is False for
-    items that do not exist, or None.
-    """
-
-    query: Any
-    gallery: Any
-    query_labels: Any
-    gallery_labels: Any
-    keep_self: bool = True
-    gallery_mask: Any = None
-
-
-def map_ranked(
-    measure: Callable[[jax.Array, Hashable], Any],
-    options: Hashable,
-    task: Task,
-    block: int | None = None,
-    mesh: Mesh | None = None,
-) -> Any:
-    """Apply `measure(ranked [B, G], options)` to the ranked relevance of all queries.
-
-    Args:
-        measure: a pure function of arrays, the same object in every call (it keys the compiled
-            program); its results have one entry a query.
-        options: hashable, handed to `measure`.
-        task: what is ranked; the same in every process.
-        block: queries a block and device; None: as many as fit 24 MiB (CPU) or 256 MiB.
-        mesh: devices that share the work, along all its axes; None: the default one.
-
-    Returns:
-        The results of `measure` as numpy arrays `[Q, ...]`, in every process.
-
-    Raises:
-        UsageError: if shapes do not fit, there are no queries or items, a row holds NaN or
-            infinity, labels are none, or the block is below 1.
-    """
-    task = _checked(task)
-    mesh = mesh or one_device()
-    whole = NamedSharding(mesh, PartitionSpec())
-    everywhere = place((task.gallery_labels, task.gallery_mask), whole)
-    gallery = spread_units(task.gallery, mesh)
-    self_index = np.full(len(task.query), -1) if task.keep_self else np.arange(len(task.query))
-    queries = (task.query, task.query_labels, self_index.astype(np.int32))
-    run = _ranked(mesh, measure, options)
-    of_block = lambda rows: run(*place(rows, whole), gallery, *everywhere)
-    return map_blocks(of_block, queries, len(task.gallery), mesh, block)
-
-
-@functools.lru_cache(maxsize=64)
-def _ranked(mesh: Mesh, measure: Callable[[jax.Array, Hashable], Any], options: Hashable):
-    """Returns the compiled measure of a block: `(queries, gallery, labels and mask) -> [B]`."""
-    rows = PartitionSpec(mesh.axis_names)
-
-    def scored(query: jax.Array, part: jax.Array) -> jax.Array:
-        scores = unit_scores(unit_rows(query).astype(jnp.float32), part)  # [B, G / n]
-        if mesh.size == 1:
-            return scores
-        return lax.all_to_all(scores, mesh.axis_names, 0, 1, tiled=True)  # [B / n, G]
-
-    def measured(query, query_labels, self_index, part, gallery_labels, gallery_mask):
-        items = lax.iota(jnp.int32, len(gallery_mask))
-        scores = scored(query, part)[:, : len(items)]  # without what fills up the last part
-        excluded = ~gallery_mask[None, :] | (self_index[:, None] == items[None, :])
-        relevant = relevance(query_labels, gallery_labels)
-        return measure(rank_relevance(scores, relevant, excluded), options)
-
-    arguments = (PartitionSpec(), rows, rows, rows, PartitionSpec(), PartitionSpec())
-    work = jax.shard_map(measured, mesh=mesh, in_specs=arguments, out_specs=rows)
-    return jax.jit(work, out_shardings=NamedSharding(mesh, PartitionSpec()))
+_BYTES_PER_PAIR = 32
 
 
 def map_blocks(
@@ -130,7 +51,7 @@ def map_blocks(
     workers = _workers(device) if mesh.size == 1 else 1
     if block is None:
         budget = _CPU_BLOCK_BYTES if device.platform == "cpu" else _BLOCK_BYTES
-        block = min(budget // (BYTES_PER_PAIR * items), -(-count // (workers * mesh.size)))
+        block = min(budget // (_BYTES_PER_PAIR * items), -(-count // (workers * mesh.size)))
     else:
         block = guards.check_whole("block", block, 1)
     block = max(1, min(block, -(-count // mesh.size))) * mesh.size
@@ -220,16 +141,3 @@ def check_pairs(queries: int, items: int, keep_self: bool) -> None:
             f"keep_self=False pairs query i with item i, but there are {queries} queries and "
             f"{items} items; give the same rows twice"
         )
-
-
-def _checked(task: Task) -> Task:
-    query, gallery, mask = checked_rows(task.query, task.gallery, task.gallery_mask)
-    labels = (task.query_labels, task.gallery_labels)
-    counts = [len(one) if np.ndim(one) else 0 for one in labels]
-    if counts != [len(query), len(gallery)]:
-        raise UsageError(
-            f"{counts[0]} labels for {len(query)} queries and {counts[1]} for {len(gallery)} "
-            "items; give one label a row"
-        )
-    check_pairs(len(query), len(gallery), task.keep_self)
-    return Task(query, gallery, *paired_labels(*labels), task.keep_self, mask)

@@ -1,5 +1,6 @@
 """Scores of cross-modal retrieval: mAP and its relatives, exact, in bounded memory."""
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -7,13 +8,23 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.sharding import Mesh
+from jax import lax
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.retrieval.blocks import Task, check_pairs, map_ranked
+from jaxcmr.numerics import unit_rows
+from jaxcmr.retrieval.blocks import (
+    check_pairs,
+    checked_rows,
+    map_blocks,
+    one_device,
+    place,
+    spread_units,
+)
 from jaxcmr.retrieval.labels import multi_hot, paired_labels
 from jaxcmr.retrieval.measures import average_precision, hit_at, ndcg, precision_at, recall_at
+from jaxcmr.retrieval.ranking import rank_relevance, relevance, unit_scores
 
 
 class RetrievalScores(NamedTuple):
@@ -140,8 +151,46 @@ def retrieval_scores(
             queries and items.
     """
     at = _checked_ranks(at)
-    task = Task(query, gallery, query_labels, gallery_labels, keep_self, gallery_mask)
-    return RetrievalScores(**map_ranked(_all_measures, at, task, block, mesh))
+    query, gallery, mask = checked_rows(query, gallery, gallery_mask)
+    counts = [len(labels) if np.ndim(labels) else 0 for labels in (query_labels, gallery_labels)]
+    if counts != [len(query), len(gallery)]:
+        raise UsageError(
+            f"{counts[0]} labels for {len(query)} queries and {counts[1]} for {len(gallery)} "
+            "items; give one label a row"
+        )
+    check_pairs(len(query), len(gallery), keep_self)
+    query_labels, gallery_labels = paired_labels(query_labels, gallery_labels)
+    mesh = mesh or one_device()
+    run, whole = _measured(mesh, at), NamedSharding(mesh, PartitionSpec())
+    everywhere = place((gallery_labels, mask), whole)
+    part = spread_units(gallery, mesh)
+    self_index = np.full(len(query), -1) if keep_self else np.arange(len(query))
+    queries = (query, query_labels, self_index.astype(np.int32))
+    of_block = lambda rows: run(*place(rows, whole), part, *everywhere)
+    return RetrievalScores(**map_blocks(of_block, queries, len(gallery), mesh, block))
+
+
+@functools.lru_cache(maxsize=64)
+def _measured(mesh: Mesh, at: tuple[int, ...]):
+    """Returns the compiled measures of a block: `(queries, gallery, labels and mask) -> [B]`."""
+    rows = PartitionSpec(mesh.axis_names)
+
+    def scored(query: jax.Array, part: jax.Array) -> jax.Array:
+        scores = unit_scores(unit_rows(query).astype(jnp.float32), part)  # [B, G / n]
+        if mesh.size == 1:
+            return scores
+        return lax.all_to_all(scores, mesh.axis_names, 0, 1, tiled=True)  # [B / n, G]
+
+    def measured(query, query_labels, self_index, part, gallery_labels, gallery_mask):
+        items = lax.iota(jnp.int32, len(gallery_mask))
+        scores = scored(query, part)[:, : len(items)]  # without what fills up the last part
+        excluded = ~gallery_mask[None, :] | (self_index[:, None] == items[None, :])
+        relevant = relevance(query_labels, gallery_labels)
+        return _all_measures(rank_relevance(scores, relevant, excluded), at)
+
+    arguments = (PartitionSpec(), rows, rows, rows, PartitionSpec(), PartitionSpec())
+    work = jax.shard_map(measured, mesh=mesh, in_specs=arguments, out_specs=rows)
+    return jax.jit(work, out_shardings=NamedSharding(mesh, PartitionSpec()))
 
 
 def chance_level(query_labels: Any, gallery_labels: Any, *, keep_self: bool = True) -> float:

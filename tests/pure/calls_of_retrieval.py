@@ -50,8 +50,8 @@ for measure in (measures.average_precision, measures.ndcg):
 for measure in (measures.precision_at, measures.recall_at, measures.hit_at):
     call(measure, **LISTS, k=x.whole(2))
 exempt("guards, called by all others", blocks.check_pairs, retrieval_labels.check_forms)
-exempt("how retrieval is spread over devices", blocks.map_ranked, blocks.map_blocks)
-exempt("how retrieval is spread over devices", blocks.one_device, blocks.spread_units)
+exempt("how retrieval is spread over devices", blocks.map_blocks, blocks.one_device)
+exempt("how retrieval is spread over devices", blocks.spread_units)
 exempt("how retrieval is spread over devices", blocks.place, blocks.padded)
 call(
     blocks.checked_rows,
