@@ -1,4 +1,4 @@
-"""What surrounds a command: memory, disks, devices, logs; each mishap is one sentence."""
+"""The surroundings of a command: memory, disks, devices, logs; each failure is one sentence."""
 
 import errno
 import logging as std_logging
@@ -32,9 +32,9 @@ def prepare() -> None:
 
 
 def guarded(work: Callable[[], int | None]) -> None:
-    """Runs `work`, whose exit code it returns; what the user can mend is one sentence and code 2.
+    """Runs `work` and exits with its code; what the user can mend is one sentence and code 2.
 
-    What is printed to a reader that has gone away is dropped. A signal ends the command with one
+    Output to a reader that has gone away is dropped. A signal ends the command with one
     line, and its code (`interrupts.CODES`).
     """
     try:
@@ -106,11 +106,11 @@ def check_devices() -> None:
         jax.devices()
     except Exception as error:
         said = " ".join(str(error).split()) or "no such device here"
-        asked = [key for key in ("JAX_PLATFORMS", "XLA_FLAGS") if os.environ.get(key)]
-        where = " and ".join(f"{key}={os.environ[key]}" for key in asked)
+        variables = [key for key in ("JAX_PLATFORMS", "XLA_FLAGS") if os.environ.get(key)]
+        where = " and ".join(f"{key}={os.environ[key]}" for key in variables)
         raise UsageError(
             f"JAX finds no device with {where} ({said}); unset it to take what there is"
-            if asked
+            if variables
             else f"JAX finds no device ({said}); JAX_PLATFORMS=cpu takes the processor"
         ) from None
 
@@ -129,7 +129,7 @@ def _check_xla_flags() -> None:
 
 
 def _sentence(error: BaseException) -> str:
-    """Returns what to say of an error of the surroundings; "" for a mistake of ours."""
+    """Returns the sentence for an error of the surroundings; "" for a bug of ours."""
     said, kind = " ".join(str(error).split()), type(error).__name__
     if isinstance(error, OSError):
         if error.errno in FULL:
@@ -149,8 +149,8 @@ def _sentence(error: BaseException) -> str:
 def _drop_lost_writes() -> None:
     """Keeps the threads that write checkpoints from printing tracebacks after one has failed.
 
-    The event loop of a write ends with its first error. What is still under way then finds the loop
-    closed, where nobody can catch it; the error itself is raised to us.
+    The event loop of a write ends with its first error, which is raised to us. Writes still under
+    way then find the loop closed, and nobody can catch that.
     """
     before = sys.unraisablehook
 
@@ -167,8 +167,8 @@ def log_for_people() -> None:
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()
     handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
-    # Libraries report their progress at level INFO too; people came for ours. And what goes wrong
-    # with checkpoints is told by us, in one sentence, and so is a home that cannot be written.
+    # Libraries report their progress at level INFO too; only ours is shown. What goes wrong with
+    # checkpoints, or with a home folder that cannot be written, is reported by us in one sentence.
     ours = (str(HERE), str(HERE.parent / "jaxcmr"))
     quiet = ("orbax", "asyncio", "matplotlib")
     handler.addFilter(

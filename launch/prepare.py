@@ -59,7 +59,7 @@ def main(argv: list[str]) -> int:
     """Runs one subcommand; a user's mistake becomes one sentence and exit code 2."""
     try:
         arguments = _parse(argv)
-        flags.FLAGS.mark_as_parsed()  # absl's own, of which there are none; else it says so
+        flags.FLAGS.mark_as_parsed()  # there are no flags of absl; its logger asks for this
         environment.log_for_people()
         arguments.run(arguments)
     except UsageError as error:

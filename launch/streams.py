@@ -10,11 +10,11 @@ STARTED = Path(__file__).resolve().parent in Path(sys.argv[0]).resolve().parents
 
 
 def open_all() -> None:
-    """Gives closed streams to nobody, and lets the others take every character."""
+    """Opens closed streams on the null device, and lets the others take every character."""
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # else the next file that is opened would get what is printed
+        except OSError:  # the next file that is opened would get what is printed
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
@@ -33,12 +33,12 @@ def say(sentence: str) -> None:
 
 
 def drop() -> None:
-    """Writes out what stdout holds; nothing of what is printed later is seen."""
+    """Flushes stdout, and sends whatever is printed later to the null device."""
     with contextlib.suppress(OSError, ValueError):  # a reader that went away, or a full disk
         sys.stdout.flush()
-    nobody = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nobody, 1)
-    os.dup2(nobody, 2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 1)
+    os.dup2(null, 2)
 
 
 if STARTED:

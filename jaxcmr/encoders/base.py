@@ -56,8 +56,9 @@ def builder(module_type: type[nn.Module], **fixed: Any) -> Callable[..., Encoder
         return from_module(module_type(*values, **fixed, **attributes))
 
     left_out = {"parent", "name", *fixed}
-    parameters = inspect.signature(module_type).parameters.values()
-    build.__signature__ = inspect.Signature([p for p in parameters if p.name not in left_out])
+    signature = inspect.signature(module_type)
+    kept = [p for p in signature.parameters.values() if p.name not in left_out]
+    build.__signature__ = signature.replace(parameters=kept, return_annotation=Encoder)
     return build
 
 
