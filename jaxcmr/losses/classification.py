@@ -70,8 +70,7 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
     `sum_k p(k | x) c_k`: embeddings that say how likely each class is, instead of sure ones.
 
     Args:
-        logits: bounded by how they are made (cosines); the loss has no lower bound.
-        labels: classes.
+        logits, labels: logits are bounded by how they are made (cosines), for the loss is not.
 
     Example:
         >>> cosines = jnp.array([[1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])

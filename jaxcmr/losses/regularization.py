@@ -5,12 +5,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
-from jaxcmr.numerics import (
-    at_least_float32,
-    check_classes,
-    log_rest,
-    weighted_logsumexp,
-)
+from jaxcmr.numerics import at_least_float32, check_classes, log_rest, weighted_logsumexp
 
 
 def early_learning_regularization(
