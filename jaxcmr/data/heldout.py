@@ -25,19 +25,17 @@ Links = Mapping[str, np.ndarray]
 
 
 def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.ndarray:
-    """Names a split for every row: of each class, a fifth (at least one of two) is `test`.
+    """Names a split, "train" or "test", for every row: of each class, a fifth is "test".
 
     Rows that are linked, directly or by others, are in one split. Where so much is linked that less
     than half of a class's fifth can be held out, the class's rows are drawn as if the last link did
-    not exist, then the last but one, and so on; the link "group" holds always.
+    not exist, then the last but one, and so on; the link "group" holds always. A class of two rows
+    or more has a test row.
 
     Args:
         labels: `[N]` or `[N, 1]` of any type, or one-hot `[N, K]`.
         seed: of the draw.
         links: what rows have in common.
-
-    Returns:
-        "train" or "test", `[N]`.
 
     Raises:
         UsageError: no row can be held out.
@@ -112,7 +110,6 @@ def draw(
 
     Args:
         order: `[n]` row numbers, shuffled.
-        wanted: how many.
         levels: the groups of all N rows, of `cut`.
         kept: numbers of rows that are not taken, and nothing with them.
 

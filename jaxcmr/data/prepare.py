@@ -53,17 +53,11 @@ def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
 def draw_validation(
     rows: int, links: heldout.Links, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Draws which rows train and which validate: about `round(share N)` rows, uniformly.
+    """Draws which of `N = rows` rows train, and which `round(share N)` validate, uniformly.
 
     The rows are drawn after the noise and without regard to labels, so that the validation set
     carries the same noise. Rows that are linked stay together (`heldout.draw`); without links the
     number is exact. A share of 0 leaves all rows to training, and nothing to choose by.
-
-    Args:
-        rows: N.
-        links: what rows have in common, `Dataset.links`.
-        share: of the rows.
-        seed: of the draw.
 
     Returns:
         The rows that train and the rows that validate, both ascending.

@@ -166,9 +166,7 @@ def _targets(kind: str, num_classes: int, class_map: Mapping[int, int] | None, s
 def class_map_from_names(names: Mapping[str, str], class_names: Sequence[str]) -> dict[int, int]:
     """Translate a class map in names, as `RONO_MODELNET10_MAP`, into one in label numbers.
 
-    Args:
-        names: class name -> name of the class it flips to.
-        class_names: the K names; label k is `class_names[k]`.
+    Label k is `class_names[k]`.
 
     Raises:
         UsageError: if a name of the map is not among `class_names`.

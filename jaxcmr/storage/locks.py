@@ -31,11 +31,9 @@ LENGTH = 400  # bytes of a note; more than one could not be renewed in one piece
 
 @contextmanager
 def alone(path: Path, refusal: Callable[[str], str]) -> Iterator[None]:
-    """Holds the lock `path`, or fails at once if another process does.
+    """Holds the lock, a file that exists meanwhile, or fails at once if another process does.
 
-    Args:
-        path: the file of the lock; it exists while the lock is held.
-        refusal: makes the sentence of the error of who holds it, "process 7 on h, for 3 minutes".
+    `refusal` makes the sentence of the error of who holds it, "process 7 on h, for 3 minutes".
 
     Raises:
         UsageError: another process holds the lock, or the file cannot be written.

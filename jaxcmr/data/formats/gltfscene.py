@@ -22,11 +22,7 @@ def load_gltf(path: Path, data: bytes) -> Mesh:
 
     Nodes move their meshes (matrix, or translation, rotation and scale), joints move a skin, and
     morph targets stand at their weights. glTF has y up by its specification, so `(x, y, z)`
-    becomes `(x, -z, y)`.
-
-    Args:
-        path: of the file; buffers are read from its folder alone.
-        data: its bytes.
+    becomes `(x, -z, y)`. `data` are the bytes of the file; buffers are read from its folder alone.
 
     Raises:
         UsageError: damaged, cut off, without a triangle, or in need of what is not read.

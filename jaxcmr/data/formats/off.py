@@ -19,17 +19,13 @@ _PLAIN = re.compile(r"\s*(?:ST|C|N)*OFF\s*(\d{1,11})[ \t]+(\d{1,11})(?:[ \t]+\d+
 
 
 def parse_off(data: bytes, name: str) -> Mesh:
-    """Parses an `.off` file.
+    """Parses the bytes of an `.off` file; `name` is for messages.
 
     Accepted beyond the plain format: `COFF`, `NOFF`, `STOFF`, `4OFF` and their mixtures, Geomview's
     `OFF BINARY`, a header glued to the counts (`OFF490 518 0`, as in ModelNet40), comments and
     empty lines anywhere, colors behind a vertex or a face. Polygons are cut into triangles (see
     `polygon_mesh`); faces with fewer than three different corners are dropped. Vertices that no
     face refers to are kept: `normalize_mesh` drops them.
-
-    Args:
-        data: the bytes of the file.
-        name: the file's name, for messages.
 
     Raises:
         UsageError: the file is malformed or cut off; names the file and the line.

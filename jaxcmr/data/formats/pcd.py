@@ -13,14 +13,11 @@ MAX_RATIO = 100  # bytes that LZF makes of one: at most 264 of 3
 
 
 def parse_pcd(data: bytes, name: str) -> np.ndarray:
-    """Parses a PCD file (DATA ascii, binary or binary_compressed): its fields x, y and z.
+    """Parses the fields x, y and z of a PCD file as `[N, 3]` float64.
 
-    Other fields are passed over, whatever their COUNT. A point with a coordinate that is NaN was
-    not measured, by the format's own rule, and is left out. `VIEWPOINT` is the pose of the sensor,
-    not one of the points, and is not applied.
-
-    Returns:
-        `[N, 3]` float64.
+    DATA may be ascii, binary or binary_compressed. Other fields are passed over, whatever their
+    COUNT. A point with a coordinate that is NaN was not measured, by the format's own rule, and is
+    left out. `VIEWPOINT` is the pose of the sensor, not one of the points, and is not applied.
 
     Raises:
         UsageError: damaged, cut off, or without x, y and z; names the file and the field.

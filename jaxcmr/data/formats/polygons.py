@@ -26,7 +26,6 @@ def polygon_mesh(vertices: np.ndarray, corners: np.ndarray, counts: np.ndarray, 
         vertices: `[V, 3]` float64.
         corners: `[S]` int64, into the vertices.
         counts: `[F]` int64, the number of corners of each polygon; S is their sum.
-        name: the file's name, for messages.
 
     Raises:
         UsageError: a corner is no vertex, a flat polygon crosses itself, or has too many corners.

@@ -47,11 +47,8 @@ def read_table(path: Path, known: Collection[str]) -> Table:
     """Reads a `.csv`, `.tsv` or `.jsonl` file; its columns are found in every spelling.
 
     The cells of a `.csv` are parted by commas, semicolons, tabs or bars: whichever parts the header
-    into the most known columns. JSON's numbers and truth values become text, `null` an empty cell.
-
-    Args:
-        path: the file.
-        known: canonical names of the columns that mean something (`names.column`).
+    into the most columns whose canonical name (`names.column`) is `known`. JSON's numbers and truth
+    values become text, `null` an empty cell.
 
     Raises:
         UsageError: the file cannot be used; names the line and the column.

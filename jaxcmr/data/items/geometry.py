@@ -65,14 +65,11 @@ def face_areas(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
 def sample_surface(
     mesh: Mesh, count: int, rng: np.random.Generator, name: str = "the mesh"
 ) -> np.ndarray:
-    """Draws `count` points uniformly from the surface.
+    """Draws points `[count, 3]` float32 uniformly from the surface.
 
     A face is drawn with a probability proportional to its area; inside it, with `r1, r2 ~ U(0,1)`,
     `x = (1 - sqrt(r1)) a + sqrt(r1) (1 - r2) b + sqrt(r1) r2 c` (Osada et al., Shape
     distributions, ACM TOG 2002).
-
-    Returns:
-        `[count, 3]` float32, in the coordinates of the mesh.
 
     Raises:
         UsageError: the surface has no area.

@@ -26,16 +26,13 @@ _PICTURES = re.compile(r"(?i)(image|img|picture|photo|pixel)")
 
 
 def kind(shape: tuple[int, ...], dtype: np.dtype, name: str) -> str:
-    """Tells what the items of an array are.
+    """Tells what the items of an array are: "vector", "cloud", "image" or "views".
 
     Args:
         shape: of an item: `[D]` a vector, `[P, 3]` floats a cloud, `[H, W]` and `[H, W, 1 or 3]` a
             picture (`[H, W]` of floats only where the name says so), `[V, H, W, 1 or 3]` views.
         dtype: of the array.
-        name: of file and array, for messages; a modality's name is its last word.
-
-    Returns:
-        "vector", "cloud", "image" or "views".
+        name: of file and array; a modality's name is its last word.
 
     Raises:
         UsageError: the type is no number, or the shape is none of these or could be two; says what
@@ -95,7 +92,7 @@ def _advice(shape: tuple[int, ...], dtype: np.dtype) -> str:
 def items(
     parts: Mapping[str, Items], present: Mapping[str, np.ndarray], name: str
 ) -> dict[str, Items]:
-    """Brings the items of one modality to native types, in all splits alike.
+    """Brings the items of one modality to uint8 or float32, in all splits alike.
 
     What stays on the disk is converted as it is read.
 
@@ -103,7 +100,6 @@ def items(
         parts: split -> `[N, ...]`.
         present: split -> `[N]` bool, where items are missing. What stands in a missing item's place
             is not looked at.
-        name: of file and modality, for messages.
 
     Raises:
         UsageError: a type that is no number, a shape or a range of pixels that could mean several

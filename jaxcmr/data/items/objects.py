@@ -112,13 +112,11 @@ def to_splits(
     """Makes the splits of a published set, whose labels are true: the first rows, and the others.
 
     Args:
-        arrays: `labels [N]` and `ids [N]`.
+        arrays: `labels [N]` and `ids [N]`; other arrays are not used.
         inputs: modality -> items `[N, ...]`; taken are those of `config.modalities`.
         train: the number of rows of the training set.
         config: the section `data`.
-        class_names: K names.
-        provenance: of the whole set.
-        present: as in `Dataset`, of all rows.
+        class_names, provenance, present: as in `Dataset`, of all rows.
     """
     splits = {}
     for split, rows in (("train", slice(None, train)), ("test", slice(train, None))):
@@ -146,7 +144,6 @@ def prepare(
     prepares the same folder, this one waits, and takes what is there then.
 
     Args:
-        items: the objects, in the order of the rows.
         make: picklable; turns an item into its arrays, of the same shapes for all items.
         folder: of the result; its name must depend on everything that changes the arrays.
         meta: is written beside the arrays.

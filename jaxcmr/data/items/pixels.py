@@ -1,4 +1,4 @@
-"""One scale for pixels: whatever type pictures have, encoders get uint8 or float32 in [0, 1]."""
+"""Brings pixels of any type to one scale: uint8, or float32 in [0, 1]."""
 
 from collections.abc import Callable, Iterable
 from functools import partial
@@ -27,7 +27,6 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
     Args:
         arrays: all pictures of a modality and one type, `[N, ...]`, in whichever splits; beside
             each the row numbers that count.
-        name: of file and array, for messages.
 
     Returns:
         A function of pixels, and the type that it returns: uint8, or float32 in [0, 1].

@@ -51,17 +51,10 @@ def fade(depth: np.ndarray) -> np.ndarray:
 
 
 def render_mesh(mesh: Mesh, cameras: np.ndarray, size: int) -> np.ndarray:
-    """Ray-casts a mesh that lies in the unit sphere, orthographically.
+    """Ray-casts a mesh that lies in the unit sphere, orthographically: `[V, size, size]` uint8.
 
-    One ray a pixel; a pixel whose neighbors differ gets four more, so that edges are smooth.
-
-    Args:
-        mesh: normalized mesh.
-        cameras: `[V, 3, 3]` from `camera_ring`.
-        size: height and width in pixels.
-
-    Returns:
-        `[V, size, size]` uint8, 255 is the background.
+    One ray a pixel; a pixel whose neighbors differ gets four more, so that edges are smooth. 255 is
+    the background. The cameras `[V, 3, 3]` are those of `camera_ring`.
     """
     scene = EmbreeScene()
     TriangleMesh(scene, np.ascontiguousarray(mesh.triangles, np.float32))

@@ -20,10 +20,6 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
     of all centred training numbers: features keep their variances relative to each other. Items
     that are missing take no part and stay zero.
 
-    Args:
-        splits: the data; the modalities named must be vectors `[N, D]`.
-        modalities: which ones.
-
     Raises:
         UsageError: a modality is missing, is no vector, or is constant over the training set.
     """

@@ -42,10 +42,6 @@ def sort(keys: Iterable[str], file: str) -> Names:
     the same without a split. Splits and roles may be spelled as people do (`val`, `label`), in any
     case. A modality is called what the training set calls it.
 
-    Args:
-        keys: names of the arrays.
-        file: its name, for messages.
-
     Raises:
         UsageError: two arrays mean the same; labels are missing; a split has not the modalities of
             the training set; flags are those of no modality.

@@ -17,7 +17,6 @@ def part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -
     Args:
         arrays: by name; of items only the shape matters.
         keys: role or modality -> the array's name.
-        name: of the file, for messages.
 
     Returns:
         Role or modality -> array: flags are booleans, ids and splits text, roles `[N]`.
@@ -53,12 +52,9 @@ def part(arrays: Mapping[str, np.ndarray], keys: Mapping[str, str], name: str) -
 
 
 def splits_of(part: Mapping[str, Any], name: str, seed: int) -> np.ndarray:
-    """Returns the split's name of every row of arrays without splits in their names, `[N]`.
+    """Returns the split's name of every row of a `part` without splits in its arrays' names, `[N]`.
 
-    Args:
-        part: of `part`.
-        name: of the file, for messages.
-        seed: of the draw where no split is given.
+    Where it has no array `split`, the split is drawn with `seed`.
 
     Raises:
         UsageError: a split is none of ours, or has no row.

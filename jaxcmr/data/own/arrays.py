@@ -53,12 +53,7 @@ def npy_files(folder: Path) -> list[Path]:
 def without_rows(arrays: Mapping[str, Any], parts: dict[str, dict[str, str]]) -> list[str]:
     """Takes single numbers, such as a version, out of the modalities of a file without splits.
 
-    Args:
-        arrays: by name; only their shapes matter.
-        parts: of `arraynames.Names`, changed.
-
-    Returns:
-        The names of these arrays.
+    Changes `parts` (`arraynames.Names`), and returns the names of these arrays.
     """
     part = parts.get("", {})
     gone = [m for m in part if not arraynames.is_role(m) and arrays[part[m]].shape == ()]

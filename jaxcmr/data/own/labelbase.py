@@ -43,7 +43,6 @@ def unify(
     Args:
         labels: split -> labels as read.
         class_names: the K names, or () if nobody knows them.
-        name: of the file, for messages.
 
     Returns:
         The labels by split, the class names, and what was done, in words.

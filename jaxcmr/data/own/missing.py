@@ -44,11 +44,7 @@ def is_missing(value: Any) -> bool:
 
 
 def missing(array: np.ndarray) -> np.ndarray:
-    """Tells of every entry of an array of numbers, texts, times or objects whether it is missing.
-
-    Returns:
-        Booleans of the array's shape.
-    """
+    """Tells of every entry of an array (numbers, texts, times, objects) whether it is missing."""
     if isinstance(array, np.ma.MaskedArray):
         return np.ma.getmaskarray(array) | missing(array.data)
     array = np.asarray(array)
@@ -60,17 +56,10 @@ def missing(array: np.ndarray) -> np.ndarray:
 
 
 def flags(array: np.ndarray, name: str) -> np.ndarray:
-    """Reads flags, such as those that say which items are present.
+    """Reads flags of any shape, such as those that say which items are present, as booleans.
 
     Accepted are truth values, the numbers 0 and 1, and the texts true/false, t/f, yes/no, y/n, 1/0
     in any case; nothing else is guessed at.
-
-    Args:
-        array: of any shape, of truth values, numbers, texts or objects.
-        name: for messages, such as "items.npz: present_text".
-
-    Returns:
-        Booleans of the array's shape.
 
     Raises:
         UsageError: an entry is missing, or is neither true nor false; names its row.

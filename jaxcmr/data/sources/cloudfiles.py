@@ -32,12 +32,8 @@ def list_clouds(folder: Path, expected: tuple[str, ...] = ()) -> CloudFiles:
 
     `train_files.txt` and `test_files.txt` name the files of a split (only the last part of each
     path counts, with slashes or backslashes); without them, those of the pattern `*train*.h5`.
-    `shape_names.txt` has the class names. `<file>_id2file.json` names the shapes,
-    `bathtub/bathtub_0001.ply`.
-
-    Args:
-        folder: of the release.
-        expected: the class names where there is no `shape_names.txt`.
+    `shape_names.txt` has the class names; without it they are those `expected`.
+    `<file>_id2file.json` names the shapes, `bathtub/bathtub_0001.ply`.
 
     Raises:
         UsageError: a file is missing, damaged, or does not fit the others.

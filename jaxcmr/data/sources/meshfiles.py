@@ -38,14 +38,11 @@ class _File(NamedTuple):
 
 
 def list_meshes(path: Path, expected: tuple[str, ...] = ()) -> MeshFiles:
-    """Lists the meshes of a folder or of a zip; hidden files are passed over, others are counted.
+    """Lists the meshes of a folder or a `.zip`; hidden files are passed over, others are counted.
 
     The layout may lie in folders of its own; a zip may have backslashes for slashes; the case of
-    an ending, of a split and of an expected class does not matter.
-
-    Args:
-        path: a folder or a `.zip`.
-        expected: the class names that must be there, and the only ones; (): take what is there.
+    an ending, of a split and of an expected class does not matter. The classes `expected`, if any,
+    must be there, and no others.
 
     Raises:
         UsageError: no mesh, a class too many or too few, or no zip.

@@ -32,14 +32,11 @@ _POINTS, _FACE = _template()
 
 
 def digit_cloud(image: np.ndarray) -> np.ndarray:
-    """Makes the cloud `[N, 3]` float64 of a digit; N is 9,000 to 39,000, and depends on the digit.
+    """Makes the cloud `[N, 3]` float64 of a digit's picture `[H, W]`; N is 9,000 to 39,000.
 
     The picture is padded to 30 x 30; every pixel above zero is a box 1 x 1 x 6 in (row, column, z)
     with 5 x 5 points on front and back, and 5 x 30 on a side whose neighbor pixel is zero. Scaled
     so that the longest axis is 1, mean subtracted, turned by 90 degrees about the second axis.
-
-    Args:
-        image: `[28, 28]`, or any size, of any type.
 
     Raises:
         UsageError: no pixel is above zero.
