@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr.errors import UsageError
-from jaxcmr.native import native
 
 _SHORT = (jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
 SLACK = 2e-3  # what probabilities in half precision may be off
@@ -24,6 +23,17 @@ def is_concrete(*arguments: Any) -> bool:
     """Returns whether all values are known: none is traced or lies in another process."""
     arrays = [leaf for leaf in jax.tree.leaves(arguments) if isinstance(leaf, jax.Array)]
     return not any(isinstance(a, jax.core.Tracer) or not a.is_fully_addressable for a in arrays)
+
+
+def native(array: Any) -> Any:
+    """Returns numpy's numbers in a type that JAX has; everything else as it is.
+
+    JAX refuses other orders of bytes, which come out of HDF5, FITS and IDX files, and long doubles.
+    """
+    if not isinstance(array, np.ndarray | np.generic):
+        return array
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 8
+    return array.astype(np.float64 if wide else array.dtype.newbyteorder("="), copy=False)
 
 
 def on_host(array: Any) -> np.ndarray:
@@ -120,14 +130,8 @@ def class_labels(
 ) -> jax.Array:
     """Returns labels as int32, -1 where there is none.
 
-    Args:
-        labels: whole numbers in `0..classes - 1`; a negative one is no label.
-        classes: K, or None where labels are only compared with each other.
-        shape: what the labels must have.
-        name: what to call them.
-
-    Returns:
-        Of `shape`. A traced label of K or more is no label either.
+    Labels are whole numbers in `0..classes - 1`; a negative one is no label, and neither is a
+    traced one of K or more. `classes` is None where labels are only compared with each other.
 
     Raises:
         UsageError: the shape is another, they are no whole numbers, or one is K or more.
@@ -225,11 +229,7 @@ def truth(mask: Any, *, name: str = "mask") -> jax.Array:
 def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -> jax.Array:
     """Returns row numbers `[B]` as int32, `size` (dropped by scatters) where there is no row.
 
-    Args:
-        index: whole numbers, in `[0, size)` where the mask is true.
-        size: N, how many rows there are.
-        mask: `[B]` bool, False for entries to ignore; none if absent.
-        name: what to call them.
+    The index holds whole numbers, in `[0, size)` where the mask `[B]` (None: everywhere) is true.
 
     Raises:
         UsageError: shapes do not fit, they are no whole numbers, or one is outside.

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Integer
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
-from jaxcmr.native import native
+from jaxcmr.guards import native
 
 # A row whose largest entry is below this counts as zero: it has no direction.
 _ZERO_ROW = 1e-12

@@ -22,7 +22,7 @@ from jax import lax
 from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
-from jaxcmr.native import native
+from jaxcmr.guards import native
 from jaxcmr.numerics import at_least_float32, label_log_odds, log_rest, sound_rows
 
 

@@ -86,7 +86,7 @@ def test_mat_files_and_features_without_labels(tmp_path):
         (
             {"names": np.zeros(2, "M8[D]")},
             {},
-            "theirs.npz: names holds datetime64.*, not numb",
+            "theirs.npz: names holds datetime64.*; save numb",
         ),
         ({"txt_te": np.ones((3, 4))}, {}, "3 rows of test_text, but 4 of test_image; an item is"),
         ({"txt_te": np.full((4, 3), 1e39)}, {}, "txt_te holds 1e.39, more than the 3.4e38"),

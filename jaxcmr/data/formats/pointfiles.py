@@ -60,7 +60,8 @@ def read_point_file(path: Path, keys: Keys = Keys()) -> dict[str, np.ndarray]:
 
 
 def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[str, np.ndarray]:
-    classes = _array(arrays, keys.classes, path).ravel().astype(str)
+    advice = "; rename, or convert the file with launch/prepare.py points"
+    classes = array_of(arrays, keys.classes, path, advice).ravel().astype(str)
     result = {"class_names": classes}
     for pattern in (keys.points, keys.labels):
         if "{split}" not in pattern:
@@ -70,18 +71,16 @@ def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[s
             )
     for split in SPLITS:
         key = keys.points.replace("{split}", split)
-        points = _array(arrays, key, path)
-        labels = _array(arrays, keys.labels.replace("{split}", split), path)
+        points = array_of(arrays, key, path, advice)
+        labels = array_of(arrays, keys.labels.replace("{split}", split), path, advice)
         if points.ndim != 3 or points.shape[-1] != 3 or points.dtype.kind not in "fiu":
-            advice = "; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" * (3 in points.shape[1:2])
-            raise UsageError(
-                f"{path}: {key} must be numbers [N, P, 3], not {points.dtype} {list(points.shape)}"
-                f"{advice}"
-            )
+            turn = "; turn [N, 3, P] by numpy.swapaxes(x, 1, 2)" * (3 in points.shape[1:2])
+            found = f"{points.dtype} {list(points.shape)}{turn}"
+            raise UsageError(f"{path}: {key} must be numbers [N, P, 3], not {found}")
         rows = len(points)
         names = np.array([f"{split}_{row:05d}" for row in range(rows)])
         if (key := keys.names.replace("{split}", split)) in arrays:
-            names = _array(arrays, key, path)
+            names = array_of(arrays, key, path, advice)
         names = names.ravel() if names.ndim == 2 and 1 in names.shape else names
         if names.shape != (rows,):
             raise UsageError(f"{path}: {names.size} {split} names for {rows} clouds")
@@ -93,12 +92,11 @@ def _checked(arrays: Mapping[str, np.ndarray], path: Path, keys: Keys) -> dict[s
     return result
 
 
-def _array(arrays: Mapping[str, np.ndarray], key: str, path: Path) -> np.ndarray:
+def array_of(arrays: Mapping[str, np.ndarray], key: str, path: Path, advice: str) -> np.ndarray:
+    """Returns an array of a file; raises a `UsageError` that ends in `advice` if it has none."""
     if key not in arrays:
-        raise UsageError(
-            f"{path} has no array {key!r}, only {', '.join(sorted(arrays)) or 'none'}; rename, or "
-            "convert the file with launch/prepare.py points"
-        )
+        there = ", ".join(sorted(arrays)) or "none"
+        raise UsageError(f"{path} has no array {key!r}, only {there}{advice}")
     if arrays[key].dtype.kind not in numpyfiles.KINDS:
         raise UsageError(f"{path}: {key} holds {arrays[key].dtype}; save numbers or text")
     return arrays[key]
@@ -135,10 +133,7 @@ def dequantize(points: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: float = 1.0) -> dict:
-    """Writes the clouds of any `.npz`/`.h5` with two splits as a point file of our schema.
-
-    Returns:
-        The numbers of clouds, points and classes.
+    """Writes the clouds of any `.npz`/`.h5` with two splits as a point file; returns its sizes.
 
     Raises:
         UsageError: as `read_point_file`; the output is the source, or a file that is not ours.

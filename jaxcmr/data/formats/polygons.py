@@ -151,11 +151,7 @@ def _ears(places: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _ears_along(places: np.ndarray, axis: np.ndarray):
-    """Cuts polygons `[n, k, 3]`, each seen along one axis `[n]`.
-
-    Returns:
-        As `_ears`, but `[n]` says whose triangles are as large as the polygon.
-    """
+    """Cuts as `_ears`, but along one axis `[n]`; tells `[n]` whose triangles fill the polygon."""
     columns = np.stack([(axis + 1) % 3, (axis + 2) % 3], 1)
     flat = np.take_along_axis(places, columns[:, None], 2)
     ends = np.array([places.shape[1]], np.uint32)

@@ -12,7 +12,6 @@ from jaxcmr.data.outputs import check_output, write_arrays
 from jaxcmr.data.own import arraynames, names
 from jaxcmr.data.own.arrays import cut_validation, warn_of_unused
 from jaxcmr.errors import UsageError
-from jaxcmr.storage.numpyfiles import KINDS
 
 
 def convert(
@@ -125,14 +124,7 @@ def _read(source: Path) -> dict[str, np.ndarray]:
 
 
 def _array(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndarray:
-    if name not in arrays:
-        raise UsageError(
-            f"{source} has no array {name!r}, only {', '.join(sorted(arrays)) or 'none'}"
-            f"{names.suggestion(name, tuple(arrays))}"
-        )
-    if arrays[name].dtype.kind not in KINDS:
-        raise UsageError(f"{source}: {name} holds {arrays[name].dtype}, not numbers or text")
-    return arrays[name]
+    return pointfiles.array_of(arrays, name, source, names.suggestion(name, tuple(arrays)))
 
 
 def _numbers(arrays: Mapping[str, np.ndarray], name: str, source: Path) -> np.ndarray:

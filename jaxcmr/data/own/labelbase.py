@@ -201,9 +201,7 @@ def skeleton(name: str) -> str:
 def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
     """Names in one line the classes that look alike, or like a missing value; they stay apart.
 
-    Args:
-        counts: class -> how often it occurs, in given and true labels.
-        name: of the file.
+    `counts` says how often a class occurs in given and true labels.
     """
     alike: dict[str, list[str]] = {}
     for label in counts:

@@ -49,10 +49,8 @@ def _lost(words: list[str], named: np.ndarray) -> float:
 def links(table: Table, words: list[str]) -> dict[str, np.ndarray]:
     """Finds what rows have in common: their `group`, a file by its content, a text of `words`.
 
-    Links that tie no rows are left out, and those of unreadable files are by their names.
-
-    Returns:
-        `heldout.Links`: "group" or a modality -> `[N]` numbers, -1 for none.
+    Their names are "group" and those of modalities (`heldout.Links`). Links that tie no rows are
+    left out, and those of unreadable files are by their names.
     """
     found = {heldout.GROUP: columns.groups(table)}
     for name in columns.kinds(table):

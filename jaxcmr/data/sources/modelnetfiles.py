@@ -32,27 +32,20 @@ class Release(NamedTuple):
 
 
 MODELNET10 = Release(
-    "modelnet10",
-    "ModelNet10",
-    (3991, 908),
+    "modelnet10", "ModelNet10", (3991, 908),
     (
         "https://3dvision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
         "http://vision.princeton.edu/projects/2014/3DShapeNets/ModelNet10.zip",
     ),
-    ("modelnet10_hdf5_2048", "modelnet10_ply_hdf5_2048"),
-    (3991, 908),
-    ("ModelNet10-Images-180", "ModelNet40-Images-180"),
-    furniture.CLASS_NAMES,
-)
+    ("modelnet10_hdf5_2048", "modelnet10_ply_hdf5_2048"), (3991, 908),
+    ("ModelNet10-Images-180", "ModelNet40-Images-180"), furniture.CLASS_NAMES,
+)  # fmt: skip
 MODELNET40 = Release(
-    "modelnet40",
-    "ModelNet40",
-    (9843, 2468),
+    "modelnet40", "ModelNet40", (9843, 2468),
     ("https://modelnet.cs.princeton.edu/ModelNet40.zip",),
-    ("modelnet40_ply_hdf5_2048", "modelnet40_hdf5_2048"),
-    (9840, 2468),
+    ("modelnet40_ply_hdf5_2048", "modelnet40_hdf5_2048"), (9840, 2468),
     ("ModelNet40-Images-180",),
-)
+)  # fmt: skip
 
 
 class Found(NamedTuple):
