@@ -1,4 +1,4 @@
-"""The exceptions that a command answers without a traceback."""
+"""The exceptions that a command answers without a traceback, and helpers that raise them."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -62,10 +62,10 @@ class NotFiniteError(UsageError):
 
 
 class StoppedError(Exception):
-    """The run was asked to stop, and has saved what it needs to go on.
+    """A signal stopped the run, which has saved what it needs to go on.
 
     Attributes:
-        signal: the number of the signal that asked.
+        signal: its number.
     """
 
     def __init__(self, message: str, signal: int):

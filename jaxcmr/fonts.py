@@ -1,4 +1,4 @@
-"""Which installed fonts have the letters of a text: class names come in every script."""
+"""Finds the installed fonts that have the letters of a text: class names come in every script."""
 
 import contextlib
 import functools

@@ -1,4 +1,4 @@
-"""Paired data: sources, a person's own files, stand-ins; `load(config)` delivers any of them."""
+"""Loads and checks paired data: published sets, your own data, and stand-ins."""
 
 from jaxcmr.data.check import check
 from jaxcmr.data.load import SOURCES, load

@@ -1,4 +1,4 @@
-"""The checks that every data set passes before anything is trained on it."""
+"""Checks every data set before anything is trained on it."""
 
 import jax
 import numpy as np

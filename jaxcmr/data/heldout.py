@@ -167,7 +167,7 @@ def groups(links: Links, rows: int) -> np.ndarray:
 
 
 def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:
-    """Says in one line how many rows of other splits share something with a training row."""
+    """Logs in one line how many rows of other splits share something with a training row."""
     shared = []
     for split in ("test", "validation"):
         rows = named == split
@@ -210,7 +210,7 @@ def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> n
 
 
 def warn_of_copies(splits: Splits, name: str) -> None:
-    """Says in one line how many items of the other splits are those of training rows, too.
+    """Logs in one line how many items of the other splits are those of training rows, too.
 
     Items that stay on the disk are not compared; blank ones (one number everywhere) do not count.
     """

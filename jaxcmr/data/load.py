@@ -1,4 +1,4 @@
-"""Sources of paired data: `load(config)` delivers the splits of any of them.
+"""Loads the splits of any source of paired data: `load(config)`.
 
 Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
 """

@@ -1,4 +1,4 @@
-"""Files that a person asks for by name: never over a source, nor over a file that is not ours."""
+"""Writes files that a person names, never over a source or a file of other programs."""
 
 import os
 import zipfile

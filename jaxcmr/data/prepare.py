@@ -16,78 +16,10 @@ from jaxcmr.types import Dataset, Splits
 SPLIT_STREAM = 1
 
 
-def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
-    """Draws the noise of `config.noise` over the labels of a whole set."""
-    classes = train.class_names
-    modalities = train.modalities if config.per_modality else ()
-    if config.kind == "file":
-        if not config.file:
-            raise UsageError("config.noise.kind is 'file'; say which with config.noise.file")
-        return noise.from_file(
-            config.file,
-            train.labels,
-            len(classes),
-            key=config.key or None,
-            modalities=modalities,
-            class_names=classes,
-        )
-    if config.class_map not in ("", "rono"):
-        raise UsageError(
-            f"config.noise.class_map is {config.class_map!r}; use 'rono' for RONO's map of "
-            "ModelNet10, or '' for the next class"
-        )
-    class_map = None
-    if config.class_map:
-        class_map = noise.class_map_from_names(noise.RONO_MODELNET10_MAP, classes)
-    return noise.inject(
-        train.labels,
-        len(classes),
-        kind=config.kind,
-        rate=config.rate,
-        seed=config.seed,
-        class_map=class_map,
-        modalities=modalities,
-    )
-
-
-def draw_validation(
-    rows: int, links: heldout.Links, share: float, seed: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Draws which of `N = rows` rows train, and which `round(share N)` validate, uniformly.
-
-    The rows are drawn after the noise and without regard to labels, so that the validation set
-    carries the same noise. Rows that are linked stay together (`heldout.draw`); without links the
-    number is exact. A share of 0 leaves all rows to training, and nothing to choose by.
-
-    Returns:
-        The rows that train and the rows that validate, both ascending.
-    """
-    order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(rows)
-    wanted = round(share * rows)
-    if wanted >= rows > 0:
-        raise UsageError(
-            f"config.data.validation is {share}, which leaves 0 of {rows} rows to train on; "
-            "lower it"
-        )
-    if share > 0 and wanted < 2:
-        raise UsageError(
-            f"config.data.validation is {share}, which leaves {wanted} of {rows} rows to "
-            "choose the best epoch by; raise it"
-        )
-    validation = heldout.draw(order, wanted, heldout.cut(links, rows), np.arange(0))
-    if share > 0 and len(validation) < 2:
-        raise UsageError(
-            "the training rows belong together in groups too large to keep one for validation; "
-            "split the groups, name validation rows in a column or an array 'split', or set "
-            "config.data.validation to 0"
-        )
-    return np.setdiff1d(np.arange(rows), validation), np.sort(validation)
-
-
 def prepare(
     splits: Splits, config: ConfigDict
 ) -> tuple[noise.NoiseRecord, Dataset, Dataset | None, dict[str, np.ndarray]]:
-    """Applies noise and split.
+    """Puts noise into the labels of the training set, then splits off the validation set.
 
     A source's own validation set gets a draw of the same process; otherwise one is held out. If
     `config.labels` is "absent", no label is left in what trains, and there is nothing to choose an
@@ -124,20 +56,24 @@ def prepare(
     return record, train, validation, rows
 
 
-def _warn_of_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
-    """Warns of what the draw of the validation rows, which does not look at labels, takes away."""
-    if len(np.unique(validation.labels)) < 2:
-        logging.warning(
-            "all %d validation rows have the same label, so that they tell no epoch from another; "
-            "raise config.data.validation", len(validation),
-        )  # fmt: skip
-    lost = np.setdiff1d(source.labels, train.labels)
-    if len(lost):
-        logging.warning(
-            "all rows of %d of %d classes validate, and none is left to train on (such as %r); "
-            "lower config.data.validation, or name the split of every row",
-            len(lost), len(source.class_names), source.class_names[lost[0]],
-        )  # fmt: skip
+def inject(train: Dataset, config: ConfigDict) -> noise.NoiseRecord:
+    """Draws the noise of `config.noise` over the labels of a whole set."""
+    classes, modalities = train.class_names, train.modalities if config.per_modality else ()
+    if config.kind == "file":
+        if not config.file:
+            raise UsageError("config.noise.kind is 'file'; say which with config.noise.file")
+        names = {"key": config.key or None, "modalities": modalities, "class_names": classes}
+        return noise.from_file(config.file, train.labels, len(classes), **names)
+    if config.class_map and config.class_map != "rono":
+        raise UsageError(
+            f"config.noise.class_map is {config.class_map!r}; use 'rono' for RONO's map of "
+            "ModelNet10, or '' for the next class"
+        )
+    class_map = None
+    if config.class_map:
+        class_map = noise.class_map_from_names(noise.RONO_MODELNET10_MAP, classes)
+    draw = {"kind": config.kind, "rate": config.rate, "seed": config.seed, "class_map": class_map}
+    return noise.inject(train.labels, len(classes), **draw, modalities=modalities)
 
 
 def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
@@ -163,3 +99,53 @@ def _official(validation: Dataset, config: ConfigDict) -> Dataset:
             "with config.noise.validation_key"
         )
     return _with_noise(validation, inject(validation, settings))
+
+
+def draw_validation(
+    rows: int, links: heldout.Links, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draws which of `N = rows` rows train, and which `round(share N)` validate, uniformly.
+
+    The rows are drawn after the noise and without regard to labels, so that the validation set
+    carries the same noise. Rows that are linked stay together (`heldout.draw`); without links the
+    number is exact. A share of 0 leaves all rows to training, and nothing to choose by.
+
+    Returns:
+        The rows that train and the rows that validate, both ascending.
+    """
+    order = np.random.default_rng([seed, SPLIT_STREAM]).permutation(rows)
+    wanted = round(share * rows)
+    if wanted >= rows > 0:
+        raise UsageError(
+            f"config.data.validation is {share}, which leaves 0 of {rows} rows to train on; "
+            "lower it"
+        )
+    if share > 0 and wanted < 2:
+        raise UsageError(
+            f"config.data.validation is {share}, which leaves {wanted} of {rows} rows to "
+            "choose the best epoch by; raise it"
+        )
+    validation = heldout.draw(order, wanted, heldout.cut(links, rows), np.arange(0))
+    if share > 0 and len(validation) < 2:
+        raise UsageError(
+            "the training rows belong together in groups too large to keep one for validation; "
+            "split the groups, name validation rows in a column or an array 'split', or set "
+            "config.data.validation to 0"
+        )
+    return np.setdiff1d(np.arange(rows), validation), np.sort(validation)
+
+
+def _warn_of_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
+    """Warns of what the draw of the validation rows, which does not look at labels, takes away."""
+    if len(np.unique(validation.labels)) < 2:
+        logging.warning(
+            "all %d validation rows have the same label, so that they tell no epoch from another; "
+            "raise config.data.validation", len(validation),
+        )  # fmt: skip
+    lost = np.setdiff1d(source.labels, train.labels)
+    if len(lost):
+        logging.warning(
+            "all rows of %d of %d classes validate, and none is left to train on (such as %r); "
+            "lower config.data.validation, or name the split of every row",
+            len(lost), len(source.class_names), source.class_names[lost[0]],
+        )  # fmt: skip

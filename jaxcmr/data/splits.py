@@ -1,4 +1,4 @@
-"""Looks at, or changes, all splits of a data set at once."""
+"""Lists or changes all splits of a data set at once."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""What is in a data set: a few lines of text, and a contact sheet."""
+"""Describes a data set in a few lines of text, and draws a sheet of samples."""
 
 from pathlib import Path
 

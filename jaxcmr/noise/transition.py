@@ -82,8 +82,8 @@ def estimate_transition(labels: np.ndarray, posterior: np.ndarray) -> np.ndarray
     """Estimate how true labels turned into given ones, from beliefs about the true labels.
 
     `T[k, j] = sum_i q_i(k) [y_i = j] / sum_i q_i(k)`, the maximum-likelihood step for the
-    transition matrix when the true label of row i has the distribution `q_i`. A class that nobody
-    believes in gets the identity row. Beliefs of a model that has memorised the given labels yield
+    transition matrix when the true label of row i has the distribution `q_i`. A class without
+    any belief gets the identity row. Beliefs of a model that has memorised the given labels yield
     the identity: use beliefs from early training, from votes, or from held-out rows. Soft beliefs
     blur T towards the frequencies of the labels; sharpen them (one-hot of their arg max) if they
     are under-confident.

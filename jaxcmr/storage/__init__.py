@@ -1,1 +1,1 @@
-"""Files: paths, writing whole or not at all, locks, numpy's formats, rows read when asked for."""
+"""Paths, whole writes, locks, numpy's file formats and lazily read rows."""

@@ -1,4 +1,4 @@
-"""Writes files that appear whole or not at all, reads them whole; every failure is one sentence."""
+"""Reads and writes whole files; a file appears under its name when it is complete."""
 
 import errno
 import json

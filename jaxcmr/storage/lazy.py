@@ -1,4 +1,4 @@
-"""Arrays whose rows are read when they are asked for, for sets larger than memory."""
+"""Arrays whose rows are read at each use, for sets larger than memory."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 
 class LazyRows:
-    """Rows `[N, ...]` on a disk, or still to be decoded, with the face of a read-only array.
+    """Rows `[N, ...]` on a disk, or still to be decoded, with the interface of a read-only array.
 
     Indexing reads: `lazy[index]` is a numpy array of these rows. `rows(index)` reads nothing and is
     another `LazyRows`. `numpy.asarray(lazy)` reads everything.

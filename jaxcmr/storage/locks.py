@@ -47,7 +47,7 @@ def alone(path: Path, refusal: Callable[[str], str]) -> Iterator[None]:
 
 @contextmanager
 def in_turn(path: Path, what: str) -> Iterator[None]:
-    """Holds the lock `path`, after whoever holds it now; says what it waits for.
+    """Waits until no other process holds the lock `path`, then holds it; logs what it waits for.
 
     Raises:
         UsageError: the file cannot be written.
@@ -109,9 +109,9 @@ def _system_lock(handle: int) -> bool | None:
 
 
 def _lives(path: Path, note: dict[str, Any], without_system: bool) -> bool:
-    """Tells whether the process of a note, which has no lock of the system, is there all the same.
+    """Tells whether the process of a note is alive, although it has no lock of the system.
 
-    One of this host can be only where the system has no locks.
+    On this host that is possible only where the system has no locks.
     """
     if note["host"] == socket.gethostname():
         return without_system and _started(note["pid"]) == note["started"]
@@ -167,7 +167,7 @@ def _write(handle: int, note: dict[str, Any]) -> None:
 
 
 def _started(pid: int) -> str:
-    """Returns what tells a process from a later one of the same number; "" if there is none."""
+    """Returns when a process started, as later ones may have its number; "" if there is none."""
     try:
         state, *more = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
         return "" if state == "Z" else more[18]

@@ -1,4 +1,4 @@
-"""Paths as people write them, and the folders of a user, of whom little may be known."""
+"""Expands paths, and finds the folders for caches and compiled programs."""
 
 import atexit
 import functools
@@ -25,7 +25,7 @@ def expanded(path: str | os.PathLike) -> Path:
     As in a shell, `~name` stays as it is where there is no such user.
 
     Raises:
-        UsageError: nobody knows the home folder that `~` stands for.
+        UsageError: there is no home folder for `~`.
     """
     found = os.path.expanduser(path)
     if found == "~" or found.startswith("~/"):

@@ -1,4 +1,4 @@
-"""The arrays of a glTF 2.0 file (`.glb`, `.gltf`): its document, buffers and accessors."""
+"""Reads the arrays of a glTF 2.0 file (`.glb`, `.gltf`): document, buffers and accessors."""
 
 import base64
 import json

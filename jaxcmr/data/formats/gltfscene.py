@@ -1,4 +1,4 @@
-"""The surface of a glTF scene: all meshes of its nodes, in place, turned from y up to z up."""
+"""Reads the surface of a glTF scene: the meshes of its nodes, placed and turned to z up."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""MATLAB's files of level 5 (`save -v6`, `-v7`), read by hand: numbers, texts, cells of them.
+"""Reads MATLAB's files of level 5 (`save -v6`, `-v7`): numbers, texts and cells of them.
 
 scipy's reader trusts the types that a file announces, and a damaged one can end the process.
 Source: MathWorks, "MAT-File Format".

@@ -40,7 +40,7 @@ def read_mat(path: Path) -> dict[str, Value]:
         else:  # of MATLAB 4
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of numbers that it takes for what they are not
-                # From memory: of a file it asks for as much as the file announces.
+                # From memory: from a file it reserves as much as the file announces.
                 read = scipy.io.loadmat(io.BytesIO(path.read_bytes())).items()
             found = {key: value for key, value in read if isinstance(value, np.ndarray)}
     left = sorted(key for key, value in found.items() if value is None)

@@ -56,14 +56,14 @@ def open_picture(path: Path) -> Image.Image:
         raise UsageError(f"there is no file {path}") from None
     except UnidentifiedImageError:
         raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
-    except MemoryError:  # of a decoder that a damaged file asks for more than there is
+    except MemoryError:  # of a decoder: a damaged file may announce any size
         raise UsageError(f"{path} needs more memory than there is; save it again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UsageError(f"{path} cannot be read ({reason(error)})") from None
 
 
 def _looks_like(path: Path) -> str:
-    """Says what a file that is no picture is instead, as far as its first bytes tell."""
+    """Names the format of a file that is no PNG or JPEG by its first bytes."""
     with path.open("rb") as file:
         head = file.read(16)
     if not head:

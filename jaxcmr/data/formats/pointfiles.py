@@ -162,6 +162,6 @@ def convert(source: Path, output: Path, keys: Keys, low: float = -1.0, high: flo
 
 @functools.lru_cache(maxsize=1)
 def cached(path: str, digest: str) -> dict[str, np.ndarray]:
-    """`read_point_file`, once a process and version: a worker asks for one cloud after another."""
+    """`read_point_file`, once a process and version: a worker reads one cloud after another."""
     del digest  # part of the cache's key
     return read_point_file(Path(path))

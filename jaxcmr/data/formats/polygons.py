@@ -95,7 +95,7 @@ def fans(polygons: np.ndarray) -> np.ndarray:
 
 
 def _fan_covers(places: np.ndarray) -> np.ndarray:
-    """Says which polygons `[n, k, 3]`, scaled, the fan around their first corner covers: `[n]`.
+    """Tells which polygons `[n, k, 3]`, scaled, the fan around their first corner covers: `[n]`.
 
     It does where none of its triangles is turned over, seen along the polygon's normal.
     """
@@ -105,7 +105,7 @@ def _fan_covers(places: np.ndarray) -> np.ndarray:
     unit = normal / np.maximum(length, FLAT)[:, None]
     forward = (np.einsum("nkx,nx->nk", cross, unit) >= -FLAT).all(1) & (length > FLAT)
     without_area = np.linalg.norm(cross, axis=-1).sum(1) <= FLAT
-    # What is not finite is refused by whoever uses the mesh.
+    # Coordinates that are not finite are refused when the mesh is normalized.
     return forward | without_area | ~np.isfinite(places).all((1, 2))
 
 

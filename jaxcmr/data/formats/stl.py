@@ -20,7 +20,7 @@ _LOOP = re.compile(rb"outer\s+loop", re.IGNORECASE)
 def parse_stl(data: bytes, name: str) -> Mesh:
     """Parses the triangles of a file; each has vertices of its own.
 
-    The length tells a binary file from text: both may begin with `solid`.
+    A binary file is known by its length: both forms may begin with `solid`.
 
     Raises:
         UsageError: damaged, cut off, or without a triangle.

@@ -1,1 +1,1 @@
-"""What items are: vectors, clouds, pictures, meshes; and how they are brought to one form."""
+"""Vectors, clouds, pictures, meshes and texts as arrays."""

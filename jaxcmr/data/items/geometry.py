@@ -27,7 +27,7 @@ def normalize(points: np.ndarray, name: str) -> np.ndarray:
     `x' = (x - (max + min) / 2) / max |x - (max + min) / 2|`; doing it twice changes nothing.
 
     Raises:
-        UsageError: a coordinate is not finite, or all points coincide; `name` tells where.
+        UsageError: a coordinate is not finite, or all points coincide.
     """
     if not np.isfinite(points).all():
         raise UsageError(f"{name} has coordinates that are not finite; repair or remove the file")

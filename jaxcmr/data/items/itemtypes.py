@@ -1,4 +1,4 @@
-"""Tells what items are, and brings them to two types: pictures in one scale, other items float32.
+"""Finds the kind of items, and brings them to two types.
 
 Pictures are uint8 or float32 in [0, 1], all other items float32, in the machine's order of bytes;
 missing items are zeros.

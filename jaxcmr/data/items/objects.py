@@ -69,7 +69,7 @@ Maker = Callable[[Item], dict[str, np.ndarray]]
 def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[str, np.ndarray]:
     """Makes `points [P, 3]` float32, `image [V, S, S]` uint8 and `mesh_*` from one object.
 
-    `image` is left out if no view is asked for, `mesh_*` if no face is.
+    `image` is left out if `recipe.views` is 0, `mesh_*` if `recipe.faces` is.
 
     The object is centered on its bounding box and scaled into the unit sphere; a mesh is sampled by
     area, a cloud is subsampled (with repetition if it has fewer points). The draw depends on the

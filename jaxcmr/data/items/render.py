@@ -1,4 +1,4 @@
-"""Shaded views of meshes and of bare point clouds, without a display, GPU or graphics driver.
+"""Renders shaded views of meshes and of point clouds, without a display, GPU or graphics driver.
 
 Meshes are ray-cast with Embree (exact visibility, no OpenGL, hence no system library to miss);
 clouds are drawn as small discs that lie in the surface. Both share camera and shading.

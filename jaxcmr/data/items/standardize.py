@@ -1,4 +1,4 @@
-"""Standardisation of feature vectors, with the statistics of the training set alone."""
+"""Standardises feature vectors with the statistics of the training set alone."""
 
 import dataclasses
 

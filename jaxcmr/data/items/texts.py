@@ -1,4 +1,4 @@
-"""Numbers for texts of every script: TF-IDF of words, of letters where no blanks part the words."""
+"""Makes TF-IDF rows of texts of every script: of words, or of letters where blanks part none."""
 
 import functools
 import itertools

@@ -1,1 +1,1 @@
-"""A person's own data: arrays, manifests, labels of any form."""
+"""Your own data: arrays, manifests, labels of any form."""

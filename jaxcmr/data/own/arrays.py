@@ -61,7 +61,7 @@ def without_rows(arrays: Mapping[str, Any], parts: dict[str, dict[str, str]]) ->
 
 
 def warn_of_unused(found: list[str], what: str, name: str) -> None:
-    """Says in one line what ("array", "file") a source has and nobody uses."""
+    """Logs in one line the arrays or files (`what`) of a source that are not used."""
     if found:
         say = (what, "is") if len(found) == 1 else (f"{what}s", "are")
         logging.warning("%s: %d %s %s not used: %s", name, len(found), *say, ", ".join(found))

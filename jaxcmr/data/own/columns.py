@@ -122,7 +122,7 @@ def items(table: Table, modality: str) -> list[str]:
 
 
 def warn_of_unused(table: Table, used: list[str]) -> None:
-    """Says in one line which columns, and how many rows, are not used."""
+    """Logs in one line which columns, and how many rows, are not used."""
     unused = []
     absent = tuple(name for name in KNOWN if name not in table.columns)
     others = [
@@ -168,7 +168,7 @@ def _no_column(table: Table, name: str) -> str:
 
 
 def warn_of_missing(table: Table, modality: str) -> None:
-    """Says which words of a modality's column stand for a missing item."""
+    """Logs which words of a modality's column stand for a missing item."""
     words = Counter(strip(row.get(modality, "")) for _, row in table.rows)
     words = {word: count for word, count in words.items() if word and is_missing(word)}
     if words:

@@ -1,4 +1,4 @@
-"""Fills in what a config leaves open until the user's own data are known."""
+"""Fills in the fields of a config that depend on your own data."""
 
 from absl import logging
 from ml_collections import ConfigDict

@@ -42,7 +42,7 @@ def unify(
 
     Args:
         labels: split -> labels as read.
-        class_names: the K names, or () if nobody knows them.
+        class_names: the K names, or () if they are not known.
 
     Returns:
         The labels by split, the class names, and what was done, in words.
@@ -126,7 +126,7 @@ def negative_label(label: int | str, name: str) -> UsageError:
 
 
 def _checked(class_names: tuple[str, ...], name: str) -> tuple[str, ...]:
-    """Returns the given class names as they are compared; each must be one of its own."""
+    """Returns the given class names as they are compared; no two may be the same."""
     names = tuple(tidy(text) for text in class_names)
     for place, text in enumerate(names):
         if not text:

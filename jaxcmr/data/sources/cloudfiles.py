@@ -109,6 +109,6 @@ def read_cloud(item: Item) -> np.ndarray:
 
 @functools.lru_cache(maxsize=2)
 def _opened(path: str, digest: str) -> np.ndarray:
-    """Reads a file's clouds once a process and version: a worker asks for one after another."""
+    """Reads a file's clouds once a process and version: a worker reads one after another."""
     del digest  # part of the cache's key
     return pointfiles.read_arrays(Path(path))["data"]

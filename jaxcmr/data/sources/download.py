@@ -1,4 +1,4 @@
-"""Downloads that resume, verify, and give up quickly where there is no network."""
+"""Downloads files: resumes, verifies, and gives up quickly where there is no network."""
 
 import contextlib
 import json

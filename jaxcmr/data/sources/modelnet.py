@@ -33,7 +33,7 @@ def load_procedural10(config: ConfigDict, workers: int) -> Splits:
 
 
 def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
-    """Makes (or finds prepared) the arrays of both splits, as the config asks for them."""
+    """Makes the arrays of both splits as the config says, or finds them prepared."""
     recipe = Recipe(
         points=config.points,
         views=config.views,

@@ -1,4 +1,4 @@
-"""RGB-D Object (Lai et al., ICRA 2011): photographs of objects and the clouds of their depth.
+"""Loads RGB-D Object (Lai et al., ICRA 2011): photographs of objects and clouds of their depth.
 
 The cropped release: `<category>/<instance>/<instance>_<video>_<frame>_crop.png`, beside it
 `_depthcrop.png` (16 bit, millimetres), `_maskcrop.png` and `_loc.txt`.

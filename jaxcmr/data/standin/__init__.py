@@ -1,1 +1,1 @@
-"""Generated data that stand in where files are absent."""
+"""Generated data that take the place of absent files."""
