@@ -64,19 +64,14 @@ class NoiseRecord:
 
     def summary(self) -> dict[str, Any]:
         """Returns the record without its long arrays, ready for JSON."""
+        listed = lambda array: None if array is None else array.tolist()
         return {
-            "kind": self.kind,
-            "rate": self.rate,
-            "actual_rate": self.actual_rate,
-            "rows_changed": len(self.rows),
-            "num_rows": len(self.true_labels),
-            "num_classes": self.num_classes,
-            "seed": self.seed,
-            "class_map": None if self.class_map is None else self.class_map.tolist(),
-            "transition": None if self.transition is None else self.transition.tolist(),
-            "shared": self.shared,
-            "modalities": list(self.modalities),
-        }
+            "kind": self.kind, "rate": self.rate, "actual_rate": self.actual_rate,
+            "rows_changed": len(self.rows), "num_rows": len(self.true_labels),
+            "num_classes": self.num_classes, "seed": self.seed,
+            "class_map": listed(self.class_map), "transition": listed(self.transition),
+            "shared": self.shared, "modalities": list(self.modalities),
+        }  # fmt: skip
 
     def save(self, path: str | os.PathLike) -> None:
         """Writes the record as a compressed `.npz` without pickles.

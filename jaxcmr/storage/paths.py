@@ -69,9 +69,8 @@ def temporary_cache() -> Path:
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     logging.warning(
         "the cache folder cannot be written: what is prepared is kept in %s and lost at the end; "
-        "set $XDG_CACHE_HOME to a folder that can be written",
-        folder,
-    )
+        "set $XDG_CACHE_HOME to a folder that can be written", folder,
+    )  # fmt: skip
     return folder
 
 

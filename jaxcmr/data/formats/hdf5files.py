@@ -12,7 +12,6 @@ from jaxcmr.errors import reading
 from jaxcmr.storage import numpyfiles
 
 _HEAP = b"GCOL\x01\0\0\0"  # where a global heap begins, in which texts of any length lie
-_ALIGNMENT = 8
 _ADVICE = "get or write it again"
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written
 
@@ -103,8 +102,9 @@ def _check_heaps(file: h5py.File) -> None:
     The HDF5 library goes from one object to the next by their sizes and trusts them: free space of
     size 0 leads it to the same place for ever, and nothing can stop it.
     """
+    aligned = lambda size: -(-size // 8) * 8
     width = file.id.get_create_plist().get_sizes()[1]  # bytes of a size
-    head = _aligned(8 + width)  # bytes before the first object, and before the data of each
+    head = aligned(8 + width)  # bytes before the first object, and before the data of each
     with (
         open(file.filename, "rb") as raw,
         mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ) as data,
@@ -117,12 +117,8 @@ def _check_heaps(file: h5py.File) -> None:
             while place + head <= min(end, len(data)):
                 size = number(place + 8, width)
                 free = number(place, 2) == 0  # its size counts its own head
-                step = size if free else head + _aligned(size)
+                step = size if free else head + aligned(size)
                 if step < head or place + step > end:
                     raise ValueError("a heap of texts is damaged")
                 place += step
             start = data.find(_HEAP, start + 1)
-
-
-def _aligned(size: int) -> int:
-    return -(-size // _ALIGNMENT) * _ALIGNMENT

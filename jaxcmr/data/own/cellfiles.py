@@ -5,7 +5,7 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,7 +30,10 @@ def find(folder: Path, cell: str) -> Path:
     Raises:
         UsageError: there is no such file.
     """
-    for name in _spellings(cell):
+    as_it_is = f"./{cell}" if cell.startswith("~") else cell  # "./~a" is no home folder
+    names = [cell.strip(), cell.strip().replace("\\", "/")]
+    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names]
+    for name in dict.fromkeys([as_it_is, *names, *forms]):
         try:
             path = folder / (expanded(name) if name.startswith("~") else name)
             if path.is_file():
@@ -38,14 +41,6 @@ def find(folder: Path, cell: str) -> Path:
         except (OSError, ValueError):  # a name too long, a folder that may not be entered, a zero
             continue
     raise UsageError(_not_found(folder, cell))
-
-
-def _spellings(cell: str) -> Iterator[str]:
-    """Yields the names that a cell may mean, the likeliest first; "./~a" is no home folder."""
-    yield f"./{cell}" if cell.startswith("~") else cell
-    names = [cell.strip(), cell.strip().replace("\\", "/")]
-    forms = [unicodedata.normalize(form, name) for form in ("NFC", "NFD") for name in names]
-    yield from dict.fromkeys([*names, *forms])
 
 
 def _not_found(folder: Path, cell: str) -> str:

@@ -34,13 +34,8 @@ def load_procedural10(config: ConfigDict, workers: int) -> Splits:
 
 def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
     """Makes the arrays of both splits as the config says, or finds them prepared."""
-    recipe = Recipe(
-        points=config.points,
-        views=config.views,
-        image_size=config.image_size,
-        seed=config.seed,
-        faces=config.get("faces", FACES) if "mesh" in config.modalities else 0,
-    )
+    faces = config.get("faces", FACES) if "mesh" in config.modalities else 0
+    recipe = Recipe(config.points, config.views, config.image_size, seed=config.seed, faces=faces)
     items, name = found.train + found.test, found.provenance["name"]
     fields = recipe._asdict()
     if not recipe.faces:  # arrays without mesh features stay valid

@@ -1,5 +1,7 @@
 """Parts that several kinds of furniture share: legs, backs, drawers, cushions, things on top."""
 
+import itertools
+
 import numpy as np
 
 from jaxcmr.data.items.geometry import Mesh
@@ -119,15 +121,13 @@ def drawers(rng: np.random.Generator, front, width, height, rows: int, columns: 
     knob = rng.choice(["none", "knob", "bar"])
     parts = []
     cell_w, cell_h = width / columns, height / rows
-    for i in range(rows):
-        for j in range(columns):
-            x = x0 + (j - (columns - 1) / 2) * cell_w
-            z = z0 + (i - (rows - 1) / 2) * cell_h
-            parts.append(box((x, y - out / 2, z), (cell_w - 2 * gap, out, cell_h - 2 * gap)))
-            if knob == "knob":
-                parts.append(box((x, y - out - 0.012, z), (0.03, 0.025, 0.03)))
-            elif knob == "bar":
-                parts.append(box((x, y - out - 0.012, z), (cell_w * 0.4, 0.025, 0.015)))
+    grips = {"knob": (0.03, 0.025, 0.03), "bar": (cell_w * 0.4, 0.025, 0.015)}
+    for i, j in itertools.product(range(rows), range(columns)):
+        x = x0 + (j - (columns - 1) / 2) * cell_w
+        z = z0 + (i - (rows - 1) / 2) * cell_h
+        parts.append(box((x, y - out / 2, z), (cell_w - 2 * gap, out, cell_h - 2 * gap)))
+        if knob in grips:
+            parts.append(box((x, y - out - 0.012, z), grips[knob]))
     return parts
 
 
