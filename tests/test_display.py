@@ -37,7 +37,7 @@ def test_a_long_name_is_cut_to_its_columns():
     assert (columns("a手"), padded("手", 4)) == (3, "手  ")
 
 
-def test_directions_are_told_by_what_keeps_them_from_being_measured():
+def test_directions_that_are_not_measured_are_listed_by_reason():
     reasons = {"a->c": "none", "c->a": "none", "a->" + "b" * 30: "few"}
     cut = "b" * 23 + "…"
     assert by_reason(reasons) == [

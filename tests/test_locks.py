@@ -119,7 +119,7 @@ def test_an_error_inside_lets_go(tmp_path):
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[1]", b'{"pid": "../1"}', b"\xff" * 900, b"null"])
-def test_a_file_that_nobody_holds_is_taken_whatever_is_in_it(tmp_path, content):
+def test_a_file_without_a_holder_is_taken_whatever_is_in_it(tmp_path, content):
     (tmp_path / "lock").write_bytes(content)
     with locks.alone(tmp_path / "lock", _refusal):
         pass
@@ -162,7 +162,7 @@ def test_without_locks_of_the_system_the_dead_are_taken_over(tmp_path, without_s
         pass
 
 
-def test_a_lock_that_another_user_holds_is_waited_for_or_told(tmp_path, holder, quick, monkeypatch):
+def test_a_lock_of_another_user_is_waited_for_or_refused(tmp_path, holder, quick, monkeypatch):
     real = os.open
 
     def refuse(path, flags, *mode):

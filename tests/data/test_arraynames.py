@@ -135,7 +135,7 @@ def test_groups_around_all_arrays_say_nothing():
     assert sort(["data/x", "data/labels"], "a.h5").parts[""]["x"] == "data/x"
 
 
-def test_names_of_another_schema_are_told_ours():
+def test_names_of_another_schema_are_refused_with_ours():
     with pytest.raises(
         UsageError, match="no array 'labels', only X_train, y_train; arrays are cal"
     ):

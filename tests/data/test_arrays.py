@@ -17,15 +17,15 @@ def whole(rows=20):
 
 
 @pytest.fixture
-def own(config, tmp_path):
+def files(config, tmp_path):
     """A config that reads `tmp_path / "own.npz"`, and a function that writes it."""
     fields = config.to_dict() | {"name": "arrays", "modalities": ("image", "text")}
     config = ConfigDict(fields | {"path": str(tmp_path / "own.npz")})
     return config, lambda arrays: np.savez(tmp_path / "own.npz", **arrays)
 
 
-def test_rows_without_a_split_are_split_by_class(own, caplog):
-    config, write = own
+def test_rows_without_a_split_are_split_by_class(files, caplog):
+    config, write = files
     write(whole())
     splits = data.load(config)
     assert (len(splits.train), len(splits.test)) == (16, 4)
@@ -38,8 +38,8 @@ def test_rows_without_a_split_are_split_by_class(own, caplog):
     np.testing.assert_array_equal(data.load(config).test.ids, splits.test.ids)
 
 
-def test_a_split_column_true_labels_ids_and_missing_items(own):
-    config, write = own
+def test_a_split_column_true_labels_ids_and_missing_items(files):
+    config, write = files
     arrays = whole()
     arrays["split"] = np.array(["train"] * 10 + ["validation"] * 4 + ["test"] * 6)
     arrays["true_labels"] = np.array(["dog"] * 20)
@@ -53,8 +53,8 @@ def test_a_split_column_true_labels_ids_and_missing_items(own):
     np.testing.assert_array_equal(splits.train.present["text"], np.arange(10) % 3 > 0)
 
 
-def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
-    config, _ = own
+def test_arrays_by_split_and_a_folder_of_npy(files, tmp_path):
+    config, _ = files
     folder = tmp_path / "folder"
     folder.mkdir()
     for split, rows in (("train", 8), ("test", 4)):
@@ -95,8 +95,8 @@ def test_arrays_by_split_and_a_folder_of_npy(own, tmp_path):
         ({"image": np.array([["x"]] * 20)}, "is of type <U1; numbers are needed"),
     ],
 )
-def test_mistakes_are_one_sentence(own, change, message):
-    config, write = own
+def test_mistakes_are_one_sentence(files, change, message):
+    config, write = files
     arrays = {**whole(), **change}
     write({name: array for name, array in arrays.items() if array is not None})
     with pytest.raises(UsageError, match=message) as error:
@@ -104,8 +104,8 @@ def test_mistakes_are_one_sentence(own, change, message):
     assert "\n" not in str(error.value)
 
 
-def test_large_files_of_a_folder_stay_on_the_disk(own, tmp_path, monkeypatch):
-    config, write = own
+def test_large_files_of_a_folder_stay_on_the_disk(files, tmp_path, monkeypatch):
+    config, write = files
     arrays = {**whole(), "split": np.array((["train"] * 3 + ["test"]) * 5)}
     write(arrays)
     for name, array in arrays.items():
@@ -123,8 +123,8 @@ def test_large_files_of_a_folder_stay_on_the_disk(own, tmp_path, monkeypatch):
         np.testing.assert_array_equal(one.labels, other.labels)
 
 
-def test_no_such_file(own):
-    config, _ = own
+def test_no_such_file(files):
+    config, _ = files
     with pytest.raises(UsageError, match="there is no such file or folder"):
         data.load(config)
 

@@ -72,7 +72,7 @@ def test_clouds_and_labels_may_have_any_type_of_number(tmp_path, type):
     np.testing.assert_array_equal(cloudfiles.read_cloud(items[1]), [[1, -3, 2]] * 4)
 
 
-def test_files_that_no_list_names_are_told(tmp_path, caplog):
+def test_files_that_no_list_names_are_logged(tmp_path, caplog):
     write_release(tmp_path / "clouds", {"train": (3,), "test": (2,)}, classes=2)
     (tmp_path / "clouds" / "ply_data_train1.h5").write_bytes(b"")
     with caplog.at_level(logging.INFO):
@@ -124,10 +124,10 @@ def test_given_views_are_paired_with_the_shapes_by_name(config, tmp_path):
     config.name, config.root, config.views = "modelnet40", str(tmp_path), 4
     rendered = data.load(config)
     write_views(tmp_path / "ModelNet40-Images-180", [*rendered.train.ids, *rendered.test.ids])
-    # One object's pictures are told from the others'.
-    own = tmp_path / "ModelNet40-Images-180" / "class01" / rendered.train.ids[1]
+    # One object's pictures differ from the others'.
+    pictures = tmp_path / "ModelNet40-Images-180" / "class01" / rendered.train.ids[1]
     for k in range(180):
-        Image.new("L", (20, 20), 255).save(own / f"{own.name}.{k}.png")
+        Image.new("L", (20, 20), 255).save(pictures / f"{pictures.name}.{k}.png")
     splits = data.load(config)
     image = splits.train.inputs["image"]
     assert image.shape == (6, 4, 16, 16, 1)
@@ -136,7 +136,7 @@ def test_given_views_are_paired_with_the_shapes_by_name(config, tmp_path):
     np.testing.assert_array_equal(splits.train.inputs["points"], rendered.train.inputs["points"])
     assert splits.train.provenance["views"].endswith("ModelNet40-Images-180")
     # A picture that changes in its folder is read anew.
-    Image.new("L", (20, 20), 7).save(own / f"{own.name}.0.png")
+    Image.new("L", (20, 20), 7).save(pictures / f"{pictures.name}.0.png")
     again = data.load(config).train.inputs["image"]
     np.testing.assert_array_equal(again[1, :, 8, 8, 0], [7, 255, 255, 255])
 

@@ -112,7 +112,7 @@ def test_a_wrong_checksum_deletes_the_file(server, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refusal_is_told(server, tmp_path):
+def test_a_refusal_is_one_sentence(server, tmp_path):
     with pytest.raises(UsageError, match="the server answers 404 Not Found"):
         fetch(server.url + "x", tmp_path / "file.zip")
 

@@ -78,7 +78,7 @@ def test_a_class_of_one_row_is_named(caplog):
     assert "1 of 2 classes have no test row" in caplog.messages[-1] and "'a'" in caplog.messages[-1]
 
 
-def test_what_ties_rows_is_told(caplog):
+def test_what_ties_rows_is_logged(caplog):
     caplog.set_level("INFO")
     links = {"image": np.array([0, 0, 1, 1, 2, -1, -1, 3]), "text": np.array([-1, 5, 5] + [-1] * 5)}
     labels = np.arange(8) % 2

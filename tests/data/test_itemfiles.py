@@ -21,7 +21,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(3, 200), (3, 3), (3, 4), (4, 4), (6, 40), (4, 200), (2, 4)])
-def test_axes_that_can_be_told_in_two_ways_are_refused(saved, shape):
+def test_axes_that_can_mean_two_things_are_refused(saved, shape):
     message = rf"has the shape \[{shape[0]}, {shape[1]}\], which can mean .* save it as \[N, 3\]"
     with pytest.raises(UsageError, match=message):
         read_array(saved(np.random.default_rng(0).normal(size=shape)))
@@ -91,7 +91,7 @@ def test_a_coordinate_that_is_not_finite_is_refused(saved, value):
         read_cloud(saved(cloud), 16, 0)
 
 
-def test_a_file_of_another_column_is_told_where_it_belongs(tmp_path):
+def test_a_file_of_another_column_is_refused_with_that_column(tmp_path):
     with pytest.raises(UsageError, match=r"one of .npy, .ply, .pcd, or stand in the column 'mesh'"):
         read_cloud(tmp_path / "x.OBJ", 16, 0)
     with pytest.raises(UsageError, match=r".gltf, or stand in the column 'points'$"):

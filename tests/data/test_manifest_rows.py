@@ -293,7 +293,7 @@ def test_a_true_label_that_no_row_has_is_named(load):
         load(rows_of(10, true_label=truth))
 
 
-def test_a_manifest_without_a_header_is_told_so(load, tmp_path):
+def test_a_manifest_without_a_header_is_refused(load, tmp_path):
     rows = [dict(zip("xyz", row.values())) for row in rows_of(10)]
     with pytest.raises(UsageError, match="no column 'label', only x, y, z; the first line must"):
         load(rows, ())

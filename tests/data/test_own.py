@@ -69,7 +69,7 @@ def test_the_source_takes_either_form(mine, tmp_path):
         ("a.xlsx", "must end in .csv, .tsv, .jsonl, .npz, .h5, .hdf5, or be a folder"),
     ],
 )
-def test_other_files_are_told_what_becomes_of_them(mine, tmp_path, name, words):
+def test_other_files_are_refused_with_advice(mine, tmp_path, name, words):
     mine.path = str(tmp_path / name)
     (tmp_path / name).write_bytes(b"")
     with pytest.raises(UsageError, match=words):
@@ -110,10 +110,12 @@ def test_an_outline_reads_no_items_but_looks_at_their_rows(mine, tmp_path, monke
     arrays |= {f"{prefix}groups": np.arange(10) // 2}
     test = {"test_text": np.ones((2, 3)), "test_labels": np.arange(2)} if prefix else {}
     np.savez(mine.path, **arrays, **test)
-    asked, read = [], own.arrays.read
-    monkeypatch.setattr(own.arrays, "read", lambda *given: asked.append(given[1]) or read(*given))
+    requested, read = [], own.arrays.read
+    monkeypatch.setattr(
+        own.arrays, "read", lambda *given: requested.append(given[1]) or read(*given)
+    )
     assert own.outline(mine).links["group"].tolist()[:4] == [0, 0, 1, 1]
-    assert [sorted(names) for names in asked] == [[f"{prefix}groups", f"{prefix}labels"]]
+    assert [sorted(names) for names in requested] == [[f"{prefix}groups", f"{prefix}labels"]]
     for wrong in ({"groups": np.ones((10, 3))}, {"groups": np.ones(9)}, {"text": np.ones((9, 2))}):
         wrong = {f"{prefix}{name}": array for name, array in wrong.items()}
         np.savez(mine.path, **arrays | wrong, **test)
@@ -147,7 +149,7 @@ def test_no_bytes_make_the_outline_fail_otherwise(tmp_path_factory, junk, start,
     assert all(isinstance(shape, tuple) for shape, _ in found.values())
 
 
-def test_a_manifest_without_a_column_of_items_is_told_which_there_are(mine, tmp_path):
+def test_a_manifest_without_a_column_of_items_is_refused_with_its_columns(mine, tmp_path):
     (tmp_path / "paths.csv").write_text("image_path,label\na.png,x\nb.png,y\n")
     mine.path = str(tmp_path / "paths.csv")
     with pytest.raises(UsageError, match=r"none of the columns image, .*, only image_path, label"):

@@ -39,7 +39,7 @@ def test_tokens(text, found):
 @pytest.mark.parametrize(
     "texts", ["ABC", "123", "\U0001f600\U0001f601\U0001f602", "?!#", "\u6728\u6905\u5b50"]
 )
-def test_texts_of_one_character_are_told_apart(texts):
+def test_texts_of_one_character_differ(texts):
     rows = tfidf([*texts, *texts], np.array([True] * 3 + [False] * 3))
     np.testing.assert_allclose(rows @ rows[:3].T, np.tile(np.eye(3), (2, 1)), atol=1e-6)
 

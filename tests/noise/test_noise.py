@@ -178,7 +178,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_in_one_sentence(mistake):
+def test_a_mistake_is_one_sentence(mistake):
     changed, words = MISTAKES[mistake]
     arguments = dict(labels=[0, 1, 2], num_classes=3, kind="symmetric", rate=0.5, seed=0) | changed
     with pytest.raises(UsageError, match=words) as error:
@@ -186,6 +186,6 @@ def test_a_mistake_is_told_in_one_sentence(mistake):
     assert "\n" not in str(error.value)
 
 
-def test_an_unknown_class_name_is_told():
+def test_an_unknown_class_name_is_named():
     with pytest.raises(UsageError, match="bed, sofa"):
         noise.class_map_from_names({"bed": "sofa"}, ("cup", "mug"))

@@ -149,7 +149,7 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_wrong_file_is_told_in_one_sentence(mistake, tmp_path):
+def test_a_wrong_file_is_one_sentence(mistake, tmp_path):
     array, options, words = MISTAKES[mistake]
     np.save(tmp_path / "labels.npy", array, allow_pickle=True)
     with pytest.raises(UsageError, match=words) as error:
@@ -157,7 +157,7 @@ def test_a_wrong_file_is_told_in_one_sentence(mistake, tmp_path):
     assert "\n" not in str(error.value)
 
 
-def test_a_missing_file_and_a_missing_key_are_told(tmp_path):
+def test_a_missing_file_and_a_missing_key_are_named(tmp_path):
     with pytest.raises(UsageError, match="no file at"):
         noise.from_file(tmp_path / "absent.npz", np.array([0]), 2)
     np.savez(tmp_path / "two.npz", a=[0], b=[1])

@@ -70,7 +70,7 @@ def test_modalities_draw_separately():
         ([[np.nan, 1], [0, 1]], "holds nan"),
     ],
 )
-def test_a_wrong_matrix_is_told(matrix, words):
+def test_a_wrong_matrix_is_one_sentence(matrix, words):
     with pytest.raises(UsageError, match=words):
         inject_transition([0, 1], np.array(matrix), seed=0)
 
@@ -102,19 +102,19 @@ def test_rows_of_the_estimate_sum_to_one(beliefs, seed):
     assert np.all(estimate >= 0)
 
 
-def test_a_class_nobody_believes_in_keeps_its_labels():
+def test_a_class_without_any_belief_keeps_its_labels():
     np.testing.assert_array_equal(
         estimate_transition(np.array([0, 2]), np.array([[1.0, 0, 0], [1, 0, 0]])),
         [[0.5, 0, 0.5], [0, 1, 0], [0, 0, 1]],
     )
 
 
-def test_beliefs_that_are_no_probabilities_are_told():
+def test_beliefs_that_are_no_probabilities_are_refused():
     with pytest.raises(ValueError, match=r"a row that sums to 1\.5"):
         estimate_transition([0, 1], [[0.5, 0.5], [1.0, 0.5]])
 
 
-def test_wrong_beliefs_are_told():
+def test_wrong_beliefs_are_refused():
     with pytest.raises(ValueError, match=r"give \[2, K\]"):
         estimate_transition(np.array([0, 1]), np.ones((3, 2)))
     with pytest.raises(ValueError, match="holds -1"):

@@ -15,7 +15,7 @@ whole = st.integers(-(2**63), 2**63 - 1)
 near = st.integers(-3, 6)
 
 
-def test_shapes_are_told_with_what_belongs_there():
+def test_wrong_shapes_are_refused_with_the_right_ones():
     for array, axes, words in (
         (np.ones((2, 3)), ("N",), r"x has shape \(2, 3\): give \[N\]"),
         (np.ones((2, 1)), ("N",), r"give \[N\], as x\[..., 0\]"),

@@ -1,4 +1,4 @@
-"""Of the data a run has what its config names, and says what else there is."""
+"""A run loads the modalities that its config names, and logs the others."""
 
 import logging
 
