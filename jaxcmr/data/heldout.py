@@ -230,8 +230,8 @@ def _digests(part: Dataset, modality: str) -> list[bytes]:
     found = []
     for item, there in zip(np.asarray(part.inputs[modality]), present_rows(part, modality)):
         blank = not there or (item == item.flat[0]).all()
-        bytes_ = b"" if blank else np.ascontiguousarray(item).tobytes()
-        found.append(bytes_ and hashlib.blake2b(bytes_, digest_size=16).digest())
+        content = b"" if blank else np.ascontiguousarray(item).tobytes()
+        found.append(content and hashlib.blake2b(content, digest_size=16).digest())
     return found
 
 

@@ -1,8 +1,11 @@
-"""Lists or changes all splits of a data set at once."""
+"""Makes, lists or changes all splits of a data set at once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import jax
 import numpy as np
+from ml_collections import ConfigDict
 
 from jaxcmr.types import Dataset, Splits
 
@@ -21,3 +24,38 @@ def changed(splits: Splits, change: Callable[[str, Dataset], Dataset]) -> Splits
 def present_rows(part: Dataset, modality: str) -> np.ndarray:
     """Returns `[N]` bool, False where the item of a modality is missing."""
     return part.present.get(modality, np.ones(len(part), bool))
+
+
+def train_and_test(
+    arrays: Mapping[str, np.ndarray],
+    inputs: Mapping[str, Any],
+    train: int,
+    config: ConfigDict,
+    *,
+    class_names: tuple[str, ...],
+    provenance: Mapping[str, Any],
+    present: Mapping[str, np.ndarray] | None = None,
+) -> Splits:
+    """Makes the splits of a published set, whose labels are true: the first rows, and the others.
+
+    Args:
+        arrays: `labels [N]` and `ids [N]`; other arrays are not used.
+        inputs: modality -> items `[N, ...]`; taken are those of `config.modalities`.
+        train: the number of rows of the training set.
+        config: the section `data`.
+        class_names, provenance, present: as in `Dataset`, of all rows.
+    """
+    splits = {}
+    for split, rows in (("train", slice(None, train)), ("test", slice(train, None))):
+        labels = arrays["labels"][rows].astype(np.int32)
+        chosen = {name: inputs[name] for name in config.modalities if name in inputs}
+        splits[split] = Dataset(
+            inputs=jax.tree.map(lambda array, rows=rows: array[rows], chosen),
+            labels=labels,
+            true_labels=labels,
+            ids=arrays["ids"][rows],
+            class_names=class_names,
+            provenance={**provenance, "split": split, "count": len(labels)},
+            present={name: mask[rows] for name, mask in (present or {}).items()},
+        )
+    return Splits(**splits)

@@ -7,7 +7,7 @@ import signal
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,7 +16,6 @@ import jax
 import numpy as np
 from absl import logging
 from joblib import Parallel, delayed, parallel_config
-from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
 from jaxcmr.data.items import geometry
@@ -25,7 +24,6 @@ from jaxcmr.data.items.render import camera_ring, render_mesh, render_points
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import locks
 from jaxcmr.storage.files import write_atomically
-from jaxcmr.types import Dataset, Splits
 
 VERSION = 1  # part of every cache key; raise it when the same input gives other arrays
 SHARD = 100  # objects: the unit of work, of progress, and of what an interruption can cost
@@ -97,41 +95,6 @@ def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[s
 def shape_arrays(item: Item, *, read: Reader, recipe: Recipe) -> dict[str, np.ndarray]:
     """Reads an item's shape and makes its arrays; with `functools.partial`, a `Maker`."""
     return object_arrays(read(item), item.id, recipe)
-
-
-def to_splits(
-    arrays: Mapping[str, np.ndarray],
-    inputs: Mapping[str, Any],
-    train: int,
-    config: ConfigDict,
-    *,
-    class_names: tuple[str, ...],
-    provenance: Mapping[str, Any],
-    present: Mapping[str, np.ndarray] | None = None,
-) -> Splits:
-    """Makes the splits of a published set, whose labels are true: the first rows, and the others.
-
-    Args:
-        arrays: `labels [N]` and `ids [N]`; other arrays are not used.
-        inputs: modality -> items `[N, ...]`; taken are those of `config.modalities`.
-        train: the number of rows of the training set.
-        config: the section `data`.
-        class_names, provenance, present: as in `Dataset`, of all rows.
-    """
-    splits = {}
-    for split, rows in (("train", slice(None, train)), ("test", slice(train, None))):
-        labels = arrays["labels"][rows].astype(np.int32)
-        chosen = {name: inputs[name] for name in config.modalities if name in inputs}
-        splits[split] = Dataset(
-            inputs=jax.tree.map(lambda array, rows=rows: array[rows], chosen),
-            labels=labels,
-            true_labels=labels,
-            ids=arrays["ids"][rows],
-            class_names=class_names,
-            provenance={**provenance, "split": split, "count": len(labels)},
-            present={name: mask[rows] for name, mask in (present or {}).items()},
-        )
-    return Splits(**splits)
 
 
 def prepare(

@@ -17,6 +17,7 @@ from jaxcmr.data.formats.idx import read_idx
 from jaxcmr.data.items import itemtypes, objects
 from jaxcmr.data.items.objects import Item
 from jaxcmr.data.sources.download import UnreachableError, fetch
+from jaxcmr.data.splits import train_and_test
 from jaxcmr.data.standin.digitclouds import digit_cloud
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
@@ -82,7 +83,7 @@ def _splits(digits: Digits, config: ConfigDict, root: Path, workers: int) -> Spl
     inputs = {name: makers[name]() for name in config.modalities}
     counts = {"train": digits.train, "test": len(digits.labels) - digits.train}
     ids = [f"{split}/{row:05d}" for split, count in counts.items() for row in range(count)]
-    return objects.to_splits(
+    return train_and_test(
         {"labels": digits.labels, "ids": np.array(ids)}, inputs, digits.train, config,
         class_names=CLASS_NAMES, provenance=digits.provenance,
     )  # fmt: skip

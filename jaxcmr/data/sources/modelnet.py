@@ -11,6 +11,7 @@ from jaxcmr.data.formats import pictures
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.objects import Item, Recipe
 from jaxcmr.data.sources.modelnetfiles import MODELNET10, MODELNET40, Found, find, generate
+from jaxcmr.data.splits import train_and_test
 from jaxcmr.types import Splits
 
 GIVEN_VIEWS = 180  # pictures an object in the folders of views
@@ -60,7 +61,7 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
         image = np.broadcast_to(image, (*image.shape[:-1], 3), subok=True)
     mesh = {n.removeprefix("mesh_"): a for n, a in arrays.items() if n.startswith("mesh_")}
     inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
-    return objects.to_splits(
+    return train_and_test(
         arrays, inputs, len(found.train), config,
         class_names=found.class_names, provenance={**found.provenance, "prepared": str(folder)},
     )  # fmt: skip

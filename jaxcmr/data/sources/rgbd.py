@@ -19,6 +19,7 @@ from jaxcmr.data.formats.textfiles import read_lines, read_text
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.objects import Item
+from jaxcmr.data.splits import train_and_test
 from jaxcmr.errors import UsageError, reading
 from jaxcmr.types import Splits
 
@@ -67,7 +68,7 @@ def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
     meta = {"source": "files", "name": "rgbd_object", "path": str(folder), "split_by": how}
     arrays = objects.prepare(items, make, target, meta, workers=workers)
     present = arrays["has_points"]
-    return objects.to_splits(
+    return train_and_test(
         arrays, {name: arrays[name] for name in ("image", "points")}, train, config,
         class_names=classes, provenance=meta,
         present={} if present.all() else {"points": present},

@@ -43,9 +43,9 @@ def supports(rng: np.random.Generator, style: str, width, depth, height) -> list
     if style == "pedestal":
         radius = rng.uniform(0.05, 0.18) * min(width, depth) + 0.02
         foot = rng.uniform(0.3, 0.8) * min(width, depth)
-        round_ = rng.random() < 0.5
+        is_round = rng.random() < 0.5
         center, wide, taper = (0, 0, 0.02), 2 * radius, rng.uniform(0.6, 1.4)
-        base = prism(center, foot, foot, 0.04, 20) if round_ else box(center, (foot, foot, 0.04))
+        base = prism(center, foot, foot, 0.04, 20) if is_round else box(center, (foot, foot, 0.04))
         return [base, prism((0, 0, height / 2), wide, wide, height, 14, 2, taper)]
     if style == "star":
         arms = int(rng.integers(4, 6))
