@@ -135,15 +135,12 @@ def head(stream: IO[bytes]) -> Head:
             anything else.
     """
     version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-        # It differs in the encoding of names of fields alone, and arrays of fields are refused.
-        (3, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
+    if version not in ((1, 0), (2, 0), (3, 0)):
         raise ValueError(f"version {version} of the format is not known")
-    shape, _, dtype = readers[version](stream)
+    # Version 3 has other names of fields than 2, and arrays of fields are refused.
+    later = version > (1, 0)
+    read = np.lib.format.read_array_header_2_0 if later else np.lib.format.read_array_header_1_0
+    shape, _, dtype = read(stream)
     return Head(shape, dtype)
 
 

@@ -16,9 +16,8 @@ _SIZES = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT4": 16}
 # Extensions that leave the places of vertices alone, or that are read here.
 _HARMLESS = (
     "KHR_materials_", "KHR_texture_", "EXT_texture_", "KHR_lights_", "EXT_lights_", "KHR_xmp",
-    "KHR_animation_",
+    "KHR_animation_", "KHR_mesh_quantization",
 )  # fmt: skip
-_READ = ("KHR_mesh_quantization",)
 MAX_SPARSE = 1 << 20  # items of an array that is stored as its differences from zero
 
 
@@ -43,7 +42,7 @@ class Asset:
         if version.partition(".")[0] != "2":
             raise UsageError(f"{self.name} is glTF {version[:9]}; only version 2 is read")
         for extension in extensions:
-            if extension not in _READ and not extension.startswith(_HARMLESS):
+            if not extension.startswith(_HARMLESS):
                 raise UsageError(
                     f"{self.name} needs the extension {extension[:60]!r}, which is not read; save "
                     "it without compression and extensions"

@@ -1,7 +1,6 @@
 """Brings pixels of any type to one scale: uint8, or float32 in [0, 1]."""
 
 from collections.abc import Callable, Iterable
-from functools import partial
 
 import numpy as np
 from absl import logging
@@ -64,7 +63,8 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
     tops = [255, 65535] if whole else [1, 255, 65535]
     for top in tops:
         if -_SLACK * top <= low and _LEAST.get(top, -1) < high <= (1 + _SLACK) * top:
-            return partial(_unit, top=top), np.dtype(np.float32)
+            unit = lambda pixels, top=top: np.clip(pixels.astype(np.float32) / top, 0, 1)
+            return unit, np.dtype(np.float32)
     remedy = "save them as uint8, 0 to 255, or as floats in [0, 1]"
     if -1 <= low < 0 and high <= 1:
         remedy += ": (x + 1) / 2 if -1 is black"
@@ -72,11 +72,6 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
         f"{name}: the pixels run from {low:.6g} to {high:.6g} ({dtype}), which is no scale of "
         f"brightness that is known; {remedy}"
     )
-
-
-def _unit(pixels: np.ndarray, top: int) -> np.ndarray:
-    pixels = pixels.astype(np.float32)
-    return np.clip(pixels / top if top > 1 else pixels, 0, 1)
 
 
 def _range(array, rows: np.ndarray, enough: float) -> tuple[float, float]:
