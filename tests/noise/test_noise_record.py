@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcmr import noise
+from jaxcmr.errors import UsageError
 from jaxcmr.noise.record import NoiseRecord
 from jaxcmr.noise.transition import inject_transition
-from jaxcmr.types import UsageError
 
 
 @pytest.fixture(scope="module")

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from jaxcmr.errors import UsageError
 from jaxcmr.noise.transition import estimate_transition, inject_transition
-from jaxcmr.types import UsageError
 
 
 @st.composite
