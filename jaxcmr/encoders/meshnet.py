@@ -37,7 +37,7 @@ class FaceRotate(nn.Module):
     def __call__(self, corners, mask, *, train: bool):
         rotate = FaceMLP((32, 32), self.dtype, name="rotate_mlp")
         first, second, third = jnp.split(corners, 3, -1)
-        # Three calls with their own batch moments, each a step of the running ones, as released.
+        # Three calls: each takes its own batch moments and updates the running ones, as released.
         pairs = ((first, second), (second, third), (third, first))
         mean = sum(rotate(jnp.concatenate(pair, -1), mask, train=train) for pair in pairs) / 3
         return FaceMLP((64, 64), self.dtype, name="fusion_mlp")(mean, mask, train=train)
