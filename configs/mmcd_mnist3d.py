@@ -7,9 +7,9 @@ believed. Then five members vote. Both networks start from scratch; nothing is s
 rows train and the last epoch is reported. Without MNIST's files and without a connection,
 scikit-learn's digits stand in.
 
-An argument puts another method on the same data and networks, one member and no first stage: `:ce`,
-`:mc`, `:mrl`, `:rono`, `:clean` (RONO on the true labels: the ceiling). `:one` teaches a single
-member, for cheap serving, what the five have agreed on; `:quick` is a smoke run on the stand-in.
+A variant puts another method on the same data and networks, one member and no first stage: `:ce`,
+`:pairs`, `:mrl`, `:rono`, `:clean` (RONO on the true labels: the ceiling). `:one` trains a single
+member, for cheap serving, on what the five have agreed on; `:quick` is a smoke run on the stand-in.
 RONO's own noisy labels are given by
 
     --config.noise.kind=file --config.noise.file=rono_noisy_labels.npz --config.noise.key=train_40
@@ -17,64 +17,74 @@ RONO's own noisy labels are given by
 
 from ml_collections import ConfigDict
 
+from configs.rono_mnist3d import RONO
 from jaxcmr import presets
-from jaxcmr.config import default, stage
-from jaxcmr.errors import UsageError
+from jaxcmr.config import check_variant, default, method, stage
 
-# By the precision on noisy validation rows, see configs/README.md.
-MEMBERS = 5
-# Behind three quarters of the training the posteriors are found, and nobody needs to judge them any
-# more; chosen in the same way.
-VOTE = presets.MMCD | {"warmup_epochs": 12, "settle_from": 0.75}
-# What the panel agreed on is taught as it is: no votes, no filter, no held-out rows.
-DISTIL = VOTE | {
-    "believes": "labels",
+MEMBERS = 5  # by the precision on noisy validation rows, see configs/README.md
+# After three quarters of the training beliefs are frozen, and all members train on every label;
+# chosen in the same way.
+VOTE = {"warmup_epochs": 12, "freeze_from": 0.75}
+# Labels that the panel agreed on are used as they are: no votes, no filter, no held-out rows.
+DISTIL = {
     "label_weight": 0.5,
     "voters": "all",
     "threshold": "none",
     "warmup_epochs": 0,
     "held_out_share": 0.0,
-    "gate": 2.0,
+    "min_precision": 2.0,
 }
-BASELINES = {
-    "ce": {"name": "ce"},
-    "mc": presets.MC,
-    "mrl": presets.MRL,
-    "rono": presets.RONO_MNIST3D,
-    "clean": presets.RONO_MNIST3D,
-}
-OURS = ("", "one", "quick")
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the config of a variant: "", "one", "quick", or a baseline."""
-    if variant not in OURS and variant not in BASELINES:
-        known = ", ".join((*OURS[1:], *BASELINES))
-        raise UsageError(f"this config has no variant {variant!r}; use {known} or none")
+    others = baselines(**RONO)
+    check_variant(variant, "one", "quick", *others)
     config = default()
     presets.digits(config)
-    config.data.validation = 0.0
-    config.noise.rate = 0.0 if variant == "clean" else 0.4
-    config.method = ConfigDict(BASELINES.get(variant, VOTE))
+    wrong_labels(config, variant)
     config.train.epochs = 40
-    config.train.batch_size = 64
     config.evaluate.every_epochs = 10
-    if variant in OURS:
-        config.ensemble.members = MEMBERS
-        config.stages, config.continues = ("contrast",), True
-        config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=20, batch_size=128)
+    if variant in others:
+        config.method = others[variant]
+        return config
+    config.method = method("mmcd", **VOTE)
+    begin_with_pairs(config, epochs=20)
     if variant == "one":
-        config.stages = ("contrast", "vote")
-        config.stage.vote = stage(VOTE, epochs=40, labels_left="mean")
-        for own in (config.stage.contrast, config.stage.vote):
-            own.ensemble = ConfigDict({"members": MEMBERS})
+        config.stages, config.start_from = ("contrast", "vote", "main"), "vote"
+        config.stage.vote = stage(
+            config.method, epochs=40, start_from="contrast", pseudo_labels="mean"
+        )
+        for part in (config.stage.contrast, config.stage.vote):
+            part.ensemble = ConfigDict({"members": MEMBERS})
         config.ensemble.members = 1
-        config.method = ConfigDict(DISTIL)
+        config.method = method("label_vote", **DISTIL)
         config.train.epochs = 5
     if variant == "quick":
         config.data.name = "digits"
         config.data.train_size, config.data.test_size, config.data.points = 400, 100, 128
-        for own in (config, config.stage.contrast):
-            own.train.epochs, own.train.batch_size = 4, 50
+        presets.shorten(config, epochs=4, batch_size=50)
         config.method.warmup_epochs = 2
     return config
+
+
+def baselines(**rono) -> dict[str, ConfigDict]:
+    """Returns the methods to compare with, by their variants; `rono` are RONO's numbers."""
+    names = {"ce": {}, "pairs": {}, "mrl": {}, "rono": rono}
+    return {name: method(name, **numbers) for name, numbers in names.items()} | {
+        "clean": method("rono", **rono)
+    }
+
+
+def wrong_labels(config: ConfigDict, variant: str) -> None:
+    """Makes 40 % of the labels wrong, except for "clean", and trains on all rows."""
+    config.noise.rate = 0.0 if variant == "clean" else 0.4
+    config.data.validation = 0.0
+    config.train.batch_size = 64
+
+
+def begin_with_pairs(config: ConfigDict, epochs: int) -> None:
+    """Sets five members, and a stage without labels from whose parameters they start."""
+    config.ensemble.members = MEMBERS
+    config.stages, config.start_from = ("contrast", "main"), "contrast"
+    config.stage.contrast = stage(method("pairs", copies=2), epochs=epochs, batch_size=128)

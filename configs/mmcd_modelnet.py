@@ -3,8 +3,8 @@
     python launch/main.py --config=configs/mmcd_modelnet.py
 
 As on 3D MNIST (configs/mmcd_mnist3d.py): a stage without labels, then five members vote; the last
-epoch is reported. An argument puts another method on the same data and networks, one member and no
-first stage: `:ce`, `:mc`, `:mrl`, `:rono`, `:clean` (RONO on the true labels: the ceiling).
+epoch is reported. A variant puts another method on the same data and networks, one member and no
+first stage: `:ce`, `:pairs`, `:mrl`, `:rono`, `:clean` (RONO on the true labels: the ceiling).
 `:three` adds meshes as a third modality; `:quick` and `:three_quick` are smoke runs on the
 stand-in. RONO's map of wrong classes is
 
@@ -13,45 +13,32 @@ stand-in. RONO's map of wrong classes is
 
 from ml_collections import ConfigDict
 
+from configs.mmcd_mnist3d import baselines, begin_with_pairs, wrong_labels
+from configs.rono_modelnet import RONO
 from jaxcmr import presets
-from jaxcmr.config import default, encoder, stage
-from jaxcmr.errors import UsageError
-
-VOTE = presets.MMCD | {"warmup_epochs": 6}
-BASELINES = {
-    "ce": {"name": "ce"},
-    "mc": presets.MC,
-    "mrl": presets.MRL,
-    "rono": presets.RONO_MODELNET | {"warmup_epochs": 12},
-    "clean": presets.RONO_MODELNET | {"warmup_epochs": 12},
-}
-OURS = ("", "quick", "three", "three_quick")
+from jaxcmr.config import check_variant, default, encoder, method
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the config of a variant: "", "quick", "three", "three_quick", or a baseline."""
-    if variant not in OURS and variant not in BASELINES:
-        known = ", ".join((*OURS[1:], *BASELINES))
-        raise UsageError(f"this config has no variant {variant!r}; use {known} or none")
+    others = baselines(**RONO)
+    check_variant(variant, "quick", "three", "three_quick", *others)
     config = default()
     presets.furniture(config)
-    config.data.validation = 0.0
-    config.noise.rate = 0.0 if variant == "clean" else 0.4
-    config.method = ConfigDict(BASELINES.get(variant, VOTE))
+    wrong_labels(config, variant)
     config.train.epochs = 20
-    config.train.batch_size = 64
     config.evaluate.every_epochs = 5
-    if variant in OURS:
-        config.ensemble.members = 5  # by noisy validation rows, see configs/README.md
-        config.stages, config.continues = ("contrast",), True
-        config.stage.contrast = stage(presets.MC | {"copies": 2}, epochs=12, batch_size=128)
+    if variant in others:
+        config.method = others[variant]
+        return config
+    config.method = method("mmcd", warmup_epochs=6)
+    begin_with_pairs(config, epochs=12)
     if variant.startswith("three"):
         config.data.modalities = ("image", "points", "mesh")
         config.encoders.mesh = encoder("meshnet", augment={"jitter_faces": 0.01})
     if variant.endswith("quick"):
         config.data.train_size, config.data.test_size = 240, 60
         config.data.points, config.data.views, config.data.faces = 128, 2, 64
-        for own in (config, config.stage.contrast):
-            own.train.epochs, own.train.batch_size = 2, 40
+        presets.shorten(config, epochs=2, batch_size=40)
         config.method.warmup_epochs = 1
     return config

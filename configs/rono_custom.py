@@ -14,8 +14,9 @@ until there are some hundred steps.
 
 from ml_collections import ConfigDict
 
+from configs.rono_modelnet import RONO
 from jaxcmr import presets
-from jaxcmr.config import default
+from jaxcmr.config import default, method
 from jaxcmr.errors import UsageError
 
 
@@ -34,7 +35,7 @@ def get_config(variant: str = "") -> ConfigDict:
     config.train.epochs = 40
     config.noise.rate = 0.0
 
-    config.method = ConfigDict(presets.RONO_MODELNET | {"warmup_epochs": 12})
+    config.method = method("rono", **RONO)
     config.optimizer.name = "adam"
     config.optimizer.learning_rate = 1e-3
     config.optimizer.weight_decay = 1e-5

@@ -2,7 +2,7 @@
 
     python launch/main.py --config=configs/rono_modelnet.py
 
-Arguments: `:quick` is a smoke run under a minute; `:paper` has the networks, numbers and schedule
+Variants: `:quick` is a smoke run under a minute; `:paper` has the networks, numbers and schedule
 of the paper (ResNet18 on two views of 112 pixels, DGCNN on 1024 points, 200 epochs of SGD, batch
 128) and wants an accelerator. The paper starts both networks from published weights:
 `--config.encoders.image.pretrained=FILE --config.encoders.points.pretrained=FILE`.
@@ -10,13 +10,15 @@ of the paper (ResNet18 on two views of 112 pixels, DGCNN on 1024 points, 200 epo
 
 from ml_collections import ConfigDict
 
-from jaxcmr import presets
-from jaxcmr.config import default, encoder
-from jaxcmr.errors import UsageError
+from jaxcmr.config import check_variant, default, encoder, method
+
+# As many steps of warm-up as it takes until clean labels attract (the paper: 20 epochs of 31).
+RONO = {"warmup_epochs": 12}
 
 
 def get_config(variant: str = "") -> ConfigDict:
     """Returns the config of a variant: "", "quick" or "paper"."""
+    check_variant(variant, "quick", "paper")
     config = default()
     config.data.name = "modelnet10"
     config.data.fallback = "procedural10"
@@ -30,8 +32,7 @@ def get_config(variant: str = "") -> ConfigDict:
         augment={"scale_points": 0.2, "rotate_points": 0.3, "jitter_points": 0.01},
     )
 
-    # As many steps of warm-up as it takes until clean labels attract (the paper: 20 epochs of 31).
-    config.method = ConfigDict(presets.RONO_MODELNET | {"warmup_epochs": 12})
+    config.method = method("rono", **RONO)
     config.train.epochs = 40
     config.train.batch_size = 128
     config.optimizer.name = "adam"
@@ -50,12 +51,10 @@ def get_config(variant: str = "") -> ConfigDict:
         config.encoders.image = encoder("resnet18", views=2, augment={"flip_images": 0.5})
         config.encoders.points = encoder("dgcnn")
         config.train.epochs = 200
-        config.method.warmup_epochs = presets.RONO_MODELNET["warmup_epochs"]
+        config.method = method("rono")
         config.optimizer.name = "sgd"
         config.optimizer.schedule = "as_released"
         config.optimizer.groups.centers = ConfigDict(
             {"weight_decay": 0.0, "momentum": 0.0, "decay_every": 1500}
         )
-    elif variant:
-        raise UsageError(f"this config has no variant {variant!r}; use quick, paper or none")
     return config

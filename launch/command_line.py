@@ -1,6 +1,8 @@
-"""The command line of every entry point; JAX is imported only after all is checked.
+"""The command line of every entry point.
 
-An entry point imports this file first: from then on neither streams nor signals do harm.
+An entry point imports this file first: from then on neither streams nor signals do harm. The
+environment is prepared before flags are read: the numbers of a method stand beside its formula, and
+reading them imports JAX.
 """
 
 import re
@@ -89,12 +91,14 @@ def run(main: Callable[..., None], trains: bool = False, words: tuple[str, ...] 
 
 
 def _run(main: Callable[..., None], trains: bool, words: tuple[str, ...]) -> None:
-    if any(word in HELP for word in sys.argv[1:]):
-        print(usage.of(sys.modules["__main__"], words, _config[0] if _config else None, CONFIGS))
-        return
-    given = parse(sys.argv, words)
     environment.prepare()
     environment.check_variables()
+    if any(word in HELP for word in sys.argv[1:]):
+        found = [match.group(2, 3) for match in map(FLAG.fullmatch, sys.argv) if match]
+        files = [text for path, text in found if path == "method.name" and text]
+        print(usage.of(sys.modules["__main__"], words, CONFIGS if _config else None, files))
+        return
+    given = parse(sys.argv, words)
     if trains:
         _join()
     environment.check_devices()

@@ -2,7 +2,6 @@
 
 import ctypes
 import gc
-import importlib.util
 import os
 import subprocess
 import sys
@@ -60,13 +59,12 @@ def golden() -> Path:
 
 @pytest.fixture(scope="session")
 def real_config():
-    """`(file, variant="") -> ConfigDict`, what `configs/<file>.py` returns."""
+    """`(file, variant="") -> ConfigDict`, what `configs/<file>.py` returns; fields may be added."""
+    from jaxcmr.config import loading
 
     def load(file: str, variant: str = ""):
-        spec = importlib.util.spec_from_file_location(file, ROOT / "configs" / f"{file}.py")
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        return module.get_config(variant) if variant else module.get_config()
+        path = ROOT / "configs" / f"{file}.py"
+        return loading.load(f"{path}:{variant}" if variant else str(path), path.parent).unlock()
 
     return load
 

@@ -10,9 +10,18 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from jaxcmr.config.fields import AUGMENTATIONS, ENCODER, ENCODERS, FIELDS, range_of
+from jaxcmr.config import sections
+from jaxcmr.config.fields import (
+    AUGMENTATIONS,
+    ENCODER,
+    ENCODERS,
+    FIELDS,
+    method_fields,
+    methods,
+    range_of,
+)
+from jaxcmr.config.ranges import text
 from jaxcmr.errors import UsageError
-from jaxcmr.method_numbers import METHODS, WITHOUT_CLASSES, WITHOUT_LABELS
 
 OWN = ("own", "arrays", "manifest")  # sources of the user's own data
 # What `jaxcmr.data.own.complete` chooses from the user's own data.
@@ -34,7 +43,7 @@ def check(config: ConfigDict) -> None:
             )
     for path, value in present.items():
         check_value(path, value, method_of(config, path), open_=config.data.name == "own")
-    _check_methods(config)
+    _check_stages(config)
     _check_data(config)
     _check_encoders(config)
 
@@ -49,10 +58,12 @@ def leaves(section: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
 
 
 def method_of(config: ConfigDict, path: str) -> str:
-    """Returns the name of the method to whose section a path belongs."""
-    parts = path.split(".")
-    section = config.stage[parts[1]] if parts[0] == "stage" and len(parts) > 2 else config
-    return section.method.name
+    """Returns the name of the method to whose section a path belongs; "" where there is none."""
+    _, stage, *rest = [*path.split("."), ""]
+    part = config.stage.get(stage) if path.startswith("stage.") and rest else config
+    method = part.get("method") if isinstance(part, ConfigDict) else None
+    name = method.get("name") if isinstance(method, ConfigDict) else None
+    return name if isinstance(name, str) else ""
 
 
 def check_value(path: str, value: Any, method: str = "", open_: bool = False) -> None:
@@ -76,14 +87,13 @@ def closest(path: str, method: str = "") -> str:
         method: whose numbers count.
     """
     section, _, last = path.rpartition(".")
-    lasts = {*AUGMENTATIONS, *ENCODER, *METHODS.get(method, ())}
-    lasts |= {name.rpartition(".")[2] for name in FIELDS}
+    names = {*FIELDS, *(f"method.{name}" for name in method_fields(method))}
+    lasts = {name.rpartition(".")[2] for name in names} | {*AUGMENTATIONS, *ENCODER}
     lasts |= {option for _, options in ENCODERS.values() for option in options}
     here = {name for name in lasts if section and range_of(f"{section}.{name}", method)}
     # The right section with a wrong last part, then the right last part in a wrong section.
     if close := difflib.get_close_matches(last, here, 1, 0.5):
         return f"{section}.{close[0]}"
-    names = {*FIELDS, *(f"method.{name}" for name in METHODS.get(method, ()))}
     found = [name for name in sorted(names) if name.rpartition(".")[2] == last]
     found += difflib.get_close_matches(path, names, 1, 0.75)
     return found[0] if found else ""
@@ -91,26 +101,13 @@ def closest(path: str, method: str = "") -> str:
 
 def _check_names(config: ConfigDict) -> None:
     """Finds names that decide which other fields there are."""
-    for section in ("data", "noise", "method", "encoders", "stage", "train", "ensemble"):
-        if not isinstance(config.get(section), ConfigDict):
+    for name in ("data", "noise", "method", "encoders", "stage", "train", "ensemble"):
+        if not isinstance(config.get(name), ConfigDict):
             raise UsageError(
-                f"the config has no section config.{section}; begin with jaxcmr.config.default()"
+                f"the config has no section config.{name}; begin with jaxcmr.config.default()"
             )
-    sections = {"": config} | {f"stage.{name}.": own for name, own in config.stage.items()}
-    for prefix, section in sections.items():
-        own = section.get("method") if isinstance(section, ConfigDict) else None
-        if not isinstance(own, ConfigDict) or "name" not in own:
-            raise UsageError(f"config.{prefix}method has no name; choose from {', '.join(METHODS)}")
-        if own.name not in METHODS:
-            raise UsageError(
-                f"there is no method {own.name!r} (config.{prefix}method.name); "
-                f"choose from {', '.join(METHODS)}"
-            )
-        if missing := [number for number in METHODS[own.name] if number not in own]:
-            raise UsageError(
-                f"config.{prefix}method lacks {', '.join(missing)} of the method {own.name!r}; "
-                f"begin with jaxcmr.method_numbers.defaults({own.name!r})"
-            )
+    for name, part in {"": config, **config.stage}.items():
+        _check_method(f"stage.{name}.method" if name else "method", part)
     if config.noise.get("kind") not in NOISES:
         raise UsageError(
             f"unknown kind of noise {config.noise.get('kind')!r} (config.noise.kind); "
@@ -118,38 +115,84 @@ def _check_names(config: ConfigDict) -> None:
         )
 
 
-def _check_methods(config: ConfigDict) -> None:
-    """Finds stages that do not follow from each other."""
-    for name in config.stages:
+def _check_method(path: str, part: Any) -> None:
+    """Finds a method that there is not, and a section without all of its numbers."""
+    method = part.get("method") if isinstance(part, ConfigDict) else None
+    if not isinstance(method, ConfigDict) or method.get("name", "") == "":
+        known = ", ".join(methods().METHODS)
+        raise UsageError(f"config.{path} has no name; choose from {known}")
+    if expected := text(method.name):
+        raise UsageError(f"config.{path}.name is {method.name!r}, but it must be {expected}")
+    if missing := [number for number in method_fields(method.name) if number not in method]:
+        raise UsageError(
+            f"config.{path} lacks {', '.join(missing)} of the method {method.name!r}; "
+            f"make it with jaxcmr.config.method({method.name!r})"
+        )
+
+
+def _check_stages(config: ConfigDict) -> None:
+    """Finds stages that do not follow from each other, or leave nothing to those after them."""
+    *earlier, last = config.stages
+    for name in earlier:
         if name not in config.stage:
             raise UsageError(
                 f"config.stages names {name!r}, but config.stage has "
                 f"{', '.join(config.stage) or 'no section'}"
             )
-    if config.labels_left:
+    if last in config.stage:
         raise UsageError(
-            f"config.labels_left is {config.labels_left!r}, but nothing follows the last stage; "
-            "set config.stage.<name>.labels_left"
+            f"config.stages ends with {last!r}, whose fields are those of the config itself; "
+            f"remove config.stage.{last}, or name another stage after it"
+        )
+    if config.pseudo_labels:
+        raise UsageError(
+            f"config.pseudo_labels is {config.pseudo_labels!r}, but nothing follows the last "
+            "stage; set config.stage.<name>.pseudo_labels"
         )
     absent = config.labels == "absent"
     if config.classes and not absent:
         raise UsageError(
             f"config.classes is {config.classes}, but it must be 0 where labels are given"
         )
-    for name in (*config.stages, ""):
-        section = config.stage[name] if name else config
-        method, left = section.method.name, section.get("labels_left", "")
-        if absent and method not in WITHOUT_LABELS:
+    for place, name in enumerate(config.stages):
+        whole, prefix = sections.section(config, name), "" if name == last else f"stage.{name}."
+        if whole.start_from in config.stages[place:]:
             raise UsageError(
-                f"config.labels is 'absent', and no stage before the method {method!r} leaves it "
-                f"any; choose {' or '.join(WITHOUT_LABELS)}, or a config romo_*"
+                f"config.{prefix}start_from is {whole.start_from!r}, but that stage is not trained "
+                f"before; name one of {', '.join(earlier[:place]) or 'no stage'}, or a folder"
             )
-        if left and method in WITHOUT_CLASSES:
+        recipe = methods().recipe(whole.method.name)
+        if absent and recipe.uses_labels:
+            free = [known for known, other in methods().METHODS.items() if not other.uses_labels]
             raise UsageError(
-                f"config.stage.{name}.labels_left is {left!r}, but its method {method!r} tells no "
-                "classes to make labels of"
+                f"config.labels is 'absent', and no stage before the method {whole.method.name!r} "
+                f"makes pseudo labels; choose {' or '.join(free)}, or a config romo_*"
             )
-        absent = absent and not left
+        if whole.pseudo_labels and not recipe.has_classes:
+            raise UsageError(
+                f"config.{prefix}pseudo_labels is {whole.pseudo_labels!r}, but its method "
+                f"{whole.method.name!r} has no classes to make labels of"
+            )
+        absent = absent and not whole.pseudo_labels
+    _check_effects(config)
+
+
+def _check_effects(config: ConfigDict) -> None:
+    """Finds an earlier stage that is of no effect on those after it."""
+    earlier = config.stages[:-1]
+    starts = {sections.section(config, name).start_from for name in config.stages}
+    for name in earlier:
+        # The number of classes may be estimated from its embeddings.
+        if name in starts or config.stage[name].get("pseudo_labels") or config.classes < 0:
+            continue
+        folder = config.start_from not in ("", *earlier)
+        raise UsageError(
+            f"config.start_from is {config.start_from!r}, so that nothing starts from the stage "
+            f"{name!r}; set config.stage.{earlier[0]}.start_from instead"
+            if folder
+            else f"nothing starts from the stage {name!r}, and it makes no pseudo labels; set "
+            f"config.start_from={name} or config.stage.{name}.pseudo_labels"
+        )
 
 
 def _check_data(config: ConfigDict) -> None:
@@ -177,29 +220,29 @@ def _check_data(config: ConfigDict) -> None:
 
 def _check_encoders(config: ConfigDict) -> None:
     """Finds encoders that there are not, and what does not belong to them."""
-    for modality, own in config.encoders.items():
+    for modality, section in config.encoders.items():
         if modality == "embedding_size":
             continue
-        if not isinstance(own, ConfigDict) or set(own) != {*ENCODER, "augment", "options"}:
+        if not isinstance(section, ConfigDict) or set(section) != {*ENCODER, "augment", "options"}:
             raise UsageError(
                 f"config.encoders.{modality} is no encoder; make it with jaxcmr.config.encoder"
             )
-        if own.name not in ENCODERS:
+        if section.name not in ENCODERS:
             raise UsageError(
-                f"there is no encoder {own.name!r} (config.encoders.{modality}.name); "
+                f"there is no encoder {section.name!r} (config.encoders.{modality}.name); "
                 f"choose from {', '.join(ENCODERS)}"
             )
-        kind = ENCODERS[own.name][0]
-        if wrong := [name for name in own.augment if not name.endswith(kind)]:
+        kind = ENCODERS[section.name][0]
+        if wrong := [name for name in section.augment if not name.endswith(kind)]:
             raise UsageError(
                 f"config.encoders.{modality}.augment has {wrong[0]!r}, but the encoder "
-                f"{own.name!r} takes {kind}; choose from "
+                f"{section.name!r} takes {kind}; choose from "
                 f"{', '.join(name for name in AUGMENTATIONS if name.endswith(kind)) or 'none'}"
             )
-        if own.views and kind != "images":
+        if section.views and kind != "images":
             raise UsageError(
-                f"config.encoders.{modality}.views is {own.views}, but the encoder {own.name!r} "
-                f"takes {kind}; set it to 0"
+                f"config.encoders.{modality}.views is {section.views}, but the encoder "
+                f"{section.name!r} takes {kind}; set it to 0"
             )
     for modality in config.data.modalities:
         if modality not in config.encoders and config.data.name != "own":

@@ -5,7 +5,7 @@ alone: `range_of` finds that of any field by its name.
 """
 
 from collections.abc import Mapping
-from types import MappingProxyType
+from types import MappingProxyType, ModuleType
 
 from jaxcmr.config.ranges import (
     LARGEST_INT32,
@@ -26,9 +26,8 @@ from jaxcmr.config.ranges import (
     whole,
     widths,
 )
-from jaxcmr.method_numbers import METHODS
 
-LABELS_LEFT = choice("", "mean", "votes", "per_modality")
+PSEUDO_LABELS = choice("", "mean", "votes", "per_modality")
 SIZE = whole(1)
 ITEM_SIZE = whole(1, 16384)
 
@@ -38,12 +37,12 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "labels": Field("given", choice("given", "absent"), "absent: none reaches the training"),
         "classes": Field(0, either(0, either(-1, whole(2))), "where labels are absent: clusters; "
                          "0 as many as the data's classes, -1 an estimate"),
-        "stages": Field((), several(name), "stages before the last one, sections of `stage`"),
-        "continues": Field(False, flag, "start from the parameters of the stage before"),
-        "start_from": Field("", text, "folder of another run, from whose best weights this one "
-                            "starts"),
-        "labels_left": Field("", LABELS_LEFT, "what a stage makes of the labels; "
-                             "see jaxcmr/train/stages.py"),
+        "stages": Field(("main",), several(name, 1), "all stages in their order; the last one is "
+                        "the config itself, those before it are sections of `stage`"),
+        "start_from": Field("", text, "a stage before, or the folder of another run, from whose "
+                            "best weights this one starts; '': new parameters"),
+        "pseudo_labels": Field("", PSEUDO_LABELS, "what a stage makes of the labels for those "
+                               "after it; see jaxcmr/train/stages.py"),
         "data.name": Field("modelnet10", text, "which data; own: your own, at data.path"),
         "data.root": Field("", text, "folder of the data; '': $JAXCMR_DATA, else the cache"),
         "data.path": Field("", text, "your own file or folder"),
@@ -181,6 +180,28 @@ ENCODERS: Mapping[str, tuple[str, Mapping[str, Range]]] = MappingProxyType(
 _NOT_OF_A_STAGE = ("data.", "noise.", "labels", "classes", "stages", "seed", "mesh.")
 
 
+def methods() -> ModuleType:
+    """Returns the package `jaxcmr.methods`. It imports JAX and this package: not before its use."""
+    from jaxcmr import methods
+
+    return methods
+
+
+def method_fields(name: str) -> Mapping[str, Field]:
+    """Returns the numbers and choices of a method, by their names; "" has none.
+
+    Args:
+        name: a key of `jaxcmr.methods.METHODS`, or a Python file that defines a method.
+
+    Raises:
+        UsageError: there is no such method.
+    """
+    if not name:
+        return {}
+    recipe = methods().recipe(name)
+    return {**recipe.numbers, **recipe.choices}
+
+
 def range_of(field: str, method: str) -> Range | None:
     """Returns the range of a field such as "train.epochs"; None if there is no such field.
 
@@ -194,19 +215,18 @@ def range_of(field: str, method: str) -> Range | None:
         case ["method", "name"]:
             return text
         case ["method", number]:
-            known = METHODS.get(method, {}).get(number)
+            known = method_fields(method).get(number)
             return known and known.range
-        case ["optimizer", "groups", _, own]:
-            known = FIELDS.get(f"optimizer.{own}")
+        case ["optimizer", "groups", _, last]:
+            known = FIELDS.get(f"optimizer.{last}")
             return known and known.range
-        case ["encoders", _, own]:
-            return ENCODER.get(own)
-        case ["encoders", _, "augment", own]:
-            return AUGMENTATIONS.get(own)
-        case ["encoders", _, "options", encoder, own] if encoder in ENCODERS:
-            return ENCODERS[encoder][1].get(own)
+        case ["encoders", _, last]:
+            return ENCODER.get(last)
+        case ["encoders", _, "augment", last]:
+            return AUGMENTATIONS.get(last)
+        case ["encoders", _, "options", encoder, last] if encoder in ENCODERS:
+            return ENCODERS[encoder][1].get(last)
         case ["stage", _, *rest] if rest and rest[0] != "stage":
             inner = ".".join(rest)
-            own = inner == "labels_left" or not inner.startswith(_NOT_OF_A_STAGE)
-            return range_of(inner, method) if own else None
+            return None if inner.startswith(_NOT_OF_A_STAGE) else range_of(inner, method)
     return None

@@ -1,19 +1,20 @@
-"""Config files: `FILE[:VARIANT]`, a Python file whose `get_config` returns a `ConfigDict`."""
+"""Config files: `FILE[:VARIANT]`, a Python file whose `get_config` returns a `ConfigDict`.
+
+A config file may import its neighbours, and ours: `from configs.rono_modelnet import get_config`.
+"""
 
 import difflib
 import inspect
 import os
-import traceback
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
-from types import ModuleType
 
 from ml_collections import ConfigDict
 
+from jaxcmr.config import source
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.paths import expanded
 
+KIND = "config file"
 DATA = (".csv", ".jsonl", ".json", ".npz", ".npy", ".h5", ".hdf5", ".mat", ".zip")
 
 
@@ -22,32 +23,39 @@ def load(argument: str, known: Path) -> ConfigDict:
 
     Args:
         argument: of `--config`.
-        known: the folder of the configs that there are, for suggestions.
+        known: the folder of the configs that there are, for suggestions and imports.
 
     Raises:
         UsageError: there is no such file, it is no config file, or it fails.
     """
     file, variant = split(argument)
     _check_file(file, known)
-    get_config = getattr(_module(file), "get_config", None)
-    if not callable(get_config):
-        raise UsageError(f"{file} is no config file: it has no function get_config")
-    arguments = [variant] if variant else []
-    try:
-        inspect.signature(get_config).bind(*arguments)
-    except TypeError:
-        raise UsageError(
-            f"{file} takes no variant, but {variant!r} is given"
-            if variant
-            else f"{file} needs a variant, --config={file}:VARIANT"
-        ) from None
-    config = _tried(file, lambda: get_config(*arguments))
+    with source.neighbors(file.parent, configs=known):
+        get_config = getattr(source.run(file, KIND), "get_config", None)
+        if not callable(get_config):
+            raise UsageError(f"{file} is no config file: it has no function get_config")
+        arguments = [variant] if variant else []
+        try:
+            inspect.signature(get_config).bind(*arguments)
+        except TypeError:
+            raise UsageError(
+                f"{file} takes no variant, but {variant!r} is given"
+                if variant
+                else f"{file} needs a variant, --config={file}:VARIANT"
+            ) from None
+        config = source.tried(file, KIND, lambda: get_config(*arguments))
     if not isinstance(config, ConfigDict):
         raise UsageError(
             f"get_config of {file} returns a {type(config).__name__}, but it must return the "
             "ml_collections.ConfigDict that jaxcmr.config.default() begins"
         )
     return config.lock()
+
+
+def check_variant(variant: str, *known: str) -> None:
+    """Raises a `UsageError` if a config has no variant of this name; "" is always one."""
+    if variant not in ("", *known):
+        raise UsageError(f"this config has no variant {variant!r}; use {', '.join(known)} or none")
 
 
 def split(argument: str) -> tuple[Path, str]:
@@ -80,31 +88,3 @@ def _check_file(file: Path, known: Path) -> None:
             f"{file} is no config file, which ends in .py; your own data are named by "
             f"--config=configs/rono_custom.py --config.data.path={file}"
         )
-
-
-def _module(file: Path) -> ModuleType:
-    loader = SourceFileLoader("jaxcmr_config_file", str(file))
-    module = module_from_spec(spec_from_loader(loader.name, loader))
-    _tried(file, lambda: loader.exec_module(module))
-    return module
-
-
-def _tried(file: Path, work):
-    """Returns `work()`; what fails inside the file becomes one sentence that names the line."""
-    try:
-        return work()
-    except UsageError:
-        raise
-    except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}") from None
-    except SyntaxError as error:
-        raise UsageError(
-            f"{file} is no config file: line {error.lineno or 1} is no Python ({error.msg})"
-        ) from None
-    except (Exception, SystemExit) as error:
-        where = [
-            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)
-        ]
-        line = f" in line {where[-1]}" if where else ""
-        said = " ".join(str(error).split())
-        raise UsageError(f"{file} fails{line} with {type(error).__name__}: {said}") from None

@@ -7,11 +7,10 @@ from typing import Any, NamedTuple
 
 from ml_collections import ConfigDict
 
-from jaxcmr.config import encoder
+from jaxcmr.config import sections
 from jaxcmr.config.checks import OWN, closest, leaves, method_of
 from jaxcmr.config.fields import FIELDS, range_of
 from jaxcmr.errors import UsageError
-from jaxcmr.method_numbers import METHODS, defaults
 
 TRUE, FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
@@ -35,7 +34,7 @@ def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
     config's noise, unless it is among the overrides.
 
     Args:
-        config: of `config_files.load`.
+        config: of `loading.load`.
         overrides: in the order of the command line; of several for one field the last one counts.
 
     Returns:
@@ -81,13 +80,11 @@ def _repeated(config: ConfigDict, overrides: list[Override]) -> list[str]:
 def _choose_method(config: ConfigDict, path: str, name: str) -> list[str]:
     """Chooses another method, with its own numbers in place of those of the one before."""
     section, _ = _holder(config, path.rpartition(".")[0])
-    before = section.method.get("name")
-    name = _unquoted(name)
-    if name == before or name not in METHODS:
-        section.method.name = name  # `checks.check` knows which there are
+    before, name = section.method.get("name"), _unquoted(name)
+    if name == before:
         return []
-    section.method = ConfigDict(defaults(name))
-    numbers = ", ".join(f"{key} {value}" for key, value in defaults(name).items() if key != "name")
+    section.method = sections.method(name)
+    numbers = ", ".join(f"{key} {value}" for key, value in section.method.items() if key != "name")
     with_ = f"its own numbers ({numbers})" if numbers else "no numbers"
     return [f"the method {name!r} in place of {before!r}, with {with_}"]
 
@@ -110,7 +107,7 @@ def _set(config: ConfigDict, path: str, text: str) -> None:
     current = section.get(last, _default_of(path))
     if isinstance(current, ConfigDict):
         section[last] = _section(path, text, current)
-    elif last in section or range_of(path, _method(config, path)):
+    elif last in section or range_of(path, method_of(config, path)):
         section[last] = _value(path, text, current)
     else:
         raise _unknown(config, path)
@@ -122,20 +119,15 @@ def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
     Sections that may be empty are made: those of a stage, of an encoder, of parameter groups; and
     the encoder itself for the first modality of the user's own data that is given one by name.
     """
-    *sections, last = path.split(".")
-    known = range_of(path, _method(config, path)) is not None
+    *parts, last = path.split(".")
+    known = range_of(path, method_of(config, path)) is not None
     section: Any = config
-    for depth, part in enumerate(sections):
+    for depth, part in enumerate(parts):
         if known and part not in section:
-            if depth >= 2 or (depth == 1 and sections[0] == "optimizer"):
+            if depth >= 2 or (depth == 1 and parts[0] == "optimizer"):
                 section[part] = ConfigDict()
-            elif (
-                sections[0] == "encoders"
-                and depth == 1
-                and last == "name"
-                and _may_have(config, part)
-            ):
-                section[part] = encoder("")
+            elif path == f"encoders.{part}.name" and _may_have(config, part):
+                section[part] = sections.encoder("")
         section = section.get(part)
         if not isinstance(section, ConfigDict):
             raise _unknown(config, path)
@@ -148,16 +140,8 @@ def _may_have(config: ConfigDict, modality: str) -> bool:
     return modality in names or (config.data.name == "own" and not names)
 
 
-def _method(config: ConfigDict, path: str) -> str:
-    """Returns the method whose numbers a path may name; "" where there is none."""
-    try:
-        return method_of(config, path)
-    except (KeyError, AttributeError):
-        return ""
-
-
 def _unknown(config: ConfigDict, path: str) -> UsageError:
-    close = closest(path, _method(config, path))
+    close = closest(path, method_of(config, path))
     hint = f" (did you mean --config.{close}?)" if close else ""
     if close and close == path:  # a field that other configs have
         section = path.rpartition(".")[0]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from absl import flags
 
-from jaxcmr.config.fields import FIELDS
+from jaxcmr.config.fields import FIELDS, method_fields
 from jaxcmr.errors import UsageError
-from jaxcmr.method_numbers import METHODS
+from jaxcmr.methods import METHODS
 
 LAUNCH = Path(__file__).resolve().parents[2] / "launch"
 QUICK = f"--config={LAUNCH.parent}/configs/rono_modelnet.py:quick"
@@ -21,10 +21,10 @@ def command_line(monkeypatch):
     monkeypatch.syspath_prepend(str(LAUNCH))
     import command_line
 
-    own = flags.FlagValues()
-    monkeypatch.setattr(flags, "FLAGS", own)
-    monkeypatch.setattr(command_line.flags, "FLAGS", own)
-    flags.DEFINE_string("workdir", "", "folder of the results", flag_values=own)
+    values = flags.FlagValues()
+    monkeypatch.setattr(flags, "FLAGS", values)
+    monkeypatch.setattr(command_line.flags, "FLAGS", values)
+    flags.DEFINE_string("workdir", "", "folder of the results", flag_values=values)
     monkeypatch.setattr(command_line, "_config", [])
     return command_line
 
@@ -106,7 +106,7 @@ def test_words_beside_flags_are_those_of_the_command(command_line):
             command_line.parse(["b.py", *given], ("epoch", "members"))
 
 
-def test_help_shows_how_the_command_is_used(monkeypatch):
+def test_help_shows_how_the_command_is_used(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(str(LAUNCH))
     import command_line
     import usage
@@ -115,12 +115,23 @@ def test_help_shows_how_the_command_is_used(monkeypatch):
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "main", module)
     spec.loader.exec_module(module)
-    shown = usage.of(module, (), module.CONFIG, command_line.CONFIGS)
+    file = tmp_path / "my_method.py"
+    file.write_text(
+        "from jaxcmr.config.ranges import SHARE, Field\n"
+        "from jaxcmr.methods import Recipe, ce\n"
+        "NUMBERS = {'my_number': Field(0.5, SHARE, 'of the new term')}\n"
+        "METHOD = Recipe(ce.METHOD.build, NUMBERS, {})\n"
+    )
+    shown = usage.of(module, (), command_line.CONFIGS, [str(file)])
     assert "python launch/main.py --config=configs/rono_modelnet.py:quick" in shown
     for flag in ("--config=FILE[:VARIANT]", "--config.FIELD=VALUE", "--workdir", "--num_processes"):
         assert flag in shown
     for path in command_line.CONFIGS.glob("*.py"):
         assert f"configs/{path.name}" in shown
-    for field in (*FIELDS, *(f"method.{name}" for own in METHODS.values() for name in own)):
+    for field in (
+        *FIELDS,
+        *(f"method.{name}" for method in METHODS for name in method_fields(method)),
+    ):
         assert f"  {field}=" in shown
+    assert f"Numbers of the method {file}" in shown and "  method.my_number=0.5 " in shown
     assert "Internal" not in shown

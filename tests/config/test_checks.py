@@ -2,6 +2,8 @@
 
 import inspect
 import math
+import subprocess
+import sys
 
 import pytest
 from hypothesis import given, settings
@@ -9,18 +11,18 @@ from hypothesis import strategies as st
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
-from jaxcmr import method_numbers, noise, presets
-from jaxcmr.config import checks, default, encoder, fields, stage
+from jaxcmr import noise
+from jaxcmr.config import checks, default, encoder, fields, method, section, stage
 from jaxcmr.config.ranges import SEED, choice, either, name, number, several, text, whole, widths
 from jaxcmr.encoders import ENCODERS, towers
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import METHODS
-from jaxcmr.train import machinery
+from jaxcmr.train import stages
 
 VARIANTS = {
-    "mmcd_mnist3d": ("", "ce", "mc", "mrl", "rono", "clean", "one", "quick"),
-    "mmcd_modelnet": ("", "ce", "mc", "mrl", "rono", "clean", "quick", "three", "three_quick"),
-    "mmcd_wikipedia": ("", "ce", "mc", "mrl", "rono", "clean", "nrcl", "co_teaching"),
+    "mmcd_mnist3d": ("", "ce", "pairs", "mrl", "rono", "clean", "one", "quick"),
+    "mmcd_modelnet": ("", "ce", "pairs", "mrl", "rono", "clean", "quick", "three", "three_quick"),
+    "mmcd_wikipedia": ("", "ce", "pairs", "mrl", "rono", "clean", "nrcl", "co_teaching"),
     "romo_mnist3d": ("", "described", "quick"),
     "romo_modelnet": ("", "quick"),
     "romo_wikipedia": ("", "described"),
@@ -36,10 +38,10 @@ def small() -> ConfigDict:
     config = default()
     config.encoders.image = encoder("compact_cnn", views=2, augment={"flip_images": 0.5})
     config.encoders.points = encoder("pointnet", widths=(8,), augment={"scale_points": 0.2})
-    config.method = ConfigDict(presets.MMCD)
+    config.method = method("mmcd")
     config.optimizer.groups.centers = ConfigDict({"weight_decay": 0.0})
-    config.stages = ("first",)
-    config.stage.first = stage(presets.MC, epochs=2, batch_size=64)
+    config.stages, config.start_from = ("first", "main"), "first"
+    config.stage.first = stage(method("pairs"), epochs=2, batch_size=64)
     return config
 
 
@@ -63,7 +65,6 @@ def test_every_leaf_of_every_config_has_a_range_and_is_in_it(real_config, file, 
 
 
 def test_the_tables_name_what_there_is():
-    assert set(method_numbers.METHODS) == set(METHODS)
     assert set(fields.AUGMENTATIONS) == set(towers.AUGMENTATIONS)
     assert {*noise.KINDS, "file"} == set(checks.NOISES)
     assert set(fields.ENCODERS) == set(ENCODERS)
@@ -74,7 +75,9 @@ def test_the_tables_name_what_there_is():
 
 def test_every_default_is_in_its_range_and_says_what_it_means():
     numbers = {
-        f"method.{m}.{n}": f for m, own in method_numbers.METHODS.items() for n, f in own.items()
+        f"method.{name}.{number}": field
+        for name in METHODS
+        for number, field in fields.method_fields(name).items()
     }
     for path, field in {**fields.FIELDS, **numbers}.items():
         assert field.range(field.default) == "" and field.meaning, path
@@ -126,9 +129,11 @@ def test_every_default_is_in_its_range_and_says_what_it_means():
         ("encoders.points.options.pointnet.widths", (), "a tuple of at least 1 widths"),
         ("encoders.points.options.pointnet.widths", (8, 0), "widths, each at least 1"),
         ("stage.first.train.epochs", 0, "at least 1"),
-        ("stage.first.method.temperature", -0.2, r"in \[1e-06, 1e\+06\]"),
-        ("stage.first.labels_left", "best", "one of '', mean, votes, per_modality"),
+        ("stage.first.method.pair_temperature", -0.2, r"in \[1e-06, 1e\+06\]"),
+        ("stage.first.pseudo_labels", "best", "one of '', mean, votes, per_modality"),
         ("stages", ("first", "first"), "names nothing twice"),
+        ("stages", (), "a tuple of at least 1"),
+        ("method.name", 5, "must be a text"),
         ("labels", "none", "one of given, absent"),
         ("data.root", "a\nb", "a text without line breaks"),
     ],
@@ -187,12 +192,17 @@ def test_a_field_that_is_missing_is_named(path):
         ({"noise.class_map": "rono"}, "add --config.noise.kind=asymmetric"),
         ({"classes": 1}, "classes is 1, but it must be 0, or -1, or at least 2"),
         ({"classes": 5}, "classes is 5, but it must be 0 where labels are given"),
-        ({"labels": "absent"}, "no stage before the method 'mmcd' leaves it any"),
-        ({"labels_left": "mean"}, "nothing follows the last stage"),
-        ({"stage.first.labels_left": "mean"}, "its method 'mc' tells no classes"),
-        ({"stages": ("second",)}, "names 'second', but config.stage has first"),
-        ({"method": ConfigDict({"name": "mrl"})}, "config.method lacks tau, beta, temperature of"),
-        ({"method": ConfigDict({"name": "odd"})}, "there is no method 'odd' .*; choose from ce,"),
+        ({"labels": "absent"}, "no stage before the method 'mmcd' makes pseudo labels"),
+        ({"pseudo_labels": "mean"}, "nothing follows the last stage"),
+        ({"stage.first.pseudo_labels": "mean"}, "its method 'pairs' has no classes"),
+        ({"stages": ("second", "main")}, "names 'second', but config.stage has first"),
+        ({"stages": ("first",)}, "ends with 'first', whose fields are those of the config itself"),
+        ({"start_from": "main"}, r"start_from is 'main', .* name one of first, or a folder"),
+        ({"stage.first.start_from": "main"}, r"first\.start_from .* name one of no stage, or"),
+        ({"start_from": ""}, "nothing starts from the stage 'first', and it makes no pseudo"),
+        ({"start_from": "runs/a"}, r"'first'; set config\.stage\.first\.start_from instead"),
+        ({"method": ConfigDict({"name": "mrl"})}, "method lacks tau, beta, pair_temperature of"),
+        ({"method": ConfigDict({"name": "odd"})}, "there is no method 'odd'; choose from ce,"),
         ({"method": ConfigDict()}, "config.method has no name"),
         ({"train": 5}, "no section config.train"),
         ({"data.modalities": ("image", "text")}, "no encoder is configured for .* 'text'"),
@@ -206,6 +216,62 @@ def test_fields_that_do_not_go_together_are_named(changes, words):
         put(config, path, value)
     with pytest.raises(UsageError, match=words):
         configuration.check(config)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"start_from": "", "stage.first.method": "matching", "stage.first.pseudo_labels": "mean"},
+        {"stage.first.start_from": "runs/a"},
+        {"stages": ("main",), "start_from": "runs/a"},
+        {"stages": ("main",), "start_from": "first"},  # a folder, for no stage has this name
+        {"start_from": "", "labels": "absent", "classes": -1, "method": "matching"},
+    ],
+)
+def test_stages_that_follow_from_each_other_pass(changes):
+    config = small()
+    for path, value in changes.items():
+        put(config, path, method(value) if path.endswith("method") else value)
+    configuration.check(config)
+
+
+def test_the_config_of_a_stage_has_its_fields_and_those_of_the_config():
+    config = small()
+    config.stage.first.optimizer = ConfigDict({"learning_rate": 0.5})
+    first, last = section(config, "first"), section(config, "main")
+    assert first.method == config.stage.first.method and last.method == config.method
+    assert (first.train.epochs, first.train.batch_size, last.train.epochs) == (2, 64, 50)
+    assert first.optimizer.learning_rate == 0.5 and first.optimizer.b1 == config.optimizer.b1
+    assert (first.start_from, last.start_from) == ("", "first")
+    del config.stage.first.start_from, config.stage.first.pseudo_labels  # as in a section by hand
+    assert section(config, "first") == first
+    assert (first.stages, last.stages) == ((), ()) and not first.stage and not last.stage
+    last.method.temperature = 9.0
+    assert config.method.temperature != 9.0
+
+
+def test_a_section_of_a_method_has_all_numbers_and_refuses_others():
+    numbers = method("rono", tau1=0.5, warmup_epochs=3)
+    assert (numbers.name, numbers.tau1, numbers.warmup_epochs, numbers.tau2) == (
+        "rono",
+        0.5,
+        3,
+        0.5,
+    )
+    assert type(method("rono", margin=1).margin) is float
+    with pytest.raises(
+        UsageError, match="method 'mrl' has no number 'alpha'; it has tau, beta, pair"
+    ):
+        method("mrl", alpha=1.0)
+    with pytest.raises(UsageError, match="method 'ce' has no number 'alpha'; it has none"):
+        method("ce", alpha=1.0)
+    with pytest.raises(UsageError, match="there is no method 'odd'; choose from ce,"):
+        method("odd")
+
+
+def test_importing_the_package_imports_no_jax():
+    code = "import sys, jaxcmr.config; sys.exit('jax' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_what_is_open_for_own_data_passes_for_them_alone(real_config):
@@ -264,6 +330,6 @@ def test_ranges_hold_what_they_say(allowed, good, bad):
 def test_more_steps_than_are_counted_are_refused():
     config = small()
     config.train.epochs, config.train.batch_size = 1000, 2
-    assert machinery.steps_per_epoch(config, 4_000_000) == 2_000_000
+    assert stages.steps_per_epoch(config, 4_000_000) == 2_000_000
     with pytest.raises(UsageError, match="epochs is 1000, which are more than 2147483647 steps"):
-        machinery.steps_per_epoch(config, 5_000_000)
+        stages.steps_per_epoch(config, 5_000_000)

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from jaxcmr import config as configuration
-from jaxcmr import method_numbers
-from jaxcmr.config import checks, loading, overrides
+from jaxcmr.config import checks, loading, method, overrides
 from jaxcmr.config.overrides import Override
 from jaxcmr.errors import UsageError
+from jaxcmr.methods import METHODS
 
-CONFIGS = Path(__file__).resolve().parents[1] / "configs"
+CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 EVERY = sorted(path.name for path in CONFIGS.glob("*.py"))
 
 
@@ -54,7 +54,7 @@ def changed(*fields: str, file: str = "mmcd_modelnet.py"):
         ("encoders.image.options.resnet18.width", "32", 32),
         ("stage.contrast.train.epochs", "2", 2),
         ("stage.contrast.optimizer.learning_rate", "1e-3", 1e-3),
-        ("stage.contrast.method.temperature", "0.5", 0.5),
+        ("stage.contrast.method.pair_temperature", "0.5", 0.5),
     ],
 )
 def test_a_text_is_read_by_the_type_of_the_field(path, text, value):
@@ -109,17 +109,17 @@ def test_of_several_values_the_last_counts_and_tuples_are_refused():
         changed("evaluate.at=5", "evaluate.at=10")
 
 
-@pytest.mark.parametrize("method", sorted(method_numbers.METHODS))
+@pytest.mark.parametrize("name", METHODS)
 @pytest.mark.parametrize("file", EVERY)
-def test_every_method_brings_its_numbers_to_every_config(file, method):
+def test_every_method_brings_its_numbers_to_every_config(file, name):
     before = load(file)
-    config, notes = changed(f"method.name={method}", file=file)
-    assert config.method.name == method
-    if before.method.name == method:
+    config, notes = changed(f"method.name={name}", file=file)
+    assert config.method.name == name
+    if before.method.name == name:
         assert config == before and notes == []
     else:
-        assert config.method.to_dict() == method_numbers.defaults(method)
-        assert f"the method {method!r} in place of {before.method.name!r}" in notes[0]
+        assert config.method.to_dict() == method(name).to_dict()
+        assert f"the method {name!r} in place of {before.method.name!r}" in notes[0]
     if config.data.name == "own":
         config.data.path = "items.csv"
     configuration.check(config)
@@ -129,11 +129,40 @@ def test_numbers_of_another_method_are_set_whatever_their_order():
     config, notes = changed("method.tau1=0.2", "method.name=rono", "method.warmup_epochs=3")
     assert (config.method.tau1, config.method.warmup_epochs, config.method.tau2) == (0.2, 3, 0.5)
     assert len(notes) == 1
-    config, _ = changed("method.name=none")
     with pytest.raises(UsageError, match="there is no method 'none'"):
-        configuration.check(config)
+        changed("method.name=none")
     config, _ = changed("stage.contrast.method.name=matching")
-    assert config.stage.contrast.method.to_dict() == method_numbers.defaults("matching")
+    assert config.stage.contrast.method.to_dict() == method("matching").to_dict()
+
+
+METHOD_FILE = """
+from jaxcmr.config.ranges import SHARE, Field, choice
+from jaxcmr.methods import Recipe, ce
+METHOD = Recipe(
+    ce.METHOD.build,
+    {"alpha": Field(0.5, SHARE, "of the new term")},
+    {"form": Field("linear", choice("linear", "square"), "of the new term")},
+)
+"""
+
+
+def test_a_method_in_a_file_of_ones_own_brings_its_numbers_too(tmp_path):
+    file = tmp_path / "my_method.py"
+    file.write_text(METHOD_FILE)
+    config, notes = changed("method.alpha=.3", f"method.name={file}")
+    assert config.method.to_dict() == {"name": str(file), "alpha": 0.3, "form": "linear"}
+    assert "my_method.py' in place of 'mmcd', with its own numbers (" in notes[0]
+    configuration.check(config)
+    for field, words in (
+        ("alpha=1.5", r"config\.method\.alpha is 1\.5, but it must be in \[0, 1\]"),
+        ("form=cubic", r"config\.method\.form is 'cubic', but it must be one of linear, square"),
+        ("alhpa=0.3", r"no field --config\.method\.alhpa \(did you mean --config\.method\.alpha\?"),
+        ("alpha=much", r"method\.alpha=much gives no number"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            configuration.check(changed(f"method.{field}", f"method.name={file}")[0])
+    with pytest.raises(UsageError, match=r"no_method\.py"):
+        changed(f"method.name={tmp_path / 'no_method.py'}")
 
 
 def test_own_data_get_the_noise_of_a_config_only_when_it_is_asked_for():
@@ -175,7 +204,7 @@ def test_any_text_for_any_field_passes_or_is_a_sentence(path, text):
         overrides.apply(config, [Override(path, text)])
         configuration.check(config)
     except UsageError as error:
-        assert path in str(error) or "config" in str(error)
+        assert path in str(error) or "config" in str(error) or repr(text) in str(error)
 
 
 def test_a_field_of_a_section_that_other_configs_have_is_not_suggested_for_itself():
