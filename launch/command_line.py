@@ -144,7 +144,7 @@ def _files(argv: list[str]) -> tuple[list[str], list[str]]:
     return files, rest
 
 
-def _overrides(config: ConfigDict, argv: list[str]) -> tuple[list[overrides.Override], list[str]]:
+def _overrides(config: ConfigDict, argv: list[str]) -> tuple[list[tuple[str, str]], list[str]]:
     """Returns the fields that are set, and the command line without them."""
     found, rest, words = [], [], iter(argv)
     for word in words:
@@ -161,7 +161,7 @@ def _overrides(config: ConfigDict, argv: list[str]) -> tuple[list[overrides.Over
                 raise UsageError(f"--config.{path} needs a value, --config.{path}=VALUE")
         elif text is None or no:
             text = "False" if no else "True"
-        found.append(overrides.Override(path, text))
+        found.append((path, text))
     return found, rest
 
 

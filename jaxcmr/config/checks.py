@@ -76,7 +76,7 @@ def check_value(path: str, value: Any, method: str = "", open_: bool = False) ->
         hint = f" (did you mean config.{close}?)" if close else ""
         raise UsageError(f"the config has no field config.{path}{hint}")
     if expected := allowed(value):
-        raise UsageError(f"config.{path} is {value!r}, but it must be {expected}")
+        raise _wrong(path, value, f"it must be {expected}")
 
 
 def closest(path: str, method: str = "") -> str:
@@ -122,7 +122,7 @@ def _check_method(path: str, part: Any) -> None:
         known = ", ".join(methods().METHODS)
         raise UsageError(f"config.{path} has no name; choose from {known}")
     if expected := text(method.name):
-        raise UsageError(f"config.{path}.name is {method.name!r}, but it must be {expected}")
+        raise _wrong(f"{path}.name", method.name, f"it must be {expected}")
     if missing := [number for number in method_fields(method.name) if number not in method]:
         raise UsageError(
             f"config.{path} lacks {', '.join(missing)} of the method {method.name!r}; "
@@ -131,66 +131,55 @@ def _check_method(path: str, part: Any) -> None:
 
 
 def _check_stages(config: ConfigDict) -> None:
-    """Finds stages that do not follow from each other, or leave nothing to those after them."""
+    """Finds stages that do not follow from each other."""
     *earlier, last = config.stages
-    for name in earlier:
-        if name not in config.stage:
-            raise UsageError(
-                f"config.stages names {name!r}, but config.stage has "
-                f"{', '.join(config.stage) or 'no section'}"
-            )
+    if missing := [name for name in earlier if name not in config.stage]:
+        raise UsageError(
+            f"config.stages names {missing[0]!r}, but config.stage has "
+            f"{', '.join(config.stage) or 'no section'}"
+        )
     if last in config.stage:
         raise UsageError(
             f"config.stages ends with {last!r}, whose fields are those of the config itself; "
             f"remove config.stage.{last}, or name another stage after it"
         )
     if config.pseudo_labels:
-        raise UsageError(
-            f"config.pseudo_labels is {config.pseudo_labels!r}, but nothing follows the last "
-            "stage; set config.stage.<name>.pseudo_labels"
-        )
+        but = "nothing follows the last stage; set config.stage.<name>.pseudo_labels"
+        raise _wrong("pseudo_labels", config.pseudo_labels, but)
     absent = config.labels == "absent"
     if config.classes and not absent:
-        raise UsageError(
-            f"config.classes is {config.classes}, but it must be 0 where labels are given"
-        )
-    for place, name in enumerate(config.stages):
-        whole, prefix = sections.section(config, name), "" if name == last else f"stage.{name}."
-        if whole.start_from in config.stages[place:]:
-            raise UsageError(
-                f"config.{prefix}start_from is {whole.start_from!r}, but that stage is not trained "
-                f"before; name one of {', '.join(earlier[:place]) or 'no stage'}, or a folder"
-            )
-        recipe = methods().recipe(whole.method.name)
+        raise _wrong("classes", config.classes, "it must be 0 where labels are given")
+    whole = {name: sections.section(config, name) for name in config.stages}
+    for place, (name, stage) in enumerate(whole.items()):
+        prefix, before = f"stage.{name}." if name != last else "", earlier[:place]
+        if stage.start_from in {*whole, *config.stage} - {*before}:
+            known = " or ".join([*before, "the folder of a run"])
+            but = f"that stage is not trained before; name {known}"
+            raise _wrong(f"{prefix}start_from", stage.start_from, but)
+        recipe = methods().recipe(stage.method.name)
         if absent and recipe.uses_labels:
             free = [known for known, other in methods().METHODS.items() if not other.uses_labels]
-            raise UsageError(
-                f"config.labels is 'absent', and no stage before the method {whole.method.name!r} "
-                f"makes pseudo labels; choose {' or '.join(free)}, or a config romo_*"
-            )
-        if whole.pseudo_labels and not recipe.has_classes:
-            raise UsageError(
-                f"config.{prefix}pseudo_labels is {whole.pseudo_labels!r}, but its method "
-                f"{whole.method.name!r} has no classes to make labels of"
-            )
-        absent = absent and not whole.pseudo_labels
-    _check_effects(config)
+            but = f"no stage before the method {stage.method.name!r} makes pseudo labels; choose "
+            raise _wrong("labels", "absent", f"{but}{' or '.join(free)}, or a config romo_*")
+        if stage.pseudo_labels and not recipe.has_classes:
+            but = f"its method {stage.method.name!r} has no classes to make labels of"
+            raise _wrong(f"{prefix}pseudo_labels", stage.pseudo_labels, but)
+        absent = absent and not stage.pseudo_labels
+    _check_effects(config, whole)
 
 
-def _check_effects(config: ConfigDict) -> None:
-    """Finds an earlier stage that is of no effect on those after it."""
-    earlier = config.stages[:-1]
-    starts = {sections.section(config, name).start_from for name in config.stages}
-    for name in earlier:
-        # The number of classes may be estimated from its embeddings.
-        if name in starts or config.stage[name].get("pseudo_labels") or config.classes < 0:
+def _check_effects(config: ConfigDict, whole: dict[str, ConfigDict]) -> None:
+    """Finds an earlier stage that is of no effect; `whole` are the configs of the stages."""
+    *earlier, _ = whole
+    starts = {stage.start_from for stage in whole.values()}
+    for name in earlier if config.classes >= 0 else ():  # else K may be estimated from a stage
+        if name in starts or whole[name].pseudo_labels:
             continue
-        folder = config.start_from not in ("", *earlier)
+        if config.start_from not in ("", *earlier):
+            but = f"nothing starts from the stage {name!r} then; set config.stage.{earlier[0]}."
+            raise _wrong("start_from", config.start_from, f"{but}start_from instead")
         raise UsageError(
-            f"config.start_from is {config.start_from!r}, so that nothing starts from the stage "
-            f"{name!r}; set config.stage.{earlier[0]}.start_from instead"
-            if folder
-            else f"nothing starts from the stage {name!r}, and it makes no pseudo labels; set "
+            f"nothing starts from the stage {name!r}, and it makes no pseudo labels; set "
             f"config.start_from={name} or config.stage.{name}.pseudo_labels"
         )
 
@@ -198,24 +187,19 @@ def _check_effects(config: ConfigDict) -> None:
 def _check_data(config: ConfigDict) -> None:
     """Finds fields that would be of no effect."""
     name, noise = config.data.name, config.noise
+    kind = f"config.noise.kind is {noise.kind!r}"
     if config.data.path and name not in OWN:
-        raise UsageError(
-            f"config.data.path is {config.data.path!r}, but config.data.name is {name!r}, which "
-            "reads no such file; add --config.data.name=own"
-        )
+        but = f"config.data.name is {name!r}, which reads no such file; add --config.data.name=own"
+        raise _wrong("data.path", config.data.path, but)
     if noise.kind == "file" and not noise.file:
         raise UsageError("config.noise.kind is 'file'; say which with config.noise.file")
     for field in ("file", "key", "validation_key"):
         if noise[field] and noise.kind != "file":
-            raise UsageError(
-                f"config.noise.{field} is {noise[field]!r}, but config.noise.kind is "
-                f"{noise.kind!r}, which reads no file; add --config.noise.kind=file"
-            )
+            but = f"{kind}, which reads no file; add --config.noise.kind=file"
+            raise _wrong(f"noise.{field}", noise[field], but)
     if noise.class_map and not noise.kind.startswith("asymmetric"):
-        raise UsageError(
-            f"config.noise.class_map is {noise.class_map!r}, but config.noise.kind is "
-            f"{noise.kind!r}; add --config.noise.kind=asymmetric"
-        )
+        but = f"{kind}; add --config.noise.kind=asymmetric"
+        raise _wrong("noise.class_map", noise.class_map, but)
 
 
 def _check_encoders(config: ConfigDict) -> None:
@@ -240,10 +224,8 @@ def _check_encoders(config: ConfigDict) -> None:
                 f"{', '.join(name for name in AUGMENTATIONS if name.endswith(kind)) or 'none'}"
             )
         if section.views and kind != "images":
-            raise UsageError(
-                f"config.encoders.{modality}.views is {section.views}, but the encoder "
-                f"{section.name!r} takes {kind}; set it to 0"
-            )
+            but = f"the encoder {section.name!r} takes {kind}; set it to 0"
+            raise _wrong(f"encoders.{modality}.views", section.views, but)
     for modality in config.data.modalities:
         if modality not in config.encoders and config.data.name != "own":
             raise UsageError(
@@ -257,3 +239,7 @@ def _check_encoders(config: ConfigDict) -> None:
                 f"config.optimizer.groups has {group!r}, but the groups of parameters are the "
                 "modalities, head, centers, clusters"
             )
+
+
+def _wrong(path: str, value: Any, but: str) -> UsageError:
+    return UsageError(f"config.{path} is {value!r}, but {but}")

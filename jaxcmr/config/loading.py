@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jaxcmr.config import source
+from jaxcmr.config import pythonfiles
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.paths import expanded
 
@@ -30,8 +30,8 @@ def load(argument: str, known: Path) -> ConfigDict:
     """
     file, variant = split(argument)
     _check_file(file, known)
-    with source.neighbors(file.parent, configs=known):
-        get_config = getattr(source.run(file, KIND), "get_config", None)
+    with pythonfiles.neighbors(file.parent, configs=known):
+        get_config = getattr(pythonfiles.run(file, KIND), "get_config", None)
         if not callable(get_config):
             raise UsageError(f"{file} is no config file: it has no function get_config")
         arguments = [variant] if variant else []
@@ -43,7 +43,7 @@ def load(argument: str, known: Path) -> ConfigDict:
                 if variant
                 else f"{file} needs a variant, --config={file}:VARIANT"
             ) from None
-        config = source.tried(file, KIND, lambda: get_config(*arguments))
+        config = pythonfiles.tried(file, KIND, lambda: get_config(*arguments))
     if not isinstance(config, ConfigDict):
         raise UsageError(
             f"get_config of {file} returns a {type(config).__name__}, but it must return the "

@@ -2,8 +2,7 @@
 
 import ast
 import re
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -15,19 +14,7 @@ from jaxcmr.errors import UsageError
 TRUE, FALSE = ("true", "t", "1", "yes"), ("false", "f", "0", "no")
 
 
-class Override(NamedTuple):
-    """One field and what it is set to.
-
-    Attributes:
-        path: "train.epochs".
-        text: "3".
-    """
-
-    path: str
-    text: str
-
-
-def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
+def apply(config: ConfigDict, overrides: list[tuple[str, str]]) -> list[str]:
     """Sets fields of a config in place; names of methods and encoders first.
 
     A method that is not the config's brings its own numbers. The user's own data get none of the
@@ -35,7 +22,8 @@ def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
 
     Args:
         config: of `loading.load`.
-        overrides: in the order of the command line; of several for one field the last one counts.
+        overrides: fields and their values, ("train.epochs", "3"), in the order of the command line;
+            of several for one field the last one counts.
 
     Returns:
         Sentences for people: what was done beyond what was asked for.
@@ -44,7 +32,7 @@ def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
         UsageError: there is no such field, or it cannot have such a value.
     """
     notes = _repeated(config, overrides)
-    given = {override.path: override.text for override in overrides}
+    given = dict(overrides)
     first = lambda path: (not path.startswith("data."), not path.endswith(".name"))
     with config.unlocked():
         for path in sorted(given, key=first):  # the data and names decide which fields there are
@@ -52,13 +40,15 @@ def apply(config: ConfigDict, overrides: list[Override]) -> list[str]:
                 notes += _choose_method(config, path, given[path])
             else:
                 _set(config, path, given[path])
-        asked = {"noise.rate", "noise.kind", "noise.file"} & given.keys()
-        if given.get("data.name") in OWN and not asked:
-            notes += _without_noise(config)
+        noisy = {"noise.rate", "noise.kind", "noise.file"} & given.keys()
+        if given.get("data.name") in OWN and config.noise.rate and not noisy:
+            rate, config.noise.rate = config.noise.rate, 0.0
+            put_in = f"--config.noise.rate={rate} puts it in"
+            notes.append(f"your own data get none of this config's noise; {put_in}")
     return notes
 
 
-def _repeated(config: ConfigDict, overrides: list[Override]) -> list[str]:
+def _repeated(config: ConfigDict, overrides: list[tuple[str, str]]) -> list[str]:
     """Finds fields that are given twice, and not alike."""
     by_path: dict[str, list[str]] = {}
     for path, text in overrides:
@@ -89,14 +79,6 @@ def _choose_method(config: ConfigDict, path: str, name: str) -> list[str]:
     return [f"the method {name!r} in place of {before!r}, with {with_}"]
 
 
-def _without_noise(config: ConfigDict) -> list[str]:
-    rate = config.noise.rate
-    if not rate:
-        return []
-    config.noise.rate = 0.0
-    return [f"your own data get none of this config's noise; --config.noise.rate={rate} puts it in"]
-
-
 def takes_value(config: ConfigDict, path: str) -> bool:
     """Tells whether a flag needs a value: all but those that are True or False do."""
     return not isinstance(dict(leaves(config)).get(path), bool)
@@ -120,24 +102,20 @@ def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
     the encoder itself for the first modality of the user's own data that is given one by name.
     """
     *parts, last = path.split(".")
-    known = range_of(path, method_of(config, path)) is not None
+    known, names = range_of(path, method_of(config, path)) is not None, config.data.modalities
     section: Any = config
     for depth, part in enumerate(parts):
         if known and part not in section:
             if depth >= 2 or (depth == 1 and parts[0] == "optimizer"):
                 section[part] = ConfigDict()
-            elif path == f"encoders.{part}.name" and _may_have(config, part):
+            elif path == f"encoders.{part}.name" and (
+                part in names or (config.data.name == "own" and not names)
+            ):
                 section[part] = sections.encoder("")
         section = section.get(part)
         if not isinstance(section, ConfigDict):
             raise _unknown(config, path)
     return section, last
-
-
-def _may_have(config: ConfigDict, modality: str) -> bool:
-    """Tells whether the data may have a modality: own data may have any, before they are read."""
-    names = config.data.modalities
-    return modality in names or (config.data.name == "own" and not names)
 
 
 def _unknown(config: ConfigDict, path: str) -> UsageError:
@@ -152,8 +130,8 @@ def _unknown(config: ConfigDict, path: str) -> UsageError:
 def _default_of(path: str) -> Any:
     """Returns what a field is at first, for its type; None where any literal will do."""
     match path.split("."):
-        case ["optimizer", "groups", _, own]:
-            path = f"optimizer.{own}"
+        case ["optimizer", "groups", _, last]:
+            path = f"optimizer.{last}"
         case ["stage", _, *rest]:
             path = ".".join(rest)
     return FIELDS[path].default if path in FIELDS else None
@@ -179,23 +157,18 @@ def _value(path: str, text: str, current: Any) -> Any:
         if text.lower() not in (*TRUE, *FALSE):
             raise UsageError(f"{flag} must be True or False")
         return text.lower() in TRUE
-    if isinstance(current, int):
-        return _number(text, lambda text: _whole(text), f"{flag} gives no whole number")
-    if isinstance(current, float):
-        return _number(text, float, f"{flag} gives no number")
+    if isinstance(current, int | float):
+        read, kind = (_whole, "whole number") if isinstance(current, int) else (float, "number")
+        try:
+            return read(text.strip())
+        except ValueError:
+            raise UsageError(f"{flag} gives no {kind}") from None
     if isinstance(current, str):
         return _unquoted(text)
     if isinstance(current, tuple | list):
         return _tuple(text, flag)
     found = _literal(text)
     return text if found is None and text != "None" else found
-
-
-def _number(text: str, read: Callable[[str], Any], sentence: str) -> Any:
-    try:
-        return read(text.strip())
-    except ValueError:
-        raise UsageError(sentence) from None
 
 
 def _whole(text: str) -> int:

@@ -197,10 +197,11 @@ def test_a_field_that_is_missing_is_named(path):
         ({"stage.first.pseudo_labels": "mean"}, "its method 'pairs' has no classes"),
         ({"stages": ("second", "main")}, "names 'second', but config.stage has first"),
         ({"stages": ("first",)}, "ends with 'first', whose fields are those of the config itself"),
-        ({"start_from": "main"}, r"start_from is 'main', .* name one of first, or a folder"),
-        ({"stage.first.start_from": "main"}, r"first\.start_from .* name one of no stage, or"),
+        ({"start_from": "main"}, r"start_from is 'main', .* before; name first or the folder of"),
+        ({"stage.first.start_from": "main"}, r"first\.start_from .* before; name the folder"),
+        ({"stages": ("main",)}, "start_from is 'first', but that stage is not trained before"),
         ({"start_from": ""}, "nothing starts from the stage 'first', and it makes no pseudo"),
-        ({"start_from": "runs/a"}, r"'first'; set config\.stage\.first\.start_from instead"),
+        ({"start_from": "runs/a"}, r"'first' then; set config\.stage\.first\.start_from instead"),
         ({"method": ConfigDict({"name": "mrl"})}, "method lacks tau, beta, pair_temperature of"),
         ({"method": ConfigDict({"name": "odd"})}, "there is no method 'odd'; choose from ce,"),
         ({"method": ConfigDict()}, "config.method has no name"),
@@ -224,7 +225,7 @@ def test_fields_that_do_not_go_together_are_named(changes, words):
         {"start_from": "", "stage.first.method": "matching", "stage.first.pseudo_labels": "mean"},
         {"stage.first.start_from": "runs/a"},
         {"stages": ("main",), "start_from": "runs/a"},
-        {"stages": ("main",), "start_from": "first"},  # a folder, for no stage has this name
+        {"stages": ("main",), "start_from": "./first"},
         {"start_from": "", "labels": "absent", "classes": -1, "method": "matching"},
     ],
 )

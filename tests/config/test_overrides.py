@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from jaxcmr import config as configuration
 from jaxcmr.config import checks, loading, method, overrides
-from jaxcmr.config.overrides import Override
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import METHODS
 
@@ -23,7 +22,7 @@ def load(file: str = "mmcd_modelnet.py"):
 def changed(*fields: str, file: str = "mmcd_modelnet.py"):
     """The config after `path=text`, and the notes."""
     config = load(file)
-    return config, overrides.apply(config, [Override(*field.split("=", 1)) for field in fields])
+    return config, overrides.apply(config, [tuple(field.split("=", 1)) for field in fields])
 
 
 @pytest.mark.parametrize(
@@ -201,7 +200,7 @@ TEXTS = st.one_of(
 def test_any_text_for_any_field_passes_or_is_a_sentence(path, text):
     try:
         config = load()
-        overrides.apply(config, [Override(path, text)])
+        overrides.apply(config, [(path, text)])
         configuration.check(config)
     except UsageError as error:
         assert path in str(error) or "config" in str(error) or repr(text) in str(error)

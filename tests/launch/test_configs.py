@@ -10,11 +10,11 @@ import pytest
 
 from jaxcmr import config as configuration
 from jaxcmr import methods
+from jaxcmr.config import section
 from jaxcmr.errors import UsageError
-from jaxcmr.train import stages
 
 ROOT = Path(__file__).resolve().parents[2]
-BASELINES = ("ce", "mc", "mrl", "rono", "clean")
+BASELINES = ("ce", "pairs", "mrl", "rono", "clean")
 VARIANTS = [
     "mmcd_wikipedia",
     *(f"mmcd_wikipedia:{variant}" for variant in (*BASELINES, "nrcl", "co_teaching")),
@@ -37,11 +37,10 @@ def test_a_config_passes_the_checks_and_builds_its_methods(real_config, name):
     file, _, variant = name.partition(":")
     config = real_config(file, variant)
     configuration.check(config)
-    assert methods.build(config, 10).init is not None
     for stage in config.stages:
-        own = stages.section(config, stage)
-        assert methods.build(own, 10).init is not None
-        assert own.train.epochs == config.stage[stage].train.epochs
+        whole = section(config, stage)
+        assert methods.build(whole).init is not None
+        assert whole.train.epochs == config.stage.get(stage, config).train.epochs
 
 
 @pytest.mark.parametrize(
@@ -96,6 +95,44 @@ def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
     assert result["members"] == 1 and set(result["scores"]["stages"]) == {"contrast", "vote"}
     votes = result["scores"]["stages"]["vote"]["image->points"]
     assert len(votes["members"]) == 5
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("config", "method"), [("romo_mnist3d.py:quick", "mrl"), ("mmcd_modelnet.py:quick", "romo")]
+)
+def test_another_method_runs_through_on_a_config_of_stages(tmp_path, config, method):
+    sizes = "--config.data.train_size=120", "--config.data.test_size=40"
+    result, _ = _run(tmp_path, config, f"--config.method.name={method}", *sizes)
+    assert set(result["scores"]["stages"]) == set(
+        json.loads((tmp_path / "run" / "config.json").read_text())["stages"][:-1]
+    )
+
+
+METHOD_FILE = """
+from my_losses import powered
+from jaxcmr.config.ranges import POSITIVE, Field
+from jaxcmr.methods import Method, Recipe, ce
+def build(config):
+    network = ce.METHOD.build(config)
+    def objective(outputs, batch, targets, progress, hp):
+        return powered(ce.objective(outputs, batch, targets, progress, hp), hp["alpha"])
+    return network._replace(losses=objective)
+METHOD = Recipe(build, {"alpha": Field(1.0, POSITIVE, "exponent of the loss")}, {})
+"""
+
+
+@pytest.mark.slow
+def test_a_method_in_a_file_of_ones_own_runs_through(tmp_path):
+    (tmp_path / "my_losses.py").write_text(
+        "def powered(terms, alpha):\n    return {'powered': terms['ce'] ** alpha}\n"
+    )
+    (tmp_path / "my_method.py").write_text(METHOD_FILE)
+    sizes = "--config.data.train_size=120", "--config.data.test_size=40"
+    method = f"--config.method.name={tmp_path}/my_method.py", "--config.method.alpha=.5"
+    _run(tmp_path, "rono_modelnet.py:quick", *sizes, *method, "--config.train.epochs=1")
+    line = json.loads((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()[0])
+    assert line["powered"] > 0
 
 
 @pytest.mark.slow

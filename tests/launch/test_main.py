@@ -46,7 +46,7 @@ def test_the_real_config_shrunk_runs_and_leaves_its_results(finished):
         assert (workdir / name).stat().st_size > 0
     lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
     assert [line["epoch"] for line in lines] == [1, 2]
-    assert {"step", "epoch", "loss", "rdc", "mg", "crc", "val_mAP"} <= set(lines[0])
+    assert {"step", "epoch", "loss", "rdc", "pair", "crc", "val_mAP"} <= set(lines[0])
     assert {"best", "last"} == {path.name for path in (workdir / "checkpoints").iterdir()}
 
 

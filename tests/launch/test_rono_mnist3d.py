@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from jaxcmr import config as configuration
-from jaxcmr import data, methods, presets
+from jaxcmr import data, methods
 from jaxcmr.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,11 +26,19 @@ def get_config(real_config):
 def test_the_variants_pass_the_checks_and_build_the_method(get_config, variant):
     config = get_config(variant)
     configuration.check(config)
-    assert methods.build(config, 10).init is not None
-    published = dict(presets.RONO_MNIST3D)
-    if variant == "quick":
-        published["warmup_epochs"] = 6
-    assert config.method.to_dict() == published
+    assert methods.build(config).init is not None
+    assert config.method.to_dict() == {
+        "name": "rono",
+        "tau1": 0.05,
+        "tau2": 0.05,
+        "margin": 0.3,
+        "warmup_epochs": 6 if variant == "quick" else 25,
+        "crc_scale": 5.0,
+        "crc_weight": 1.0,
+        "rdc_weight": 1.0,
+        "pair_weight": 1.0,
+        "pair_temperature": 0.22,
+    }
     assert config.optimizer.groups.centers.weight_decay == 0
 
 
