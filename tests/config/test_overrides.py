@@ -1,5 +1,6 @@
 """Fields set at the command line: read by their type, named if they cannot be set."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,10 @@ def test_a_method_in_a_file_of_ones_own_brings_its_numbers_too(tmp_path):
     assert config.method.to_dict() == {"name": str(file), "alpha": 0.3, "form": "linear"}
     assert "my_method.py' in place of 'mmcd', with its own numbers (" in notes[0]
     configuration.check(config)
+    file.write_text(METHOD_FILE.replace("alpha", "gamma"))
+    os.utime(file, ns=(0, 0))
+    assert set(changed(f"method.name={file}")[0].method) == {"name", "gamma", "form"}
+    file.write_text(METHOD_FILE)
     for field, words in (
         ("alpha=1.5", r"config\.method\.alpha is 1\.5, but it must be in \[0, 1\]"),
         ("form=cubic", r"config\.method\.form is 'cubic', but it must be one of linear, square"),
@@ -160,8 +165,25 @@ def test_a_method_in_a_file_of_ones_own_brings_its_numbers_too(tmp_path):
     ):
         with pytest.raises(UsageError, match=words):
             configuration.check(changed(f"method.{field}", f"method.name={file}")[0])
-    with pytest.raises(UsageError, match=r"no_method\.py"):
-        changed(f"method.name={tmp_path / 'no_method.py'}")
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "there is no file .*my_method.py to take a method from"),
+        ("METHOD = 3\n", r"my_method\.py exports no method: it needs METHOD = jaxcmr\.methods"),
+        ("x = 1 +\n", r"my_method\.py is no method file: line 1 is no Python"),
+        (
+            "\nraise ValueError('no luck')\n",
+            r"my_method\.py fails in line 2 with ValueError: no luck",
+        ),
+    ],
+)
+def test_a_file_that_is_no_method_is_said(tmp_path, content, words):
+    if content is not None:
+        (tmp_path / "my_method.py").write_text(content)
+    with pytest.raises(UsageError, match=words):
+        changed(f"method.name={tmp_path / 'my_method.py'}")
 
 
 def test_own_data_get_the_noise_of_a_config_only_when_it_is_asked_for():
