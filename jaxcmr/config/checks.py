@@ -72,11 +72,19 @@ def check_value(path: str, value: Any, method: str = "", open_: bool = False) ->
         return
     allowed = range_of(path, method)
     if allowed is None:
-        close = closest(path, method)
-        hint = f" (did you mean config.{close}?)" if close else ""
-        raise UsageError(f"the config has no field config.{path}{hint}")
+        raise unknown(path, method)
     if expected := allowed(value):
         raise _wrong(path, value, f"it must be {expected}")
+
+
+def unknown(path: str, method: str = "", dashes: str = "") -> UsageError:
+    """Returns what to say of a field that a config has not; `dashes` are "--" before a flag."""
+    close = closest(path, method)
+    hint = f" (did you mean {dashes}config.{close}?)" if close else ""
+    if close and close == path:  # a field that other configs have
+        section = path.rpartition(".")[0]
+        hint = f": it has no section {section}, which a copy of the config file could add"
+    return UsageError(f"the config has no field {dashes}config.{path}{hint}")
 
 
 def closest(path: str, method: str = "") -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from jaxcmr.config import sections
-from jaxcmr.config.checks import OWN, closest, leaves, method_of
+from jaxcmr.config.checks import OWN, leaves, method_of, unknown
 from jaxcmr.config.fields import FIELDS, range_of
 from jaxcmr.errors import UsageError
 
@@ -92,17 +92,18 @@ def _set(config: ConfigDict, path: str, text: str) -> None:
     elif last in section or range_of(path, method_of(config, path)):
         section[last] = _value(path, text, current)
     else:
-        raise _unknown(config, path)
+        raise unknown(path, method_of(config, path), "--")
 
 
 def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
-    """Returns the section that holds a field, and the field's own name.
+    """Returns the section that holds a field, and the last part of the field's name.
 
     Sections that may be empty are made: those of a stage, of an encoder, of parameter groups; and
     the encoder itself for the first modality of the user's own data that is given one by name.
     """
     *parts, last = path.split(".")
-    known, names = range_of(path, method_of(config, path)) is not None, config.data.modalities
+    method, names = method_of(config, path), config.data.modalities
+    known = range_of(path, method) is not None
     section: Any = config
     for depth, part in enumerate(parts):
         if known and part not in section:
@@ -114,17 +115,8 @@ def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
                 section[part] = sections.encoder("")
         section = section.get(part)
         if not isinstance(section, ConfigDict):
-            raise _unknown(config, path)
+            raise unknown(path, method, "--")
     return section, last
-
-
-def _unknown(config: ConfigDict, path: str) -> UsageError:
-    close = closest(path, method_of(config, path))
-    hint = f" (did you mean --config.{close}?)" if close else ""
-    if close and close == path:  # a field that other configs have
-        section = path.rpartition(".")[0]
-        hint = f": it has no section {section}, which a copy of the config file could add"
-    return UsageError(f"the config has no field --config.{path}{hint}")
 
 
 def _default_of(path: str) -> Any:

@@ -96,5 +96,5 @@ def _forget(packages: Collection[str]) -> None:
 
 def _folder_of(module: ModuleType) -> str:
     """Returns the folder in which a package or a module lies; "" if it has no file."""
-    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None) or ""]
-    return os.path.dirname(places[0])
+    places = [*getattr(module, "__path__", ()), getattr(module, "__file__", None)]
+    return os.path.dirname(os.path.abspath(places[0])) if places[0] else ""

@@ -87,7 +87,9 @@ def test_a_config_builds_on_ours_whatever_the_working_directory(write, tmp_path,
     )
     config = loading.load(file, CONFIGS)
     assert (config.seed, config.train.epochs, config.stage.contrast.train.epochs) == (30, 2, 2)
+    modules = set(sys.modules)
     assert loading.load("mine.py", CONFIGS) == config
+    assert set(sys.modules) == modules
 
 
 def test_a_config_builds_on_what_lies_beside_it_and_nothing_is_left_for_the_next(write):
