@@ -111,7 +111,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
 # Sections that may be empty, and what they hold.
 OPEN = {
     "method": "the method's name and its numbers",
-    "stage": "one section a stage: the fields in which it differs, `method` whole",
+    "stage": "one section an earlier stage: the fields in which it differs, `method` whole",
     "optimizer.groups": "parameter group (a modality, head, centers, clusters) -> fields of "
     "`optimizer` that differ",
 }

@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import re
 import subprocess
 import sys
 
@@ -115,7 +116,7 @@ def test_every_default_is_in_its_range_and_says_what_it_means():
         ("evaluate.at", (10, 2.5), "a tuple whose values are each a whole number"),
         ("evaluate.at", (0,), "a tuple whose values are each at least 1"),
         ("evaluate.at", (-5,), "a tuple whose values are each at least 1"),
-        ("evaluate.every_epochs", 0, "at least 1"),
+        ("evaluate.every_epochs", -3, "at least 1"),
         ("method.temperature", 0.0, r"in \[1e-06, 1e\+06\]"),
         ("method.center_temperature", 0.0, r"in \[1e-06, 1e\+06\]"),
         ("method.label_weight", -1.0, r"in \[0, 1e\+06\]"),
@@ -139,7 +140,9 @@ def test_every_default_is_in_its_range_and_says_what_it_means():
     ],
 )  # fmt: skip
 def test_a_value_out_of_range_is_named(path, value, words):
-    with pytest.raises(UsageError, match=rf"^config\.{path} is .*{words}"):
+    with pytest.raises(
+        UsageError, match=rf"^config\.{path} is {re.escape(repr(value))}, .*{words}"
+    ):
         configuration.check(put(small(), path, value))
 
 

@@ -135,6 +135,21 @@ def test_numbers_of_another_method_are_set_whatever_their_order():
     assert config.stage.contrast.method.to_dict() == method("matching").to_dict()
 
 
+@pytest.mark.parametrize(
+    ("file", "fields"),
+    [
+        ("mmcd_mnist3d.py", ["stages=main", "start_from="]),
+        ("romo_mnist3d.py", ["labels=given", "stages=contrast,main", "start_from=contrast"]),
+        ("romo_mnist3d.py:described", ["start_from="]),
+        ("mmcd_mnist3d.py:one", ["stage.contrast.start_from=runs/a", "method.name=ce"]),
+    ],
+)
+def test_stages_are_left_out_at_the_command_line(file, fields):
+    config, notes = changed(*fields, file=file)
+    configuration.check(config)
+    assert len(notes) == ("method.name=ce" in fields)
+
+
 METHOD_FILE = """
 from jaxcmr.config.ranges import SHARE, Field, choice
 from jaxcmr.methods import Recipe, ce
