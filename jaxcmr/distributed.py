@@ -25,7 +25,7 @@ T = TypeVar("T")
 
 SENTENCE = 4096  # bytes of an error that process 0 tells the others
 
-_CALLS = itertools.count(1)  # how often processes have asked each other whether to stop
+_CALLS = itertools.count(1)  # how often processes have agreed on whether to stop
 
 
 def start(coordinator_address: str = "", num_processes: int = 0, process_id: int = -1) -> None:
@@ -55,9 +55,9 @@ def start(coordinator_address: str = "", num_processes: int = 0, process_id: int
             f"--process_id is {process_id}, but with --num_processes={num_processes} it must be "
             f"at most {num_processes - 1}"
         )
-    own = (coordinator_address, num_processes, process_id) if all(given) else (None, None, None)
+    values = (coordinator_address, num_processes, process_id) if all(given) else (None,) * 3
     try:
-        jax.distributed.initialize(*own)
+        jax.distributed.initialize(*values)
     except (RuntimeError, ValueError) as error:
         raise UsageError(f"the processes of the run do not find each other: {error}") from error
     logging.info(
@@ -123,12 +123,15 @@ def in_turn(work: Callable[[], T]) -> T:
     return work()
 
 
-def by_the_first(work: Callable[[], None]) -> None:
-    """Lets process 0 alone do `work`; a `UsageError` of it is raised in every process."""
-    sentence = ""
+def by_the_first(work: Callable[[], T]) -> T | None:
+    """Returns `work()`, done by process 0 alone; None in the others.
+
+    A `UsageError` of it is raised in every process.
+    """
+    sentence, found = "", None
     if first():
         try:
-            work()
+            found = work()
         except UsageError as error:
             sentence = str(error)
     if several():
@@ -137,6 +140,7 @@ def by_the_first(work: Callable[[], None]) -> None:
         sentence = text.decode(errors="ignore").rstrip()
     if sentence:
         raise UsageError(sentence)
+    return found
 
 
 @contextmanager
@@ -150,14 +154,16 @@ def stopping() -> Iterator[Callable[[], int]]:
     if threading.current_thread() is not threading.main_thread():  # signals are not ours
         yield lambda: _reached() if several() else 0
         return
-    asked: list[int] = []
-    note = lambda number, _: asked.append(number)
+    received: list[int] = []
+    note = lambda number, _: received.append(number)
     # JAX itself waits for a SIGTERM to one of several processes, and tells the others.
     pass_on = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
-    own = {signal.SIGINT: pass_on} if several() else {signal.SIGTERM: note, signal.SIGINT: note}
-    before = {number: signal.signal(number, handler) for number, handler in own.items()}
+    handlers = (
+        {signal.SIGINT: pass_on} if several() else {signal.SIGTERM: note, signal.SIGINT: note}
+    )
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
-        yield _reached if several() else (lambda: asked[0] if asked else 0)
+        yield _reached if several() else (lambda: received[0] if received else 0)
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

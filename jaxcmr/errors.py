@@ -53,14 +53,6 @@ def check_choice(field: str, value: Any, choices: Iterable[str]) -> None:
         raise UsageError(f"config.{field} is {value!r}, but it must be one of {names}")
 
 
-class NotFiniteError(UsageError):
-    """A loss or embedding is not finite; `place` is the member's among those in training."""
-
-    def __init__(self, message: str, place: int):
-        super().__init__(message)
-        self.place = place
-
-
 class StoppedError(Exception):
     """A signal stopped the run, which has saved what it needs to go on.
 

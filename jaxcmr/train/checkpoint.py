@@ -4,7 +4,8 @@ All processes write their parts, and any mesh can read them. Each checkpoint car
 of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,16 @@ from absl import logging
 from jax.experimental import multihost_utils
 
 from jaxcmr import distributed
-from jaxcmr.train import stored
+from jaxcmr.errors import UsageError
+from jaxcmr.train import devices
 from jaxcmr.train.state import TrainState
-from jaxcmr.types import UsageError
 from jaxcmr.workdir import series
+from jaxcmr.workdir.fingerprint import fingerprint
 from jaxcmr.workdir.series import Series
 
 
 class Checkpoints:
-    """The checkpoints of one run, a context manager around its loop.
+    """The checkpoints of one stage, a context manager around its loop.
 
     Leaving the context waits for the writes under way: without that, the last one would be lost.
     Each checkpoint holds the state and a JSON record (what the loop must know to go on), and the
@@ -32,16 +34,13 @@ class Checkpoints:
 
     Args:
         folder: where `last/` and `best/` are kept.
-        members: the numbers of the members in training; others, in a checkpoint from before they
-            were dropped, are left out as it is read.
 
     Raises:
         UsageError: from every method, if a disk is full or does not let us write.
     """
 
-    def __init__(self, folder: Path, members: Sequence[int]):
-        self._folder, self._members = folder, tuple(members)
-        self._opened = ExitStack()
+    def __init__(self, folder: Path):
+        self._folder, self._opened = folder, ExitStack()
 
     def __enter__(self) -> "Checkpoints":
         with ExitStack() as opened:
@@ -62,11 +61,11 @@ class Checkpoints:
         """
         with series.writing(self._best.folder):
             self._best.manager.wait_until_finished()
-        _save(self._last, state, record, self._members)
+        _save(self._last, state, record)
 
     def save_best(self, state: TrainState, record: dict[str, Any]) -> None:
         """Writes the state with the best validation score so far."""
-        _save(self._best, state, record, self._members)
+        _save(self._best, state, record)
 
     def restore_last(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Returns the newest whole state and its record, or None if nothing was ever saved.
@@ -78,7 +77,7 @@ class Checkpoints:
             UsageError: if the state is another than `like`, which gives structure, shapes, dtypes
                 and layout; or if no checkpoint can be read.
         """
-        found = _restore(self._last, like, self._members)
+        found = _restore(self._last, like)
         best = list(self._best.manager.all_steps())
         if found is None and best:
             raise UsageError(
@@ -93,31 +92,27 @@ class Checkpoints:
 
     def restore_best(self, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
         """Returns the best state and its record, or None if there is none."""
-        return _restore(self._best, like, self._members)
+        return _restore(self._best, like)
 
 
-def _save(
-    kind: Series,
-    state: TrainState,
-    record: dict[str, Any],
-    members: tuple[int, ...],
-) -> None:
+def _save(kind: Series, state: TrainState, record: dict[str, Any]) -> None:
     step, manager = int(state.step), kind.manager
     with series.writing(kind.folder):
         manager.wait_until_finished()
         if step in manager.all_steps():  # from before a crash; the same step has the same content
             return
-        content = stored.storable(state)
-        marked = stored.sealed(record, members, content)
+        content = storable(state)
+        marked = {"record": record, "fingerprint": np.asarray(fingerprint(content)).tolist()}
         manager.save(
             step,
             args=ocp.args.Composite(
-                state=ocp.args.StandardSave(content), record=ocp.args.JsonSave(marked)
+                state=ocp.args.StandardSave(content),
+                record=ocp.args.JsonSave(marked | {"seal": _seal(marked)}),
             ),
         )
 
 
-def _restore(kind: Series, like: TrainState, members: tuple[int, ...]):
+def _restore(kind: Series, like: TrainState) -> tuple[TrainState, dict[str, Any]] | None:
     folder, manager = kind
     with series.writing(folder):
         manager.wait_until_finished()
@@ -125,7 +120,7 @@ def _restore(kind: Series, like: TrainState, members: tuple[int, ...]):
     for step in steps:
         found, problem = None, ""
         try:
-            found = stored.read(manager, step, like, members, folder)
+            found = _read(kind, step, like)
         except UsageError:
             raise
         except Exception as error:  # whatever a decoder may raise on damaged bytes
@@ -147,20 +142,52 @@ def _restore(kind: Series, like: TrainState, members: tuple[int, ...]):
     return None
 
 
-def members_of_last(folder: Path, members: int) -> tuple[int, ...]:
-    """Returns the numbers of the members in the newest checkpoint, all of them if there is none.
+def _read(kind: Series, step: int, like: TrainState) -> tuple[TrainState, dict[str, Any]]:
+    """Reads one checkpoint; raises a `UsageError` if it is whole but of another state."""
+    manager, ours = kind.manager, jax.tree.map(ocp.utils.to_shape_dtype_struct, storable(like))
+    record = ocp.args.Composite(record=ocp.args.JsonRestore())
+    marked = manager.restore(step, args=record)["record"]
+    if marked.pop("seal") != _seal(marked):
+        raise ValueError("its record is not what was written")
+    stored = _by_name(manager.item_metadata(step)["state"])
+    if not stored:
+        raise ValueError("its description cannot be read")
+    _check_fit(kind.folder / str(step), stored, _by_name(ours))
+    content = ocp.args.Composite(state=ocp.args.StandardRestore(ours))
+    state = manager.restore(step, args=content)["state"]
+    if np.asarray(fingerprint(state)).tolist() != marked["fingerprint"]:
+        raise ValueError("its content is not what was written")
+    key = jax.random.wrap_key_data(state.key, impl=jax.random.key_impl(like.key))
+    layout = jax.tree.map(lambda leaf: leaf.sharding, like)
+    return devices.put(state.replace(key=key), layout), marked["record"]
 
-    Args:
-        folder: as for `Checkpoints`.
-        members: E of the config.
-    """
-    with series.opened(folder / "last") as last:
-        for step in sorted(last.manager.all_steps(), reverse=True):
-            try:
-                return tuple(stored.read_record(last.manager, step)["members"])
-            except Exception:  # damaged, as `restore_last` says
-                continue
-    return tuple(range(members))
+
+def _check_fit(checkpoint: Path, stored: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Raises a `UsageError` that names the first leaf of another shape or type."""
+    in_words = lambda leaf: f"{leaf[1]}{list(leaf[0])}" if leaf else "absent"
+    for name in sorted(stored.keys() | ours.keys()):
+        there, here = stored.get(name), ours.get(name)
+        if there != here:
+            raise UsageError(
+                f"the checkpoint {checkpoint} does not fit this configuration: {name} is "
+                f"{in_words(there)} there and {in_words(here)} here; choose another --workdir"
+            )
+
+
+def _by_name(tree: Any) -> dict[str, Any]:
+    """Returns (shape, dtype) of each leaf."""
+    name = lambda path: jax.tree_util.keystr(path, simple=True, separator=".")
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {name(path): (tuple(leaf.shape), leaf.dtype) for path, leaf in leaves}
+
+
+def _seal(found: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
+
+
+def storable(state: TrainState) -> TrainState:
+    """Turns the typed key into the numbers that it is made of."""
+    return state.replace(key=jax.random.key_data(state.key))
 
 
 def _put_aside(kind: Series, step: int) -> Path:

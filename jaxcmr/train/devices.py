@@ -14,16 +14,13 @@ from typing import Any
 
 import jax
 import numpy as np
-from jax import lax
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from ml_collections import ConfigDict
 
+from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method
-from jaxcmr.types import Batch, UsageError
 
 MEMBER, DATA = "member", "data"
-
-Take = Callable[[Batch, jax.Array], Batch]
 
 
 def build(config: ConfigDict) -> Mesh:
@@ -116,11 +113,11 @@ def by_rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 
 def of_predictions(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of what members make of k batches, `[k, E, B, ...]`."""
-    return NamedSharding(mesh, PartitionSpec(None, MEMBER, DATA))
+    """Returns the sharding of what members make of k batches, `[k, E, V, B, ...]`."""
+    return NamedSharding(mesh, PartitionSpec(None, MEMBER, None, DATA))
 
 
-def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int) -> Any:
+def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int, num_classes: int) -> Any:
     """Returns the sharding of each leaf of a `TrainState`, as a tree like it.
 
     What a member owns lies with the member. Beliefs are spread along their axis of rows, if the
@@ -131,9 +128,10 @@ def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int) -> Any:
         method: whose `beliefs` tell which axis counts rows: the one that grows with `rows`.
         shapes: the state, or its shapes.
         rows: size of the training set.
+        num_classes: K.
     """
     owned = NamedSharding(mesh, PartitionSpec(MEMBER))
-    members = jax.tree.leaves(shapes.params)[0].shape[0]
+    members = len(shapes.alive)
 
     def of_belief(leaf: Any, longer: Any) -> NamedSharding:
         names: list[str | None] = [None] * len(leaf.shape)
@@ -144,13 +142,14 @@ def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int) -> Any:
                 names[axis] = MEMBER
         return NamedSharding(mesh, PartitionSpec(*names))
 
-    longer = jax.eval_shape(lambda: method.beliefs(rows + 1))
+    longer = jax.eval_shape(lambda: method.beliefs(rows + 1, num_classes))
     return shapes.replace(
         step=replicated(mesh),
         params=jax.tree.map(lambda _: owned, shapes.params),
         model_state=jax.tree.map(lambda _: owned, shapes.model_state),
         opt_state=jax.tree.map(lambda _: owned, shapes.opt_state),
         beliefs=jax.tree.map(of_belief, shapes.beliefs, longer),
+        alive=replicated(mesh),
         key=replicated(mesh),
     )
 
@@ -222,7 +221,7 @@ def put_batches(
 
     Returns:
         The items, `[k B, ...]`, spread over `data`; and where the batches lie in them, `[k, B]`,
-        counted from the beginning of each device's part (see `take_local`).
+        counted from the beginning of each device's part (see `locally`).
     """
     steps, size = batches.shape
     parts = mesh.shape[DATA]
@@ -247,15 +246,9 @@ def put_batches(
     return jax.tree.map(leaf_of, *items.values()), where
 
 
-def take_whole(mesh: Mesh, take: Take) -> Take:
-    """Makes `take(data, rows [B])` spread its batch over the devices, which all hold `data`."""
-    spread = by_rows(mesh)
-    return lambda data, rows: lax.with_sharding_constraint(take(data, rows), spread)
-
-
-def take_local(mesh: Mesh, take: Take) -> Take:
-    """Makes `take(data, rows [B])` gather on each device from its own part of `data` alone."""
+def locally(mesh: Mesh, gather: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array], Any]:
+    """Makes `gather(data, rows [B])` take from each device's own part of `data` alone."""
     if mesh.size == 1:
-        return take
+        return gather
     spread = PartitionSpec(DATA)
-    return jax.shard_map(take, mesh=mesh, in_specs=(spread, spread), out_specs=spread)
+    return jax.shard_map(gather, mesh=mesh, in_specs=(spread, spread), out_specs=spread)

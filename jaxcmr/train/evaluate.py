@@ -12,70 +12,81 @@ from jax import lax
 from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason
-from jaxcmr.errors import NotFiniteError
-from jaxcmr.methods.base import Method, Outputs
+from jaxcmr.errors import UsageError
+from jaxcmr.methods.base import Method
 from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.directions import Direction, directions
-from jaxcmr.train import devices, stream
-from jaxcmr.train.state import TrainState, members_of
-from jaxcmr.types import Batch, Dataset
+from jaxcmr.train import devices
+from jaxcmr.train.feed import Resident, Streamed
+from jaxcmr.train.state import TrainState
+from jaxcmr.types import Dataset, Outputs, axis_order
 
-Predict = Callable[[TrainState, stream.Feed], Outputs]
+Feed = Resident | Streamed
+Predict = Callable[[TrainState, Any, Feed], Outputs]
 
 JOINED_ROWS = 4096  # at a time on the device, by `ensemble_embeddings`
 
 
 def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
-    """Returns `predict(state, source) -> Outputs` over a whole set.
+    """Returns `predict(state, hp, feed) -> Outputs` over a whole set.
 
-    Every leaf of the result is `[E, N, ...]` (`centers` is left out), a numpy array, whole in every
-    process; on the devices, which share every batch, it lies spread over all of them. Embeddings of
-    missing items are zeros, alike to nothing.
+    Every leaf of the result is `[E, V, N, ...]` (`centers` is left out), a numpy array, whole in
+    every process; on the devices, which share every batch, it lies spread over all of them.
+    Embeddings of missing items are zeros, alike to nothing; so is everything of dead members.
     """
 
     @partial(jax.jit, static_argnames="take", out_shardings=devices.of_predictions(mesh))
-    def part(state: TrainState, data: Batch, rows: jax.Array, take) -> Outputs:
+    def part(state: TrainState, hp: Any, data: Any, rows: jax.Array, take) -> Outputs:
         def block(rows: jax.Array) -> Outputs:
             batch = take(data, rows)
-            member = lambda variables: method.apply(variables, batch.inputs, key=None, train=False)
-            outputs, _ = jax.vmap(member)({"params": state.params, **state.model_state})
-            there = lambda name: batch.present[name][None, :, None]
-            rows = {n: jnp.where(there(n), z, 0.0) for n, z in outputs.embeddings.items()}
-            return outputs.replace(centers=None, embeddings=rows)
+            member = lambda variables: method.apply(
+                variables, batch.inputs, hp, key=None, train=False
+            )
+            outputs, _ = jax.vmap(member)(state.variables)
+            living = lambda leaf: jnp.where(state.alive[:, None, None, None], leaf, 0.0)
+            there = batch.present[None, :, :, None]
+            outputs = outputs.replace(
+                embeddings=jnp.where(there, outputs.embeddings, 0.0), centers=None
+            )
+            return jax.tree.map(living, outputs)
 
         return lax.map(block, rows)
 
-    def predict(state: TrainState, source: stream.Feed) -> Outputs:
-        def of(data: Batch, rows: jax.Array, count: int) -> Outputs:
-            def join(leaf: np.ndarray) -> np.ndarray:  # [blocks, E, B, ...] -> [E, N, ...]
-                leaf = np.moveaxis(leaf, 0, 1)
-                return leaf.reshape(leaf.shape[0], -1, *leaf.shape[3:])[:, :count]
+    def predict(state: TrainState, hp: Any, source: Feed) -> Outputs:
+        def of(data: Any, rows: jax.Array, count: int) -> Outputs:
+            def join(leaf: np.ndarray) -> np.ndarray:  # [blocks, E, V, B, ...] -> [E, V, N, ...]
+                leaf = np.moveaxis(leaf, 0, 2)
+                return leaf.reshape(*leaf.shape[:2], -1, *leaf.shape[4:])[:, :, :count]
 
-            return jax.tree.map(join, devices.on_host(part(state, data, rows, source.take)))
+            return jax.tree.map(join, devices.on_host(part(state, hp, data, rows, source.take)))
 
         found = [of(*piece) for piece in source.parts()]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=1), *found)
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=2), *found)
 
     return predict
 
 
-def predict_all(config: ConfigDict, method: Method, state: TrainState, dataset: Dataset) -> Outputs:
-    """Returns what all members make of a data set, `[E, N, ...]`."""
-    predict = build_predict(method, devices.build(config))
-    return predict(state, stream.build(config, dataset))
+def of_living(outputs: Outputs, alive: jax.Array) -> Outputs:
+    """Returns the outputs of the living members alone."""
+    members = np.flatnonzero(devices.local(alive))
+    return jax.tree.map(lambda leaf: leaf[members], outputs)
 
 
-def ensemble_embeddings(outputs: Outputs) -> dict[str, np.ndarray]:
-    """Joins the members' unit embeddings `[E, N, d]` into unit rows `[N, E d]`, on the host.
+def ensemble_embeddings(outputs: Outputs, names: Iterable[str]) -> dict[str, np.ndarray]:
+    """Joins the members' unit embeddings `[E, V, N, d]` into unit rows `[N, E d]`, on the host.
 
     Their cosine similarity is the mean of the members' cosine similarities.
+
+    Args:
+        outputs: of the living members, over a whole set.
+        names: the modalities of the axis V.
     """
 
     def join(rows: np.ndarray) -> np.ndarray:
         firsts = range(0, rows.shape[1], JOINED_ROWS)
         return np.concatenate([_joined(rows[:, first : first + JOINED_ROWS]) for first in firsts])
 
-    return {name: join(rows) for name, rows in outputs.embeddings.items()}
+    return {name: join(outputs.embeddings[:, place]) for place, name in enumerate(names)}
 
 
 @jax.jit
@@ -86,9 +97,9 @@ def _joined(embeddings: jax.Array) -> jax.Array:
 
 
 def build_validation(
-    method: Method, validation: Dataset, config: ConfigDict
-) -> Callable[[TrainState], dict[str, float | None]] | None:
-    """Returns `state -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
+    validation: Dataset, config: ConfigDict, mesh: jax.sharding.Mesh
+) -> Callable[[Outputs], dict[str, float | None]] | None:
+    """Returns `outputs -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
 
     Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
     Such a mAP has a bias: the partner of a query shares its label, right or wrong, and to rank it
@@ -110,13 +121,11 @@ def build_validation(
         logging.warning("the validation set measures nothing: the last epoch counts as the best")
         return None
     apart = [one for one in directions(validation, labels, keep_self=False) if not one.why_not()]
-    source, mesh = stream.build(config, validation), devices.build(config)
-    predict = build_predict(method, mesh)
+    names = axis_order(validation.modalities)
 
-    def score(state: TrainState) -> dict[str, float | None]:
-        outputs = predict(state, source)
+    def score(outputs: Outputs) -> dict[str, float | None]:
         check_finite(outputs, validation, "validation")
-        embeddings = ensemble_embeddings(outputs)
+        embeddings = ensemble_embeddings(outputs, names)
         found, precisions = {one.name: None for one in every}, []
         for one in asked:
             size = max(1, round(one.gallery.sum() / len(validation.class_names)))
@@ -135,34 +144,28 @@ def build_validation(
 
 
 def build_test(
-    method: Method, test: Dataset, config: ConfigDict
-) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
-    """Returns `state -> (scores, embeddings)` of the test set, by the true labels if known.
+    test: Dataset, config: ConfigDict, mesh: jax.sharding.Mesh
+) -> Callable[[Outputs], tuple[dict[str, Any], dict[str, np.ndarray]]]:
+    """Returns `outputs -> (scores, embeddings)` of the test set, by the true labels if known.
 
     Scores: direction -> the means of `RetrievalScores.summary`, the numbers of `queries` and of
     items in the `gallery`, `per_class` (class name -> mAP), and `members`, the mAP of each member
     alone; None for every score of a direction in which nothing can be measured. Embeddings:
     modality -> `[N, E d]` unit rows.
     """
-    source, mesh = stream.build(config, test), devices.build(config)
-    predict = build_predict(method, mesh)
-    every = test_directions(config, test)
+    every, names = test_directions(config, test), axis_order(test.modalities)
 
-    def score(state: TrainState):
-        outputs = predict(state, source)
+    def score(outputs: Outputs):
         check_finite(outputs, test, "test")
-        embeddings = ensemble_embeddings(outputs)
-        members = [
-            {name: rows[member] for name, rows in outputs.embeddings.items()}
-            for member in range(members_of(state))
-        ]
+        embeddings = ensemble_embeddings(outputs, names)
+        members = [dict(zip(names, rows)) for rows in outputs.embeddings]
         found = {
             one.name: _scores(one, embeddings, members, test.class_names, config.evaluate.at, mesh)
             for one in every
             if not one.why_not()
         }
-        names = next(iter(found.values()), {"mAP": None, "members": [None] * len(members)})
-        nothing = _emptied(names)
+        scores = next(iter(found.values()), {"mAP": None, "members": [None] * len(members)})
+        nothing = _emptied(scores)
         sizes = {
             one.name: {"queries": int(one.queries.sum()), "gallery": int(one.gallery.sum())}
             for one in every
@@ -236,15 +239,14 @@ def mean(values: Iterable[float | None]) -> float | None:
 
 
 def check_finite(outputs: Outputs, dataset: Dataset, name: str) -> None:
-    """Raises `NotFiniteError` if the embedding of an item that exists is not finite."""
-    for modality, rows in outputs.embeddings.items():
-        bad = ~np.isfinite(rows).all(-1)  # [E, N]
+    """Raises `UsageError` if the embedding of an item that exists is not finite."""
+    for place, modality in enumerate(axis_order(dataset.modalities)):
+        bad = ~np.isfinite(outputs.embeddings[:, place]).all(-1)  # [E, N]
         if bad.any():
             member, row = (int(place) for place in np.argwhere(bad)[0])
-            raise NotFiniteError(
+            raise UsageError(
                 f"the embedding that member {member} gives to {modality!r} of the {name} item "
                 f"{str(dataset.ids[row])!r} is not finite ({int(bad[member].sum())} of "
                 f"{len(dataset)} items); lower config.optimizer.learning_rate, or check the values "
-                "of this item",
-                member,
+                "of this item"
             )

@@ -4,13 +4,13 @@ import os
 import resource
 import sys
 from collections.abc import Callable
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
@@ -19,11 +19,12 @@ from jaxcmr.data import prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
-from jaxcmr.train import earlier, evaluate, introduce, stages, survivors
-from jaxcmr.train.state import TrainState, members_of
+from jaxcmr.train import evaluate, introduce, stages
+from jaxcmr.train.stages import Stage
+from jaxcmr.train.trainer import Fit, Trainer
 from jaxcmr.types import Dataset
-from jaxcmr.workdir import embeddings as saved
-from jaxcmr.workdir import folder, logfile, trained_on
+from jaxcmr.workdir import embeddings, folder, logfile, trained_on
+from jaxcmr.workdir.weights import Weights
 
 
 class Outcome(NamedTuple):
@@ -38,6 +39,25 @@ class Outcome(NamedTuple):
     result: dict[str, Any]
     test: Dataset
     embeddings: dict[str, np.ndarray]
+
+
+class Trained(NamedTuple):
+    """What the stages leave.
+
+    Attributes:
+        fit: of the last one.
+        classes: its K.
+        scores: of the test set: `best` and `last` of the last stage, the `untrained` state, and
+            `stages`: earlier stage -> its last state.
+        embeddings: of the test set, by `fit.best`.
+        seconds: wall time spent in the epochs of all stages.
+    """
+
+    fit: Fit
+    classes: int
+    scores: dict[str, Any]
+    embeddings: dict[str, np.ndarray]
+    seconds: float
 
 
 def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcome:
@@ -55,22 +75,24 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
         given = config
         configuration.check(given)
         config = complete(given)
-        stages.check(config)
         workdir = expanded(workdir)
+        planned = stages.plan(config, workdir)
         with folder.held(workdir):
             folder.check_config(workdir, config, given)
-            return _train_and_evaluate(config, workdir, keep)
+            return _train_and_evaluate(config, planned, workdir, keep)
 
 
-def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path], None]) -> Outcome:
-    """Does so in a folder that is ours; `keep` is told where the log goes."""
+def _train_and_evaluate(
+    config: ConfigDict, planned: list[Stage], workdir: Path, keep: Callable[[Path], None]
+) -> Outcome:
+    """Does so in a folder that is ours; `keep` starts the log there."""
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = prepare.prepare(splits, config)
-    stages.check_data(config, train)
-    weights = earlier.for_start(config, *stages.first(config, workdir), train)
-    content: dict[str, Any] = {}
-    describe = lambda: content.update(trained_on.describe(config, splits, record, rows))
-    distributed.by_the_first(describe)
+    stages.check_data(planned, train)
+    classes = config.classes or len(train.class_names)
+    weights = stages.weights_to_start(planned, classes, train)
+    describe = lambda: trained_on.describe(config, splits, record, rows)
+    content = distributed.by_the_first(describe) or {}
     # Not before: a mistake must not take the folder.
     folder.claim(workdir, config, content, splits, record, rows)
     if distributed.first():
@@ -78,21 +100,8 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
     introduce.introduce(config, train, validation, splits.test, record, known)
 
-    prepared = stages.run(config, train, workdir, weights)
-    own = survivors.with_members(config, len(prepared.members))
-    score, untrained = _scorer(own, prepared.num_classes, splits.test), {}
-    fitted, kept = survivors.fit(
-        own,
-        prepared.num_classes,
-        prepared.train,
-        validation,
-        workdir,
-        on_start=lambda state: untrained.update(score(state)[0]),
-        initialize=partial(stages.continued, before=prepared.start),
-    )
-    best, embeddings = score(fitted.best)
-    last, _ = score(fitted.last)
-    trained = [prepared.members[place] for place in kept]
+    trained = train_stages(planned, classes, train, validation, splits.test, weights)
+    alive = np.asarray(trained.fit.last.alive)
     result = {
         "method": config.method.name,
         "data": dict(splits.train.provenance),
@@ -103,49 +112,74 @@ def _train_and_evaluate(config: ConfigDict, workdir: Path, keep: Callable[[Path]
             "test": len(splits.test),
         },
         "labels": config.labels,
-        "classes": prepared.num_classes,
+        "classes": trained.classes,
         "noise": record.summary(),
         **known,
         "members": config.ensemble.members,
-        "members_dropped": [m for m in range(config.ensemble.members) if m not in trained],
+        "members_dropped": np.flatnonzero(~alive).tolist(),
         "seed": config.seed,
         "epochs": config.train.epochs,
-        "best_epoch": fitted.best_epoch,
-        "scores": {
-            "best": best,
-            "last": last,
-            "untrained": untrained,
-            "stages": {
-                name: evaluate.build_test(methods.build(own, classes), splits.test, own)(state)[0]
-                for name, (own, classes, state) in prepared.states.items()
-            },
-            **evaluate.levels(config, splits.test),
-        },
-        "training_seconds": round(prepared.seconds + fitted.seconds, 1),
+        "best_epoch": trained.fit.best_epoch,
+        "scores": trained.scores | evaluate.levels(config, splits.test),
+        "training_seconds": round(trained.seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "processes": jax.process_count(),
-        "mesh": dict(fitted.last.step.sharding.mesh.shape),
+        "mesh": dict(planned[-1].mesh.shape),
         "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},
     }
     if distributed.first():
-        saved.save(workdir / "embeddings", splits.test, embeddings)
+        embeddings.save(workdir / "embeddings", splits.test, trained.embeddings)
         files.write_json(workdir / "result.json", result)
-    return Outcome(result, splits.test, embeddings)
+    return Outcome(result, splits.test, trained.embeddings)
 
 
-def _scorer(config: ConfigDict, num_classes: int, test: Dataset):
-    """Returns `evaluate.build_test` of states with any number of members left."""
-    built = {}
+def train_stages(
+    planned: list[Stage],
+    classes: int,
+    train: Dataset,
+    validation: Dataset | None,
+    test: Dataset,
+    weights: dict[str, Weights],
+) -> Trained:
+    """Trains all stages in their order, or goes on where they were stopped.
 
-    def score(state: TrainState):
-        members = members_of(state)
-        if members not in built:
-            own = survivors.with_members(config, members)
-            built[members] = evaluate.build_test(methods.build(own, num_classes), test, own)
-        return built[members](state)
-
-    return score
+    Args:
+        planned: the stages.
+        classes: K; below 0: estimated before the first stage that has classes.
+        train: the training set, labels as given.
+        validation: on which the last stage chooses its best epoch.
+        test: the test set.
+        weights: stage -> what it starts from, of another run; here come those of each stage.
+    """
+    *_, last = planned
+    weights, scores, seconds, outputs = dict(weights), {}, 0.0, None
+    for stage in planned:
+        config = stage.config
+        if classes < 0 and methods.recipe(config.method.name).has_classes:
+            classes = stages.estimate_classes(outputs, train)
+        if len(planned) > 1:
+            logging.info(
+                "stage %s: method %s, %d epochs",
+                stage.name, config.method.name, config.train.epochs,
+            )  # fmt: skip
+        trainer = Trainer(stage, classes, train, validation if stage is last else None)
+        score = trainer.scorer(test)
+        if stage is last:
+            untrained, _ = score(trainer.untrained)
+        fit = trainer.fit(weights.get(stage.name) or weights.get(config.start_from))
+        seconds += fit.seconds
+        if stage is last:
+            break
+        scores[stage.name], _ = score(fit.last)
+        weights[stage.name] = Weights(fit.last.params, fit.last.model_state, fit.last.alive)
+        outputs = trainer.predict(fit.last)
+        if config.pseudo_labels:
+            labels = stages.pseudo_labels(outputs, config.pseudo_labels, train)
+            train = train.with_labels(labels)
+    best, embeddings = score(fit.best)
+    found = {"best": best, "last": score(fit.last)[0], "untrained": untrained, "stages": scores}
+    return Trained(fit, classes, found, embeddings, seconds)
 
 
 def _peak_memory() -> int:

@@ -1,5 +1,6 @@
 """The state of a training run."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import flax.struct
@@ -7,7 +8,6 @@ import jax
 import jax.numpy as jnp
 
 from jaxcmr.methods.base import Method
-from jaxcmr.train import devices
 from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.types import Items
 
@@ -27,7 +27,9 @@ class TrainState:
         model_state: batch statistics.
         opt_state: the optimiser's moments.
         beliefs: what the method believes about the labels, indexed by training row.
-        key: the run's root key; it never changes (see `step_keys`).
+        alive: `[E]` bool; False for a member whose losses are no longer finite: it is not updated,
+            has no vote, and is no part of the ensemble.
+        key: the run's root key; it never changes (see `step.advance`).
     """
 
     step: jax.Array
@@ -35,56 +37,51 @@ class TrainState:
     model_state: Any
     opt_state: Any
     beliefs: Any
+    alive: jax.Array
     key: jax.Array
+
+    @property
+    def variables(self) -> dict[str, Any]:
+        """What `Method.apply` takes, stacked over members."""
+        return {"params": self.params, **self.model_state}
 
 
 def create(
     method: Method,
     optimizer: Optimizer,
-    inputs: dict[str, Items],
+    inputs: Mapping[str, Items],
     *,
+    num_classes: int,
     seed: int,
     members: int,
     rows: int,
-    mesh: jax.sharding.Mesh | None = None,
 ) -> TrainState:
-    """Initialises `members` members that differ by their keys alone, where they are to lie.
+    """Initialises `members` members that differ by their keys alone.
 
     Args:
         method: what is trained.
         optimizer: what updates it.
         inputs: a few items of every modality; only shapes and dtypes matter.
+        num_classes: K.
         seed: the run's seed.
         members: E.
         rows: size of the training set, for the beliefs.
-        mesh: of `devices.build`; None: the default device.
     """
-
-    def build(inputs) -> TrainState:
-        key = jax.random.key(seed)
-        keys = member_keys(jax.random.fold_in(key, INIT_STREAM), members)
-        variables = jax.vmap(method.init, in_axes=(0, None))(keys, inputs)
-        params = variables.pop("params")
-        return TrainState(
-            step=jnp.int32(0),
-            params=params,
-            model_state=variables,
-            opt_state=jax.vmap(optimizer.init)(params),
-            beliefs=method.beliefs(rows),
-            key=key,
-        )
-
-    if mesh is None:
-        return jax.jit(build)(inputs)
-    shardings = devices.of_state(mesh, method, jax.eval_shape(build, inputs), rows)
-    return jax.jit(build, out_shardings=shardings)(inputs)
+    key = jax.random.key(seed)
+    keys = member_keys(jax.random.fold_in(key, INIT_STREAM), members)
+    variables = jax.vmap(lambda key: method.init(key, inputs, num_classes))(keys)
+    params = variables.pop("params")
+    return TrainState(
+        step=jnp.int32(0),
+        params=params,
+        model_state=variables,
+        opt_state=jax.vmap(optimizer.init)(params),
+        beliefs=method.beliefs(rows, num_classes),
+        alive=jnp.ones(members, bool),
+        key=key,
+    )
 
 
 def member_keys(key: jax.Array, members: int) -> jax.Array:
     """Derives one key a member; member e's key does not depend on how many members there are."""
     return jax.vmap(lambda e: jax.random.fold_in(key, e))(jnp.arange(members))
-
-
-def members_of(state: TrainState) -> int:
-    """Returns E."""
-    return jax.tree.leaves(state.params)[0].shape[0]

@@ -1,66 +1,64 @@
 """The one training step: all members, k optimiser steps, one jitted call."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jax import lax
+from ml_collections import ConfigDict
 
-from jaxcmr import losses
+from jaxcmr import losses, methods
+from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Progress
-from jaxcmr.train import devices, feed
+from jaxcmr.train import devices
 from jaxcmr.train.optimizer import Optimizer
-from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys, members_of
-from jaxcmr.types import Batch
+from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys
+from jaxcmr.types import Batch, Outputs
 
 Step = Callable[..., tuple[TrainState, dict[str, jax.Array]]]
 
 
-def hyper_parameters(config, optimizer: Optimizer, groups) -> dict[str, Any]:
-    """Returns the numbers of a config that reach the step as arrays, not as constants.
+def method_numbers(section: ConfigDict) -> dict[str, jax.Array]:
+    """Returns the numbers of `config.method` as arrays: the only way in which they reach a step.
 
-    A sweep over them is therefore one more `vmap`, and a new value compiles nothing.
+    A sweep over them is therefore one more `vmap`, and a new value compiles nothing. What is no
+    number (`Recipe.choices`) is read where the method is built.
     """
-    numbers = {
-        name: jnp.float32(value)
-        for name, value in config.method.items()
-        if isinstance(value, float | int) and not isinstance(value, bool)
-    }
-    return {"method": numbers, "rates": optimizer.rates(groups)}
+    return {name: jnp.float32(section[name]) for name in methods.recipe(section.name).numbers}
 
 
 def build_step(
     method: Method,
     optimizer: Optimizer,
+    take: Callable[[Any, jax.Array], Batch],
     *,
     steps_per_epoch: int,
     total_steps: int,
-    take: Callable[[Batch, jax.Array], Batch] = feed.take,
     shardings: TrainState | None = None,
 ) -> Step:
-    """Returns the jitted `step(state, data, rows, hp) -> (state, metrics)`.
+    """Returns the jitted `step(state, data, rows, hp) -> (state, terms)`.
 
     One call advances every member by k optimiser steps inside an epoch: a `scan` over steps, a
     `vmap` over members inside. The batch of a step is one row of `rows [k, B]`: places in `data`,
-    which is the resident training set, or what was streamed for this call (`stream.Feed`). `state`
-    is donated. Metrics are the mean of each loss term, `[k, E]`.
+    which is the resident training set, or what was streamed for this call (`feed`). `state` is
+    donated. Terms are the mean of each loss term over the batch, `[k, E]`.
 
     Args:
         method: what is trained.
         optimizer: what updates it.
+        take: gathers a batch (`feed.Resident.take`).
         steps_per_epoch: optimiser steps of an epoch.
         total_steps: and of the run.
-        take: gathers a batch (`stream.Feed.take`).
         shardings: where each leaf of the state lies, and stays (`devices.of_state`); None: where
-            the arguments lie. Metrics then go to every device.
+            the arguments lie. Terms then go to every device.
     """
     laid_out = None if shardings is None else (shardings, devices.replicated(shardings.step.mesh))
     stay = partial(lax.with_sharding_constraint, shardings=shardings) if shardings else lambda s: s
 
     @partial(jax.jit, donate_argnames="state", out_shardings=laid_out)
-    def step(state: TrainState, data: Batch, rows: jax.Array, hp: dict[str, Any]):
+    def step(state: TrainState, data: Any, rows: jax.Array, hp: Mapping[str, Any]):
         def body(state: TrainState, rows: jax.Array):
             progress = progress_at(state.step, steps_per_epoch, total_steps)
             state, terms = advance(method, optimizer, state, take(data, rows), progress, hp)
@@ -77,23 +75,26 @@ def advance(
     state: TrainState,
     batch: Batch,
     progress: Progress,
-    hp: dict[str, Any],
+    hp: Mapping[str, Any],
 ) -> tuple[TrainState, dict[str, jax.Array]]:
-    """Advances every member by one optimiser step on the same batch.
+    """Advances every living member by one optimiser step on the same batch.
 
     Forward of all members; vote across the member axis, without gradient; each member's loss and
     gradient; update. The objective is the sum of the members' losses, whose gradient with respect
-    to stacked parameters is each member's own.
+    to stacked parameters is each member's own. A member dies in the step in which an embedding or
+    its loss is not finite: it is not updated any more.
     """
     step_key = jax.random.fold_in(jax.random.fold_in(state.key, STEP_STREAM), state.step)
-    keys = member_keys(step_key, members_of(state))
+    keys = member_keys(step_key, len(state.alive))
 
     def objective(params):
-        forward = lambda variables, key: method.apply(variables, batch.inputs, key=key, train=True)
-        outputs, model_state = jax.vmap(forward)({"params": params, **state.model_state}, keys)
-        beliefs, targets = method.vote(
-            lax.stop_gradient(outputs), state.beliefs, batch, progress, hp["method"]
+        forward = lambda variables, key: method.apply(
+            variables, batch.inputs, hp["method"], key=key, train=True
         )
+        outputs, model_state = jax.vmap(forward)({"params": params, **state.model_state}, keys)
+        seen = lax.stop_gradient(outputs)
+        alive = state.alive & finite_members(seen)
+        beliefs, targets = method.vote(seen, alive, state.beliefs, batch, progress, hp["method"])
         member_losses = lambda outputs, targets: {
             name: losses.masked_mean(values, batch.mask)
             for name, values in method.losses(
@@ -102,21 +103,94 @@ def advance(
         }
         terms = jax.vmap(member_losses)(outputs, lax.stop_gradient(targets))
         terms = {"loss": sum(terms.values()), **terms}
-        return terms["loss"].sum(), (model_state, beliefs, terms)
+        alive = alive & jnp.isfinite(terms["loss"])
+        return jnp.where(alive, terms["loss"], 0.0).sum(), (alive, model_state, beliefs, terms)
 
-    grads, (model_state, beliefs, terms) = jax.grad(objective, has_aux=True)(state.params)
+    grads, (alive, model_state, beliefs, terms) = jax.grad(objective, has_aux=True)(state.params)
     update = jax.vmap(optimizer.update, in_axes=(0, 0, 0, None, None))
     params, opt_state = update(grads, state.opt_state, state.params, state.step, hp["rates"])
-    state = state.replace(
-        step=state.step + 1,
-        params=params,
-        model_state=model_state,
-        opt_state=opt_state,
-        beliefs=beliefs,
-    )
-    return state, terms
+    updated = state.replace(params=params, model_state=model_state, opt_state=opt_state)
+    return of_living(alive, updated, state).replace(
+        step=state.step + 1, beliefs=beliefs, alive=alive
+    ), terms
+
+
+def finite_members(outputs: Outputs) -> jax.Array:
+    """Tells which members `[E]` have finite embeddings alone."""
+    return jnp.isfinite(outputs.embeddings).all((1, 2, 3))
+
+
+def of_living(alive: jax.Array, new: TrainState, old: TrainState) -> TrainState:
+    """Returns the new arrays of living members, and the old ones of the others."""
+
+    def choose(new: jax.Array, old: jax.Array) -> jax.Array:
+        return jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
+
+    chosen = lambda name: jax.tree.map(choose, getattr(new, name), getattr(old, name))
+    names = ("params", "model_state", "opt_state")
+    return new.replace(**{name: chosen(name) for name in names})
 
 
 def progress_at(step: jax.Array, steps_per_epoch: int, total_steps: int) -> Progress:
     """Returns where a run stands after `step` steps."""
-    return Progress(step=step, epoch=step // steps_per_epoch, fraction=step / total_steps)
+    return Progress(epoch=step // steps_per_epoch, fraction=step / total_steps)
+
+
+def with_batch_statistics(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Method:
+    """Returns the method with the batch norm of `config.train.batch_statistics`.
+
+    "global": the moments of the whole batch. "device": of each device's part, without a message
+    between devices in a layer; what is learned then depends on how many devices share a batch.
+
+    Raises:
+        UsageError: if a device would have the statistics of a single item.
+    """
+    parts = mesh.shape[devices.DATA]
+    if config.train.batch_statistics == "global" or parts == 1:
+        return method
+    if config.train.batch_size < 2 * parts:
+        raise UsageError(
+            f"each of {parts} devices has 1 item of a batch, which has no statistics; raise "
+            f"config.train.batch_size to {2 * parts} or set config.train.batch_statistics to global"
+        )
+    spread = devices.by_rows(mesh)
+    return by_parts(method, parts, lambda rows: lax.with_sharding_constraint(rows, spread))
+
+
+def by_parts(
+    method: Method, parts: int, lay: Callable[[jax.Array], jax.Array] = lambda rows: rows
+) -> Method:
+    """Makes `Method.apply`, in training, see a batch in as many parts.
+
+    Each part is normalised by its own moments and has a key of its own. The running moments become
+    the mean over the parts of what each would have made of them, so that they, and the evaluation,
+    are the same on every device.
+
+    Args:
+        method: what is trained.
+        parts: how many, which must divide the batch.
+        lay: lays what is cut, `[parts, B / parts, ...]`, on the devices.
+    """
+
+    def cut(rows: jax.Array) -> jax.Array:  # [B, ...] -> [parts, B / parts, ...]
+        return lay(rows.reshape(parts, -1, *rows.shape[1:]))
+
+    def join(rows: jax.Array, size: int) -> jax.Array:
+        """Returns `[V, C B, ...]` from `[parts, V, C B / parts, ...]`, C copies of each item."""
+        rows = rows.reshape(*rows.shape[:2], -1, size // parts, *rows.shape[3:])
+        return jnp.moveaxis(rows, 0, 2).reshape(rows.shape[1], -1, *rows.shape[4:])
+
+    def apply(variables, inputs, hp, *, key: jax.Array | None, train: bool):
+        if not train:
+            return method.apply(variables, inputs, hp, key=key, train=False)
+        one = lambda part, key: method.apply(variables, part, hp, key=key, train=True)
+        found = Outputs(embeddings=0, logits=0, centers=None)  # centers are of no part
+        outputs, state = jax.vmap(one, out_axes=(found, 0))(
+            jax.tree.map(cut, inputs), jax.random.split(key, parts)
+        )
+        size = len(jax.tree.leaves(inputs)[0])
+        rows = jax.tree.map(lambda leaf: join(leaf, size), (outputs.embeddings, outputs.logits))
+        outputs = outputs.replace(embeddings=rows[0], logits=rows[1])
+        return outputs, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), state)
+
+    return method._replace(apply=apply)

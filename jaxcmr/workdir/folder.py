@@ -187,7 +187,7 @@ def claim(
     def check() -> None:
         found = _read_config(workdir)
         if found is not None:
-            _check_data(workdir, data, splits, record)
+            _check_data(workdir, config, data, splits, record)
             _check_fields(workdir, found, config, config)  # now also what the data have chosen
 
     distributed.by_the_first(check)
@@ -209,7 +209,11 @@ def claim(
 
 
 def _check_data(
-    workdir: Path, data: Mapping[str, Any], splits: Splits, record: NoiseRecord
+    workdir: Path,
+    config: ConfigDict,
+    data: Mapping[str, Any],
+    splits: Splits,
+    record: NoiseRecord,
 ) -> None:
     """Refuses a folder whose run was trained on other data."""
     found = trained_on.read(workdir / DATA)
@@ -220,12 +224,13 @@ def _check_data(
         )
     name = trained_on.difference(found, json.loads(json.dumps(data)))
     if name:
+        first = config.stages[0]
+        field = "start_from" if len(config.stages) == 1 else f"stage.{first}.start_from"
         changed = "" if name == ("classes",) else _changed_labels(workdir, splits, record)
         raise UsageError(
             f"{workdir} holds a run that was trained on other data (changed since: "
             f"{changed or trained_on.in_words(name)}); put the data back, or choose another "
-            f"--workdir, where --config.start_from={shlex.quote(str(workdir))} starts from its "
-            "weights"
+            f"--workdir, where --config.{field}={shlex.quote(str(workdir))} starts from its weights"
         )
 
 

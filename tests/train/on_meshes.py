@@ -12,22 +12,18 @@ import numpy as np
 import paired
 from ml_collections import ConfigDict
 
-from jaxcmr import methods, presets
 from jaxcmr.config import encoder
-from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import checkpoint, devices, loop, optimizer, statistics, step, stream
-from jaxcmr.train import state as train_state
+from jaxcmr.config import method as method_section
+from jaxcmr.methods.base import Method
+from jaxcmr.train import checkpoint, feed, stages
 from jaxcmr.train.state import TrainState
+from jaxcmr.train.trainer import Trainer
+from jaxcmr.types import Outputs
 
 RUNS = {
     "rono": ((1, 1, "resident"), (1, 8, "resident"), (4, 1, "resident"), (2, 4, "streamed")),
-    "mmcd": ((1, 1, "resident"), (1, 8, "streamed"), (4, 1, "resident"), (2, 4, "resident")),
-    "posteriors": ((1, 1, "resident"), (2, 4, "resident")),
-}
-METHODS = {
-    "rono": presets.RONO_MNIST3D | {"warmup_epochs": 2},
-    "mmcd": presets.MMCD | {"believes": "labels", "warmup_epochs": 2},
-    "posteriors": presets.MMCD | {"warmup_epochs": 2},
+    "label_vote": ((1, 1, "resident"), (1, 8, "streamed"), (4, 1, "resident"), (2, 4, "resident")),
+    "mmcd": ((1, 1, "resident"), (2, 4, "resident")),
 }
 EPOCHS = 5  # of ten steps
 
@@ -35,7 +31,8 @@ EPOCHS = 5  # of ten steps
 def config_of(method: str, member: int, data: int, feeding: str = "resident") -> ConfigDict:
     """Four members on batches of 16, one tower with batch norm and one without."""
     config = paired.config()
-    config.method = ConfigDict(METHODS[method])
+    numbers = paired.RONO if method == "rono" else {"warmup_epochs": 2}
+    config.method = method_section(method, **numbers)
     config.encoders.image = encoder("feature_mlp", hidden=(), dropout=0.2)
     config.ensemble.members = 4
     config.train.epochs, config.train.batch_size = EPOCHS, 16
@@ -43,57 +40,47 @@ def config_of(method: str, member: int, data: int, feeding: str = "resident") ->
     config.data.feeding = feeding
     config.evaluate.batch_size = 30
     if feeding == "streamed":
-        config.data.resident_bytes = stream.PIECE * 3 * 16 * 4 * (12 + 9)
+        config.data.resident_bytes = feed.PIECE * 3 * 16 * 4 * (12 + 9)
     return config
+
+
+def trainer_of(config: ConfigDict, change=lambda method: method) -> Trainer:
+    """The trainer of a config, with a changed method."""
+    (stage,) = stages.plan(config, Path("nowhere"))
+    data, validation = paired.dataset(rows=160), paired.dataset(rows=50, seed=1)
+    return Trainer(stage._replace(method=change(stage.method)), paired.CLASSES, data, validation)
 
 
 def train(config: ConfigDict, epochs: int = EPOCHS, change=lambda method: method):
     """Returns the losses `[10 epochs, 4]`, the validation score and the last state."""
-    method = change(methods.build(config, paired.CLASSES))
-    data, validation = paired.dataset(rows=160), paired.dataset(rows=50, seed=1)
-    machinery = loop.assemble(config, method, data, validation)
-    now, losses = machinery.start, []
-    for _ in range(epochs):
-        now, terms, _ = machinery.advance(now)
+    trainer = trainer_of(config, change)
+    now, losses = trainer.untrained, []
+    for epoch in range(epochs):
+        now, terms, *_ = trainer.run_epoch(now, epoch, {})
         losses.append(terms["loss"])
-    return np.concatenate(losses), machinery.score(now)["val_mAP"], now
+    return np.concatenate(losses), trainer.validate(now)["val_mAP"], now
 
 
 def compiled(config: ConfigDict):
     """Compiles the step as the loop does."""
-    method, data = methods.build(config, paired.CLASSES), paired.dataset(rows=160)
-    rule, source = optimizer.build(config.optimizer, 50), stream.build(config, data)
-    mesh, few = devices.build(config), {name: rows[:2] for name, rows in data.inputs.items()}
-    start = train_state.create(method, rule, few, seed=0, members=4, rows=160, mesh=mesh)
-    layout = jax.tree.map(lambda leaf: leaf.sharding, start)
-    hp = step.hyper_parameters(config, rule, tuple(start.params))
-    build = step.build_step(
-        statistics.trained(config, method, mesh),
-        rule,
-        steps_per_epoch=10,
-        total_steps=50,
-        take=source.take,
-        shardings=layout,
-    )
-    batches, rows = next(iter(source.calls(jax.random.key(0), 0)))
-    return build.lower(start, batches, rows, hp).compile()
+    trainer = trainer_of(config)
+    batches, rows = next(iter(trainer._feed.calls(jax.random.key(0), 0)))
+    return trainer._step.lower(trainer.untrained, batches, rows, trainer._hp).compile()
 
 
 def in_eight_parts(method: Method) -> Method:
     """Applies a method in training to an eighth of the batch at a time, one after the other."""
 
-    def apply(variables, inputs, *, key, train: bool):
+    def apply(variables, inputs, hp, *, key, train: bool):
         if not train:
-            return method.apply(variables, inputs, key=key, train=False)
+            return method.apply(variables, inputs, hp, key=key, train=False)
         found = []
-        for place, own in enumerate(jax.random.split(key, 8)):
+        for place, part_key in enumerate(jax.random.split(key, 8)):
             part = {name: jnp.split(rows, 8)[place] for name, rows in inputs.items()}
-            found.append(method.apply(variables, part, key=own, train=True))
+            found.append(method.apply(variables, part, hp, key=part_key, train=True))
         outputs, states = zip(*found)
-        embeddings, logits = (
-            {name: jnp.concatenate([getattr(o, kind)[name] for o in outputs]) for name in of}
-            for kind, of in (("embeddings", outputs[0].embeddings), ("logits", outputs[0].logits))
-        )
+        embeddings = jnp.concatenate([each.embeddings for each in outputs], 1)
+        logits = jnp.concatenate([each.logits for each in outputs], 1)
         joined = Outputs(embeddings, logits, outputs[0].centers)
         return joined, jax.tree.map(lambda *leaves: sum(leaves) / 8, *states)
 
@@ -111,16 +98,14 @@ def bytes_per_device(tree) -> int:
 
 def restored(folder: Path, saved: TrainState, member: int, data: int) -> str:
     """Writes a state, reads it on another mesh, and compares all bits."""
-    config = config_of("mmcd", member, data)
-    method = methods.build(config, paired.CLASSES)
-    like = loop.assemble(config, method, paired.dataset(rows=160), None).start
-    with checkpoint.Checkpoints(folder, range(4)) as checkpoints:
+    like = trainer_of(config_of("label_vote", member, data)).untrained
+    with checkpoint.Checkpoints(folder) as checkpoints:
         checkpoints.save_last(saved, {"epoch": EPOCHS})
         found, record = checkpoints.restore_last(like)
     assert record == {"epoch": EPOCHS}
     leaves = lambda state: jax.tree.leaves(state.replace(key=jax.random.key_data(state.key)))
-    for one, other, own in zip(leaves(saved), leaves(found), leaves(like), strict=True):
-        assert one.dtype == other.dtype and other.sharding == own.sharding
+    for one, other, ours in zip(leaves(saved), leaves(found), leaves(like), strict=True):
+        assert one.dtype == other.dtype and other.sharding == ours.sharding
         np.testing.assert_array_equal(one, other)
     return "equal"
 
@@ -164,7 +149,7 @@ def main(folder: str) -> None:
     report["rono in eight parts"] = {"losses": by_hand[0].tolist(), "moments": moments(by_hand[-1])}
     report["checkpoints"] = {
         f"{saved} to {member}x{data}": restored(
-            Path(folder) / saved, states[f"mmcd {saved}"], member, data
+            Path(folder) / saved, states[f"label_vote {saved}"], member, data
         )
         for saved, member, data in (("2x4", 1, 1), ("1x1", 4, 2))
     }

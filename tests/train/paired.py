@@ -1,13 +1,26 @@
 """A small paired data set of vectors, and configs that fit it."""
 
+from pathlib import Path
+
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr import presets
-from jaxcmr.config import default, encoder
+from jaxcmr.config import default, encoder, method
+from jaxcmr.train import stages
+from jaxcmr.train.trainer import Trainer
 from jaxcmr.types import Dataset
 
 CLASSES = 4
+RONO = {
+    "tau1": 0.05,
+    "tau2": 0.05,
+    "margin": 0.3,
+    "warmup_epochs": 2,
+    "crc_scale": 5.0,
+    "pair_temperature": 0.22,
+    "crc_weight": 1.0,
+    "pair_weight": 1.0,
+}
 
 
 def dataset(rows: int = 48, seed: int = 0, noise: float = 0.25) -> Dataset:
@@ -28,7 +41,23 @@ def dataset(rows: int = 48, seed: int = 0, noise: float = 0.25) -> Dataset:
     return Dataset(inputs, labels, truth, ids, names, {"source": "files", "name": "tiny"})
 
 
-def config(**method) -> ConfigDict:
+def held_out() -> Dataset:
+    """Twenty other rows, to validate on."""
+    return dataset(rows=20, seed=1)
+
+
+def trainer(
+    config: ConfigDict,
+    folder: Path = Path("nowhere"),
+    train: Dataset | None = None,
+    validation: Dataset | None = None,
+) -> Trainer:
+    """The trainer of the only stage of a config, on `dataset()` where no other is given."""
+    (stage,) = stages.plan(config, folder)
+    return Trainer(stage, CLASSES, train or dataset(), validation)
+
+
+def config(**numbers) -> ConfigDict:
     """RONO on the vectors, a few small epochs."""
     config = default()
     config.data.modalities = ("image", "text")
@@ -36,7 +65,7 @@ def config(**method) -> ConfigDict:
     for modality in config.data.modalities:
         options = {"hidden": (8,), "normalize": False}
         config.encoders[modality] = encoder("fc", **options)
-    config.method = ConfigDict(presets.RONO_MNIST3D | {"warmup_epochs": 2} | method)
+    config.method = method("rono", **RONO | numbers)
     config.train.epochs, config.train.batch_size = 4, 10
     config.optimizer.learning_rate = 1e-2
     config.evaluate.batch_size = 7

@@ -9,29 +9,33 @@ from jaxcmr import distributed
 
 def saves(folder: Path) -> list[str]:
     """Writes thirty checkpoints of each kind beside steps; returns what is left of both."""
-    import numpy as np
     import on_meshes
-    import paired
 
-    from jaxcmr import methods
-    from jaxcmr.train import checkpoint, loop, stored
+    from jaxcmr.train import checkpoint
 
-    config = on_meshes.config_of("mmcd", -1, -1)
+    config = on_meshes.config_of("label_vote", -1, -1)
     config.train.steps_per_call = 1
-    method = methods.build(config, paired.CLASSES)
-    machinery = loop.assemble(config, method, paired.dataset(rows=160), None)
-    state = machinery.start
-    with checkpoint.Checkpoints(folder, range(4)) as checkpoints:
+    trainer = on_meshes.trainer_of(config)
+    state = trainer.untrained
+    with checkpoint.Checkpoints(folder) as checkpoints:
         for epoch in range(3):
-            for _ in range(10):
-                asked = iter((True,))
-                state, *_ = machinery.advance(state, epoch, stop=lambda asked=asked: next(asked))
+            for _ in range(10):  # steps
+                state, *_ = trainer.run_epoch(state, epoch, {}, stop=lambda: 1)
                 checkpoints.save_best(state, {})
                 checkpoints.save_last(state, {})
         for restore in (checkpoints.restore_best, checkpoints.restore_last):
-            content = lambda state: np.asarray(stored.fingerprint(stored.storable(state))).tolist()
-            assert content(restore(state)[0]) == content(state)
+            assert marks(restore(state)[0]) == marks(state)
     return sorted(str(path.relative_to(folder)) for path in folder.glob("*/*"))
+
+
+def marks(state) -> list[int]:
+    """Returns the fingerprint of a state."""
+    import numpy as np
+
+    from jaxcmr.train.checkpoint import storable
+    from jaxcmr.workdir.fingerprint import fingerprint
+
+    return np.asarray(fingerprint(storable(state))).tolist()
 
 
 def refused() -> list[str]:
@@ -59,17 +63,14 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
     if int(count) > 1:
         distributed.start(address, int(count), int(number))
     import jax
-    import numpy as np
     import on_meshes
     import paired
 
-    from jaxcmr import methods
     from jaxcmr.errors import StoppedError
-    from jaxcmr.train import loop, stored
 
     found = {"devices": jax.device_count(), "processes": jax.process_count()}
     if task == "losses":
-        for method in ("rono", "mmcd"):
+        for method in ("rono", "label_vote"):
             for member, data, feeding in ((1, 8, "streamed"), (4, 2, "resident")):
                 config = on_meshes.config_of(method, member, data, feeding)
                 losses, score, _ = on_meshes.train(config)
@@ -79,14 +80,12 @@ def main(address: str, count: str, number: str, folder: Path, task: str) -> None
     elif task == "saves":
         found["saved"] = saves(folder)
     else:  # the number of epochs after which the run ends
-        config = on_meshes.config_of("mmcd", -1, -1)
+        config = on_meshes.config_of("label_vote", -1, -1)
         config.train.epochs = int(task)
-        method = methods.build(config, paired.CLASSES)
         data, validation = paired.dataset(rows=160), paired.dataset(rows=50, seed=1)
         try:
-            fitted = loop.fit(config, method, data, validation, folder)
-            marks = stored.fingerprint(stored.storable(fitted.last))
-            found |= {"step": int(fitted.last.step), "marks": np.asarray(marks).tolist()}
+            last = paired.trainer(config, folder, data, validation).fit().last
+            found |= {"step": int(last.step), "marks": marks(last)}
         except StoppedError as stopped:
             found["stopped"] = str(stopped)
     if distributed.first():

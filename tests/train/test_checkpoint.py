@@ -9,21 +9,19 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr import methods
 from jaxcmr.errors import UsageError
-from jaxcmr.train import checkpoint, log, loop, stored
+from jaxcmr.train import checkpoint, log
+from jaxcmr.workdir.fingerprint import fingerprint
 
 
 def _fit(folder, epochs=4):
     config = paired.config()
     config.train.epochs = epochs
-    method = methods.build(config, paired.CLASSES)
-    validation = paired.dataset(rows=20, seed=1)
-    return loop.fit(config, method, paired.dataset(), validation, folder)
+    return paired.trainer(config, folder, validation=paired.held_out()).fit()
 
 
 def _assert_equal(one, other):
-    content = lambda state: jax.tree.leaves(stored.storable(state))
+    content = lambda state: jax.tree.leaves(checkpoint.storable(state))
     for a, b in zip(content(one), content(other), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -130,13 +128,13 @@ def test_a_run_without_a_readable_checkpoint_does_not_start_afresh_in_silence(ru
 def test_the_fingerprint_sees_one_bit_and_two_elements_that_change_places():
     tree = {"a": np.arange(6, dtype=np.float32).reshape(2, 3), "b": np.array([True, False])}
     tree = jax.tree.map(jax.numpy.asarray, tree)
-    before = np.asarray(stored.fingerprint(tree))
+    before = np.asarray(fingerprint(tree))
     bit = tree | {"a": tree["a"].at[1, 1].set(np.nextafter(np.float32(4), np.float32(5)))}
     swapped = tree | {"a": tree["a"][:, ::-1]}
     flipped = tree | {"b": ~tree["b"]}
-    assert (stored.fingerprint(bit) != before).tolist() == [True, False]
-    assert (stored.fingerprint(swapped) != before).tolist() == [True, False]
-    assert (stored.fingerprint(flipped) != before).tolist() == [False, True]
+    assert (fingerprint(bit) != before).tolist() == [True, False]
+    assert (fingerprint(swapped) != before).tolist() == [True, False]
+    assert (fingerprint(flipped) != before).tolist() == [False, True]
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp_path, monkeypatch):
@@ -154,7 +152,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp
                 _fit(tmp_path)
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-    with checkpoint.Checkpoints(tmp_path / "checkpoints", [0]) as checkpoints:
+    with checkpoint.Checkpoints(tmp_path / "checkpoints") as checkpoints:
         state, record = checkpoints.restore_last(whole[1].last)
     assert record["epoch"] in (1, 2) and int(state.step) == 4 * record["epoch"]
     _assert_equal(_fit(tmp_path).last, whole[1].last)
@@ -165,8 +163,7 @@ def test_a_finished_run_that_is_given_more_epochs_equals_one_that_had_them_from_
     def fit(folder, epochs):
         config = paired.config()
         config.train.epochs, config.optimizer.schedule = epochs, "constant"
-        method = methods.build(config, paired.CLASSES)
-        return loop.fit(config, method, paired.dataset(), None, folder)
+        return paired.trainer(config, folder).fit()
 
     fit(tmp_path / "longer", 2)
     _assert_equal(fit(tmp_path / "longer", 3).last, fit(tmp_path / "at once", 3).last)
@@ -184,11 +181,11 @@ def test_a_run_that_has_lost_its_checkpoints_says_that_it_begins_anew(run, caplo
 def test_a_best_state_of_steps_that_come_again_is_not_taken_for_theirs(tmp_path, whole):
     state = whole[1].last
     other = state.replace(params=jax.tree.map(lambda leaf: leaf + 1, state.params))
-    with checkpoint.Checkpoints(tmp_path, [0]) as checkpoints:
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
         checkpoints.save_last(state.replace(step=state.step * 0 + 3), {"epoch": 3})
         checkpoints.save_best(state.replace(step=state.step * 0 + 3), {"best_epoch": 3})
         checkpoints.save_best(other.replace(step=state.step * 0 + 4), {"best_epoch": 4})
-    with checkpoint.Checkpoints(tmp_path, [0]) as checkpoints:
+    with checkpoint.Checkpoints(tmp_path) as checkpoints:
         checkpoints.restore_last(state)
         assert checkpoints.restore_best(state)[1] == {"best_epoch": 3}
         checkpoints.save_best(state.replace(step=state.step * 0 + 4), {"best_epoch": 4})

@@ -13,7 +13,7 @@ from jaxcmr import methods
 from jaxcmr.encoders import ENCODERS, towers
 from jaxcmr.errors import UsageError
 from jaxcmr.train import feed, optimizer, state
-from jaxcmr.train.step import build_step, hyper_parameters
+from jaxcmr.train.step import build_step, method_numbers
 
 
 def _step(**fields):
@@ -23,11 +23,14 @@ def _step(**fields):
     config.train.batch_size = 48
     for modality in config.data.modalities:
         config.encoders[modality].options.fc.hidden = (64,) * 8
-    method, data = methods.build(config, paired.CLASSES), feed.resident(paired.dataset())
+    method, data = methods.build(config), feed.rows_of(paired.dataset())
     rule = optimizer.build(config.optimizer, 4)
-    start = state.create(method, rule, data.inputs, seed=0, members=2, rows=48)
-    hp = hyper_parameters(config, rule, tuple(start.params))
-    step = build_step(method, rule, steps_per_epoch=2, total_steps=4)
+    start = state.create(
+        method, rule, data.inputs, num_classes=paired.CLASSES, seed=0, members=2, rows=48
+    )
+    hp = {"method": method_numbers(config.method), "rates": rule.rates(tuple(start.params))}
+    take = lambda data, rows: feed.as_batch(feed.gather(data, rows))
+    step = build_step(method, rule, take, steps_per_epoch=2, total_steps=4)
     rows = jnp.arange(2 * 48).reshape(2, 48) % 48
     compiled = step.lower(start, data, rows, hp).compile()
     after, terms = compiled(start, data, rows, hp)
@@ -64,11 +67,11 @@ def _kept_bytes(remat: str) -> int:
     for name in config.data.modalities:
         config.encoders[name] = configuration.encoder("feature_mlp", hidden=(64,) * 4, dropout=0.0)
     network, inputs = towers.bare(config), dict(paired.dataset().inputs)
-    variables = network.init(jax.random.key(0), inputs)
+    variables = network.init(jax.random.key(0), inputs, paired.CLASSES)
 
     def embeddings(params):
-        own = {**variables, "params": params}
-        return network.apply(own, inputs, key=jax.random.key(1), train=True)[0].embeddings
+        changed = {**variables, "params": params}
+        return network.apply(changed, inputs, {}, key=jax.random.key(1), train=True)[0].embeddings
 
     _, backward = jax.vjp(embeddings, variables["params"])
     given = {id(leaf) for leaf in jax.tree.leaves((variables, inputs))}

@@ -1,28 +1,24 @@
 """What a validation set says of a state, by hand."""
 
-import jax
-import jax.numpy as jnp
 import numpy as np
 import paired
 import pytest
 
-from jaxcmr.errors import NotFiniteError
-from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import evaluate
-from jaxcmr.train.state import TrainState
-from jaxcmr.types import Dataset
+from jaxcmr.errors import UsageError
+from jaxcmr.train import devices, evaluate
+from jaxcmr.types import Dataset, Outputs
 
 
-def _identity() -> tuple[Method, TrainState]:
-    """A method whose embeddings are its inputs, and a state of one member."""
+def _mesh():
+    return devices.build(paired.config())
 
-    def apply(variables, inputs, *, key, train):
-        logits = {name: jnp.zeros((len(rows), 2)) for name, rows in inputs.items()}
-        return Outputs(embeddings=inputs, logits=logits), {}
 
-    nothing = {"unused": jnp.zeros(1)}
-    state = TrainState(jnp.int32(0), nothing, {}, {}, {}, jax.random.key(0))
-    return Method(lambda key, inputs: {}, apply, lambda *_: {}), state
+def _identity(dataset: Dataset) -> Outputs:
+    """What one member makes of a set if its embeddings are its inputs; zeros of what is missing."""
+    complete = np.ones(len(dataset), bool)
+    there = lambda name: dataset.present.get(name, complete)[:, None]
+    rows = [np.where(there(name), dataset.inputs[name], 0) for name in ("image", "text")]
+    return Outputs(embeddings=np.stack(rows)[None])
 
 
 def _dataset(images, texts, labels, present=None) -> Dataset:
@@ -33,8 +29,8 @@ def _dataset(images, texts, labels, present=None) -> Dataset:
 
 def _scores(images, texts, labels, present=None):
     validation = _dataset(images, texts, labels, present)
-    method, state = _identity()
-    return evaluate.build_validation(method, validation, paired.config())(state)
+    score = evaluate.build_validation(validation, paired.config(), _mesh())
+    return score(_identity(validation))
 
 
 def test_validation_scores_by_hand():
@@ -81,16 +77,15 @@ def test_a_validation_set_that_measures_nothing_scores_nothing(caplog):
     nobody = {"text": np.zeros(4, bool)}
     validation = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], nobody)
     with caplog.at_level("WARNING", logger="absl"):
-        assert evaluate.build_validation(_identity()[0], validation, paired.config()) is None
+        assert evaluate.build_validation(validation, paired.config(), _mesh()) is None
     said = [entry.getMessage() for entry in caplog.records]
     assert "validation image->text, text->image: not measured, no row has 'text'" in said
     assert "last epoch" in said[-1]
 
 
 def _test(images, texts, labels, present):
-    test, (method, state) = _dataset(images, texts, labels, present), _identity()
-    state = state.replace(step=jnp.zeros(1, jnp.int32))  # a leading axis: one member
-    return evaluate.build_test(method, test, paired.config())(state), test
+    test = _dataset(images, texts, labels, present)
+    return evaluate.build_test(test, paired.config(), _mesh())(_identity(test)), test
 
 
 def test_scores_and_chance_are_those_of_the_items_that_exist():
@@ -136,7 +131,7 @@ def test_items_of_classes_that_the_other_modality_lacks_measure_nothing():
 
 def test_an_embedding_that_is_not_finite_is_told_with_its_item_unless_it_is_missing():
     images = [[np.nan, 0], [1, 0]]
-    with pytest.raises(NotFiniteError, match=r"'image' of the test item 'row0'.*\(1 of 2 items\)"):
+    with pytest.raises(UsageError, match=r"'image' of the test item 'row0'.*\(1 of 2 items\)"):
         _test(images, np.eye(2), [0, 1], {})
     present = {"image": np.array([False, True])}
     (scores, embeddings), _ = _test(images, np.eye(2), [0, 1], present)

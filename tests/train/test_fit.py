@@ -7,16 +7,13 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr import methods
 from jaxcmr.errors import UsageError
-from jaxcmr.train import log, loop
+from jaxcmr.train import log
 
 
-def _fit(folder, config=None, dataset=None, **more):
+def _fit(folder, config=None, dataset=None):
     config = config or paired.config()
-    method = methods.build(config, paired.CLASSES)
-    train = paired.dataset() if dataset is None else dataset
-    return loop.fit(config, method, train, paired.dataset(rows=20, seed=1), folder, **more)
+    return paired.trainer(config, folder, dataset, paired.held_out()).fit()
 
 
 def _lines(folder):
@@ -44,7 +41,7 @@ def test_metrics_have_a_line_an_epoch_with_step_epoch_and_losses_by_name(uninter
     assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
     assert [line["step"] for line in lines] == [4, 8, 12, 16]
     for line in lines:
-        assert line["loss"] == pytest.approx(line["crc"] + line["rdc"] + line["mg"], rel=1e-5)
+        assert line["loss"] == pytest.approx(line["crc"] + line["rdc"] + line["pair"], rel=1e-5)
         assert 0 <= line["val_mAP"] <= 1
 
 
@@ -88,12 +85,10 @@ def test_a_finished_run_is_read_back_without_training(uninterrupted):
     assert (folder / "metrics.jsonl").read_text() == before
 
 
-def test_the_untrained_state_is_shown_before_the_first_step(tmp_path):
-    config = paired.config()
-    config.train.epochs = 1
-    seen = []
-    _fit(tmp_path, config, on_start=lambda state: seen.append(int(state.step)))
-    assert seen == [0]
+def test_the_untrained_state_is_there_before_anything_is_written(tmp_path):
+    trainer = paired.trainer(paired.config(), tmp_path)
+    assert int(trainer.untrained.step) == 0 and trainer.untrained.alive.tolist() == [True]
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_batch_larger_than_the_set_is_a_sentence(tmp_path):
@@ -114,5 +109,5 @@ def test_a_loss_that_is_not_finite_names_step_term_and_member(tmp_path):
     config = paired.config()
     dataset = paired.dataset()
     dataset.inputs["text"][:] = np.inf
-    with pytest.raises(UsageError, match=r"'(mg|rdc|crc)' of member 0 is not finite at step 1"):
+    with pytest.raises(UsageError, match=r"'(pair|rdc|crc)' of member 0 is not finite at step 1"):
         _fit(tmp_path, config, dataset)

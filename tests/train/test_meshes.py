@@ -13,7 +13,8 @@ import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import devices, statistics
+from jaxcmr.train import devices
+from jaxcmr.train.step import with_batch_statistics
 
 # What a compiled step sends, beside metrics after its end. On the data axis: batch norm (its
 # moments, and theirs backwards), the embeddings of the whole batch, the gradients, the means of
@@ -26,10 +27,10 @@ SENT = {
     "rono 1x8": {"all-gather data": 8, "all-reduce data": 10},
     "rono 1x8 device": {"all-gather data": 8, "all-reduce data": 6},
     "rono 2x4": {"all-gather data": 8, "all-reduce data": 10},
-    "mmcd 4x1": {"all-reduce member": 1},
-    "mmcd 1x8": {"all-gather data": 30, "all-reduce data": 14},
-    "mmcd 2x4": {"all-gather data": 30, "all-reduce data": 14, "all-reduce member": 1},
-    "posteriors 2x4": {
+    "label_vote 4x1": {"all-reduce member": 1},
+    "label_vote 1x8": {"all-gather data": 30, "all-reduce data": 14},
+    "label_vote 2x4": {"all-gather data": 30, "all-reduce data": 14, "all-reduce member": 1},
+    "mmcd 2x4": {
         "all-gather data": 25,
         "all-reduce data": 16,
         "all-reduce member": 1,
@@ -66,7 +67,7 @@ def assert_same_losses(found, expected):
 
 @pytest.mark.parametrize(
     "method, mesh",
-    [*product(("rono", "mmcd"), MESHES), ("posteriors", "2x4")],
+    [*product(("rono", "label_vote"), MESHES), ("mmcd", "2x4")],
 )
 def test_eight_devices_have_the_losses_of_one_over_fifty_steps(report, method, mesh):
     """One mesh of each method is fed by streams: its batches reach their devices."""
@@ -92,10 +93,12 @@ def test_statistics_of_each_device_are_those_of_its_part_of_the_batch(report):
 def test_members_without_votes_meet_in_the_metrics_alone(report):
     assert {axis for _, axis, _ in report["rono 4x1"]["outside"]} == {"member"}
     assert all(size <= 10 * 4 * 4 for *_, size in report["rono 4x1"]["outside"])  # [10, 4] numbers
-    assert report["mmcd 4x1"]["sent"] == 4 * (16 * 4 + 16 * 4 + 16)  # [B, K] shares twice, ballots
+    assert report["label_vote 4x1"]["sent"] == 4 * (
+        16 * 4 + 16 * 4 + 16
+    )  # [B, K] shares twice, ballots
 
 
-@pytest.mark.parametrize("method", ["rono", "mmcd"])
+@pytest.mark.parametrize("method", ["rono", "label_vote"])
 def test_memory_of_a_device_falls_as_members_spread(report, method):
     one, two, four = (report[f"{method} {mesh}"] for mesh in ("1x1", "2x4", "4x1"))
     assert two["state_bytes"] == one["state_bytes"] / 2
@@ -104,17 +107,17 @@ def test_memory_of_a_device_falls_as_members_spread(report, method):
 
 
 def test_vote_memory_is_spread_by_rows_and_members(report):
-    whole = report["mmcd 1x1"]["belief_bytes"]
+    whole = report["label_vote 1x1"]["belief_bytes"]
     for mesh in MESHES:
         member, data = map(int, mesh.split("x"))
-        assert report[f"mmcd {mesh}"]["belief_bytes"] < 1.2 * whole / (member * data)
+        assert report[f"label_vote {mesh}"]["belief_bytes"] < 1.2 * whole / (member * data)
 
 
 def test_statistics_of_a_single_item_are_a_sentence():
     config, mesh = _config(batch=8), SimpleNamespace(shape={"data": 8})
     config.train.batch_statistics = "device"
     with pytest.raises(UsageError, match=r"1 item .*batch_size to 16 or .*batch_statistics"):
-        statistics.trained(config, None, mesh)
+        with_batch_statistics(config, None, mesh)
 
 
 @pytest.mark.parametrize("change", ["2x4 to 1x1", "1x1 to 4x2"])

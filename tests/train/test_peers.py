@@ -1,13 +1,12 @@
-"""NRCL's peers and co-teaching, two settings of MMCD's parts, trained by the common loop."""
+"""NRCL's peers and co-teaching, two settings of `label_vote`, trained by the common loop."""
 
 from pathlib import Path
 
 import paired
 from ml_collections import ConfigDict
 
-from jaxcmr import methods
 from jaxcmr.config import encoder
-from jaxcmr.train import log, loop
+from jaxcmr.train import log
 
 
 def _shrunk(config: ConfigDict) -> ConfigDict:
@@ -23,8 +22,7 @@ def _shrunk(config: ConfigDict) -> ConfigDict:
 def _train(config: ConfigDict, folder: Path):
     """Trains the config where two labels of five are wrong; returns its metrics by epoch."""
     clean = paired.dataset(80, seed=2, noise=0.0)
-    method = methods.build(config, paired.CLASSES)
-    loop.fit(config, method, paired.dataset(320, noise=0.4), clean, folder)
+    paired.trainer(config, folder, paired.dataset(320, noise=0.4), clean).fit()
     return log.read(folder / "metrics.jsonl")
 
 

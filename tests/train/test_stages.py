@@ -1,6 +1,7 @@
 """Stages: what one leaves to the next, and that no label reaches a run that has none."""
 
 import dataclasses
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -9,13 +10,12 @@ import paired
 import pytest
 from ml_collections import ConfigDict
 
-from jaxcmr import methods, presets
-from jaxcmr.config import encoder
+from jaxcmr.config import check, encoder, method, stage
 from jaxcmr.data import prepare
 from jaxcmr.errors import UsageError
-from jaxcmr.methods.base import Outputs
-from jaxcmr.train import log, loop, stages
-from jaxcmr.types import Splits
+from jaxcmr.train import log, run, stages
+from jaxcmr.types import Outputs, Splits
+from jaxcmr.workdir.weights import Weights
 
 
 def _config(members: int = 1, **match) -> ConfigDict:
@@ -24,21 +24,20 @@ def _config(members: int = 1, **match) -> ConfigDict:
     config.labels = "absent"
     config.ensemble.members = members
     config.train.epochs = 3
-    numbers = presets.ROMO_MATCHING | {"warmup_epochs": 2, "scale": 5.0, "mlm_temperature": 0.3}
-    stage = ConfigDict({"continues": False, "labels_left": "mean", "train": {"epochs": 4}})
-    stage.method = ConfigDict(numbers | match)
-    config.stages, config.stage = ("match",), ConfigDict({"match": stage})
-    config.method = ConfigDict(presets.ROMO)
+    numbers = {"warmup_epochs": 2, "scale": 5.0, "pair_temperature": 0.3} | match
+    matching = stage(method("matching", **numbers), epochs=4, pseudo_labels="mean")
+    config.stages, config.stage = ("match", "main"), ConfigDict({"match": matching})
+    config.method = method("romo")
     return config
 
 
 def _train(config, dataset, folder):
-    """What `train_and_evaluate` does between loading and evaluating."""
-    _, train, validation, _ = prepare.prepare(Splits(dataset, paired.dataset(rows=20)), config)
+    """What `train_and_evaluate` does between loading and reporting."""
+    test = paired.dataset(rows=20)
+    _, train, validation, _ = prepare.prepare(Splits(dataset, test), config)
     assert validation is None
-    prepared = stages.run(config, train, folder)
-    method = methods.build(config, prepared.num_classes)
-    return prepared, loop.fit(config, method, prepared.train, None, folder)
+    classes = config.classes or paired.CLASSES
+    return run.train_stages(stages.plan(config, folder), classes, train, None, test, {})
 
 
 def _assert_equal(one, other):
@@ -49,13 +48,13 @@ def _assert_equal(one, other):
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
     folder = tmp_path_factory.mktemp("romo")
-    return folder, *_train(_config(), paired.dataset(noise=0.0), folder)
+    return folder, _train(_config(), paired.dataset(noise=0.0), folder)
 
 
 def test_the_last_stage_learns_the_labels_that_the_first_one_found(trained):
-    folder, prepared, fitted = trained
-    assert set(np.unique(prepared.train.labels)) <= set(range(paired.CLASSES))
-    assert fitted.best_epoch == 3 and int(fitted.best.step) == int(fitted.last.step)
+    folder, found = trained
+    assert found.fit.best_epoch == 3 and int(found.fit.best.step) == int(found.fit.last.step)
+    assert set(found.scores["stages"]) == {"match"}
     lines = log.read(folder / "stages" / "match" / "metrics.jsonl")
     assert "labels accuracy" not in lines[1] and 0 < lines[2]["labels accuracy"] <= 1
     assert lines[1]["ssm"] == 0 < lines[2]["ssm"]
@@ -71,8 +70,8 @@ def test_no_label_reaches_the_parameters(trained, tmp_path, change):
     else:
         truth = dataset.true_labels[::-1].copy() if change == "shuffled" else None
         other = dataclasses.replace(dataset, true_labels=truth)
-    _, fitted = _train(_config(), other, tmp_path)
-    _assert_equal(trained[2].last.params, fitted.last.params)
+    found = _train(_config(), other, tmp_path)
+    _assert_equal(trained[1].fit.last.params, found.fit.last.params)
 
 
 def test_a_run_stopped_in_a_stage_goes_on_bit_for_bit(trained, tmp_path, monkeypatch):
@@ -87,56 +86,86 @@ def test_a_run_stopped_in_a_stage_goes_on_bit_for_bit(trained, tmp_path, monkeyp
         patch.setattr(log, "say_progress", stop)
         with pytest.raises(KeyboardInterrupt):
             _train(_config(), paired.dataset(noise=0.0), tmp_path)
-    _, fitted = _train(_config(), paired.dataset(noise=0.0), tmp_path)
-    _assert_equal(trained[2].last.params, fitted.last.params)
+    found = _train(_config(), paired.dataset(noise=0.0), tmp_path)
+    _assert_equal(trained[1].fit.last.params, found.fit.last.params)
 
 
 def test_members_share_their_clusters_and_vote(tmp_path):
     config = _config(members=2)
-    config.stage.match.labels_left = "votes"
-    prepared, fitted = _train(config, paired.dataset(noise=0.0), tmp_path)
-    assert prepared.train.labels.shape == (48,)
-    assert jax.tree.leaves(fitted.last.params)[0].shape[0] == 2
+    config.stage.match.pseudo_labels = "votes"
+    found = _train(config, paired.dataset(noise=0.0), tmp_path)
+    assert jax.tree.leaves(found.fit.last.params)[0].shape[0] == 2
 
 
-def test_each_modality_may_keep_labels_of_its_own(tmp_path):
+def test_each_modality_may_have_pseudo_labels_of_its_own(tmp_path):
     config = _config()
-    config.stage.match.labels_left = "per_modality"
-    prepared, _ = _train(config, paired.dataset(noise=0.0), tmp_path)
-    assert prepared.train.labels.shape == (48, 2)
+    config.stage.match.pseudo_labels = "per_modality"
+    found = _train(config, paired.dataset(noise=0.0), tmp_path)
+    assert found.fit.best_epoch == 3
+    logits = np.zeros((1, 2, 3, 2))  # [E, V, N, K]; alphabetically: image, text
+    logits[0, 0, :, 0], logits[0, 1, :, 1] = 1, 1
+    train = paired.dataset(rows=3)
+    reversed_order = {name: train.inputs[name] for name in ("text", "image")}
+    train = dataclasses.replace(train, inputs=reversed_order, present={"text": np.arange(3) > 0})
+    labels = stages.pseudo_labels(Outputs(None, logits), "per_modality", train)
+    assert labels.tolist() == [[-1, 0], [1, 0], [1, 0]]  # columns as the data set names them
 
 
-def test_found_labels_take_the_mean_or_the_majority():
+def test_pseudo_labels_take_the_mean_or_the_majority():
     sure, unsure = jnp.log(jnp.array([0.98, 0.02])), jnp.log(jnp.array([0.45, 0.55]))
-    logits = {"image": jnp.stack([sure[None]] + [unsure[None]] * 2)}  # [E, N, K]
-    logits["text"] = logits["image"]
-    outputs = Outputs({}, logits)
+    logits = jnp.stack([jnp.stack([member[None]] * 2) for member in (sure, unsure, unsure)])
+    outputs = Outputs(None, logits)  # [E, V, N, K]
     train = paired.dataset(rows=1)
-    assert stages.found_labels(outputs, "mean", train).tolist() == [0]
-    assert stages.found_labels(outputs, "votes", train).tolist() == [1]
+    assert stages.pseudo_labels(outputs, "mean", train).tolist() == [0]
+    assert stages.pseudo_labels(outputs, "votes", train).tolist() == [1]
     absent = dataclasses.replace(
         train, present={"image": np.array([False]), "text": np.array([False])}
     )
-    assert stages.found_labels(outputs, "mean", absent).tolist() == [-1]
+    assert stages.pseudo_labels(outputs, "mean", absent).tolist() == [-1]
 
 
-def test_a_stage_may_continue_from_the_one_before(trained):
-    config = _config()
-    method = methods.build(config, paired.CLASSES)
-    fresh = loop.assemble(config, method, paired.dataset(), None).start
-    matched = list(trained[1].states.values())[-1][2]
-    went_on = stages.continued(fresh, matched)
-    _assert_equal(went_on.params["image"], matched.params["image"])
-    _assert_equal(went_on.params["head"], fresh.params["head"])
-    assert stages.continued(fresh, None) is fresh
+def _states(members_before: int, members: int):
+    """The states of a matching stage, its members numbered, and of a RoMo that is to follow."""
+    config = _config(members_before)
+    config.stages, config.method = ("main",), method("matching")
+    before = paired.trainer(config).untrained
+    number = lambda leaf: leaf * 0 + jnp.arange(members_before).reshape(-1, *[1] * (leaf.ndim - 1))
+    config = _config(members)
+    config.stages = ("main",)
+    numbered = before.replace(params=jax.tree.map(number, before.params))
+    return numbered, paired.trainer(config).untrained
+
+
+def _weights(state, alive):
+    return Weights(state.params, state.model_state, np.array(alive))
+
+
+def test_a_stage_may_start_from_an_earlier_one():
+    before, fresh = _states(2, 2)
+    started = stages.continued(fresh, _weights(before, [True, True]))
+    _assert_equal(started.params["image"], before.params["image"])
+    _assert_equal(started.params["head"], fresh.params["head"])
+    assert started.alive.tolist() == [True, True]
+
+
+def test_of_more_members_the_first_living_ones_go_on():
+    before, fresh = _states(3, 2)
+    weights = _weights(before, [False, True, True])
+    started = stages.continued(fresh, weights)
+    kernel = jax.tree.leaves(started.params["image"])[0]
+    assert kernel[0].max() == 1 and kernel[1].max() == 2 and started.alive.tolist() == [True, True]
+    few = stages.continued(fresh, _weights(before, [False, False, True]))
+    assert few.alive.tolist() == [True, False]
+    before, fresh = _states(1, 2)
+    assert stages.continued(fresh, _weights(before, [True])) is fresh
 
 
 def test_the_number_of_clusters_may_differ_from_that_of_the_classes(tmp_path):
     config = _config()
     config.classes = 7
-    prepared, fitted = _train(config, paired.dataset(noise=0.0), tmp_path)
-    assert prepared.num_classes == 7
-    assert fitted.last.params["head"]["linear2"]["bias"].shape == (1, 7)
+    found = _train(config, paired.dataset(noise=0.0), tmp_path)
+    assert found.classes == 7
+    assert found.fit.last.params["head"]["linear2"]["bias"].shape == (1, 7)
 
 
 def test_a_number_to_be_estimated_needs_a_stage_to_estimate_it_from(tmp_path):
@@ -146,53 +175,58 @@ def test_a_number_to_be_estimated_needs_a_stage_to_estimate_it_from(tmp_path):
         _train(config, paired.dataset(), tmp_path)
 
 
-def test_a_mistake_in_the_last_stage_is_found_before_the_first_is_trained():
+def test_an_unknown_kind_of_pseudo_labels_is_a_sentence():
     config = _config()
-    config.method.label_loss = "hinge"
-    with pytest.raises(UsageError, match="label_loss is 'hinge'"):
-        stages.check(config)
+    config.stage.match.pseudo_labels = "best"
+    with pytest.raises(UsageError, match=r"config\.stage\.match\.pseudo_labels is 'best'"):
+        check(config)
 
 
-def test_an_unknown_kind_of_labels_is_a_sentence():
+def test_a_mistake_in_any_stage_is_found_before_one_is_trained(tmp_path):
     config = _config()
-    config.stage.match.labels_left = "best"
-    with pytest.raises(UsageError, match=r"config\.stage\.match\.labels_left is 'best'"):
-        stages.check(config)
+    config.mesh.member = 7
+    with pytest.raises(UsageError, match=r"config\.mesh\.member is 7"):
+        stages.plan(config, tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_batch_of_a_stage_larger_than_the_data_is_found_before_any_is_trained():
     config, few = _config(), paired.dataset(rows=20)
     config.train.batch_size, config.stage.match.train.batch_size = 16, 64
     with pytest.raises(UsageError, match=r"batch_size is 64, .* 20 rows"):
-        stages.check_data(config, few)
+        stages.check_data(_plan(config), few)
+
+
+def _plan(config):
+    return stages.plan(config, Path("nowhere"))
 
 
 def test_what_does_not_fit_the_data_is_found_before_anything_is_trained():
     few = paired.dataset(rows=60)
     config = _config()
-    stages.check_data(config, few)
+    stages.check_data(_plan(config), few)
     config.classes = 61
     with pytest.raises(UsageError, match=r"config\.classes is 61, but there are 60 rows"):
-        stages.check_data(config, few)
+        stages.check_data(_plan(config), few)
     config = _config()
     config.encoders.text = encoder("pointnet")
     with pytest.raises(UsageError, match=r"encoders\.text\.name is 'pointnet', .*\[N, 9\]"):
-        stages.check_data(config, few)
+        stages.check_data(_plan(config), few)
     config = _config()
     config.stage.match.encoders = {"text": encoder("fc", hidden=(4,)), "embedding_size": 3}
-    stages.check_data(config, few)
+    stages.check_data(_plan(config), few)
 
 
 def test_rows_without_an_item_of_every_modality_have_no_say_in_the_number_of_clusters(monkeypatch):
     train = paired.dataset(rows=6)
     train.present["text"] = np.arange(6) != 1
-    rows = np.arange(1.0, 7.0)[None, :, None] * np.array([3.0, 4.0])  # one member
-    outputs = Outputs(embeddings={"image": rows, "text": rows}, logits={})
+    rows = np.arange(1.0, 7.0)[None, None, :, None] * np.array([3.0, 4.0])  # one member
+    outputs = Outputs(embeddings=np.concatenate([rows, rows], 1))
     seen = []
     estimated = lambda features, seed: seen.extend(features) or (3, {3: 1.0})
     monkeypatch.setattr(stages.cluster_number, "estimate", estimated)
-    assert stages.estimate(outputs, train) == 3
+    assert stages.estimate_classes(outputs, train) == 3
     assert [units.tolist() for units in seen] == [[pytest.approx([0.6, 0.8])] * 5] * 2
     train.present["image"] = np.arange(6) < 3
     with pytest.raises(UsageError, match="only 2 training rows have an item of every modality"):
-        stages.estimate(outputs, train)
+        stages.estimate_classes(outputs, train)

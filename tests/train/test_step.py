@@ -6,29 +6,31 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import paired
-from ml_collections import ConfigDict
+import pytest
 
 from jaxcmr import methods
+from jaxcmr.config import method as method_section
 from jaxcmr.methods.base import Method, Outputs
 from jaxcmr.train import feed, optimizer, state
-from jaxcmr.train.step import build_step, hyper_parameters
+from jaxcmr.train.step import build_step, method_numbers
 
 
 def _run(config, dataset, method=None, steps=(4,)):
     """Runs calls of the given numbers of steps from a fresh state; returns state and metrics."""
-    method = method or methods.build(config, paired.CLASSES)
+    method = method or methods.build(config)
     per_epoch = len(dataset) // config.train.batch_size
     total = per_epoch * config.train.epochs
     rule = optimizer.build(config.optimizer, total)
-    data = feed.resident(dataset)
+    data = feed.rows_of(dataset)
     now = state.create(
-        method, rule, data.inputs, seed=config.seed, members=config.ensemble.members,
-        rows=len(dataset),
+        method, rule, data.inputs, num_classes=paired.CLASSES, seed=config.seed,
+        members=config.ensemble.members, rows=len(dataset),
     )  # fmt: skip
-    hp = hyper_parameters(config, rule, tuple(now.params))
+    hp = {"method": method_numbers(config.method), "rates": rule.rates(tuple(now.params))}
     step = build_step(
         method,
         rule,
+        lambda data, rows: feed.as_batch(feed.gather(data, rows)),
         steps_per_epoch=per_epoch,
         total_steps=total,
     )
@@ -78,7 +80,7 @@ def test_training_reduces_the_loss():
     config = paired.config()
     config.train.epochs = 40
     _, terms = _run(config, paired.dataset(noise=0.0), steps=(4,) * 40)
-    assert terms["mg"][-4:].mean() < 0.7 * terms["mg"][:4].mean()
+    assert terms["pair"][-4:].mean() < 0.7 * terms["pair"][:4].mean()
     assert terms["crc"][-4:].mean() < 0.5 * terms["crc"][:4].mean()
 
 
@@ -102,12 +104,20 @@ def test_a_seed_repeats_itself_and_another_seed_does_not():
     assert not np.allclose(_leaves(first.params)[0], _leaves(other.params)[0])
 
 
-def test_hyper_parameters_are_arrays_so_that_a_new_value_compiles_nothing():
-    config = paired.config()
-    rule = optimizer.build(config.optimizer, 10)
-    hp = hyper_parameters(config, rule, ("image", "head"))
-    assert set(hp["method"]) == set(config.method) - {"name"}
-    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(hp))
+@pytest.mark.parametrize("name", methods.METHODS)
+def test_every_number_of_a_method_is_an_array_that_the_step_takes(name):
+    numbers = method_numbers(method_section(name))
+    assert set(numbers) == set(methods.METHODS[name].numbers)
+    assert all(isinstance(value, jax.Array) for value in numbers.values())
+
+
+def test_another_value_of_a_number_compiles_nothing():
+    trainer = paired.trainer(paired.config())
+    state = trainer.run_epoch(trainer.untrained, 0, {}).state
+    compiled = trainer._step._cache_size()
+    trainer._hp["method"]["tau1"] = trainer._hp["method"]["tau1"] * 2
+    trainer.run_epoch(state, 1, {})
+    assert trainer._step._cache_size() == compiled == 1
 
 
 def _counting_method(config) -> Method:
@@ -115,18 +125,18 @@ def _counting_method(config) -> Method:
 
     The targets come from the vote, so the losses show which member got which.
     """
-    inner = methods.build(config, paired.CLASSES)
+    inner = methods.build(config)
 
-    def vote(outputs: Outputs, beliefs, batch, progress, hp):
-        members = outputs.embeddings["image"].shape[0]
+    def vote(outputs: Outputs, alive, beliefs, batch, progress, hp):
+        members = len(alive)
         visits = beliefs["visits"].at[batch.index].add(1)
         targets = jnp.broadcast_to(jnp.arange(members)[:, None], (members, len(batch.index)))
         return {"visits": visits}, targets.astype(jnp.float32)
 
     def objective(outputs, batch, targets, progress, hp):
-        return {"number": targets + 0.0 * outputs.embeddings["image"].sum(-1)}
+        return {"number": targets + 0.0 * outputs.embeddings[0].sum(-1)}
 
-    rows = lambda rows: {"visits": jnp.zeros(rows, jnp.int32)}
+    rows = lambda rows, num_classes: {"visits": jnp.zeros(rows, jnp.int32)}
     return inner._replace(beliefs=rows, vote=vote, losses=objective)
 
 
@@ -148,24 +158,35 @@ def test_epochs_come_in_different_orders_that_depend_on_key_and_epoch_alone():
 
 
 def test_fillers_are_masked():
-    data = feed.resident(paired.dataset(rows=8))
-    batch = feed.take(data, jnp.array([3, -1, 5]))
+    data = feed.rows_of(paired.dataset(rows=8))
+    batch = feed.as_batch(feed.gather(data, jnp.array([3, -1, 5])))
     np.testing.assert_array_equal(batch.mask, [True, False, True])
-    for name, labels in batch.labels.items():
-        np.testing.assert_array_equal(labels[::2], data.labels[name][jnp.array([3, 5])])
+    assert batch.labels.shape == batch.present.shape == (2, 3)
+    np.testing.assert_array_equal(batch.labels[:, ::2], data.labels[[3, 5]].T)
+
+
+def test_modalities_lie_in_alphabetical_order_whatever_the_data_set_says():
+    dataset = paired.dataset(rows=4)
+    labels = np.array([[0, 1], [2, 3], [0, 0], [1, 1]])  # by "text", then by "image"
+    inputs = {name: dataset.inputs[name] for name in ("text", "image")}
+    present = {"text": np.array([True, False, True, True])}
+    mixed = dataclasses.replace(dataset, inputs=inputs, labels=labels, present=present)
+    batch = feed.as_batch(feed.gather(feed.rows_of(mixed), jnp.array([1, 0])))
+    assert batch.labels.tolist() == [[3, 1], [2, 0]]
+    assert batch.present.tolist() == [[True, True], [False, True]]
 
 
 def test_batches_know_the_first_row_that_a_row_is_linked_to():
     dataset = paired.dataset(rows=40)
-    assert feed.on_host(dataset).group is None
+    assert feed.rows_of(dataset).group is None
     linked = dataclasses.replace(dataset, links={"image": np.arange(40) // 2})
-    batch = feed.take(feed.resident(linked), jnp.array([3, 7]))
+    batch = feed.as_batch(feed.gather(feed.rows_of(linked), jnp.array([3, 7])))
     assert batch.group.tolist() == [2, 6] and batch.group.dtype == jnp.int32
 
 
 def test_cross_entropy_trains_on_the_same_loop():
     config = paired.config()
-    config.method = ConfigDict({"name": "ce"})
+    config.method = method_section("ce")
     config.train.epochs = 20
     _, terms = _run(config, paired.dataset(noise=0.0), steps=(4,) * 20)
     assert terms["ce"][-1, 0] < 0.5 * terms["ce"][0, 0]

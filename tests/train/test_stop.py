@@ -8,19 +8,17 @@ import numpy as np
 import paired
 import pytest
 
-from jaxcmr import methods
 from jaxcmr.errors import StoppedError
-from jaxcmr.train import log, loop, machinery, stream
+from jaxcmr.train import feed, log
+from jaxcmr.train.trainer import Trainer
 
 
 def _fit(folder, feeding, steps_per_call=2):
     config = paired.config()
     config.train.epochs, config.train.steps_per_call = 3, steps_per_call
     config.data.feeding = feeding
-    config.data.resident_bytes = stream.PIECE * 3 * config.train.batch_size * 4 * (12 + 9)
-    method = methods.build(config, paired.CLASSES)
-    validation = paired.dataset(rows=20, seed=1)
-    return loop.fit(config, method, paired.dataset(rows=60), validation, folder)
+    config.data.resident_bytes = feed.PIECE * 3 * config.train.batch_size * 4 * (12 + 9)
+    return paired.trainer(config, folder, paired.dataset(rows=60), paired.held_out()).fit()
 
 
 def _lines(folder):
@@ -40,15 +38,15 @@ def whole(tmp_path_factory):
 def test_a_run_that_is_told_to_stop_goes_on_bit_for_bit(
     whole, tmp_path, monkeypatch, feeding, before
 ):
-    real = machinery.check_finite
+    real = Trainer._check_members
 
-    def signal_in_the_call(terms, steps_before):
+    def signal_in_the_call(self, terms, alive, after, steps_before):
         if steps_before == before:
             os.kill(os.getpid(), signal.SIGTERM)
-        real(terms, steps_before)
+        real(self, terms, alive, after, steps_before)
 
     with monkeypatch.context() as patch:
-        patch.setattr(machinery, "check_finite", signal_in_the_call)
+        patch.setattr(Trainer, "_check_members", signal_in_the_call)
         with pytest.raises(StoppedError, match=f"after step {before + 2} of epoch"):
             _fit(tmp_path, feeding)
     assert len(_lines(tmp_path)) == before // 6

@@ -9,20 +9,19 @@ import jax
 import numpy as np
 import paired
 import pytest
-from ml_collections import ConfigDict
 from PIL import Image
 
-from jaxcmr import methods, presets
+from jaxcmr.config import method
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
-from jaxcmr.train import evaluate, log, loop, stream
+from jaxcmr.train import devices, feed, log
 
 
 def _config(feeding, **fields):
     """Four epochs of 10 steps on 100 rows; streamed in calls of two or three steps."""
     config = paired.config()
     config.data.feeding = feeding
-    config.data.resident_bytes = stream.PIECE * 3 * config.train.batch_size * 4 * (12 + 9)
+    config.data.resident_bytes = feed.PIECE * 3 * config.train.batch_size * 4 * (12 + 9)
     for name, value in fields.items():
         config.train[name] = value
     return config
@@ -38,9 +37,12 @@ def _stored(dataset, folder):
 
 
 def _fit(config, folder, train=None):
-    method = methods.build(config, paired.CLASSES)
     train = paired.dataset(rows=100) if train is None else train
-    return loop.fit(config, method, train, paired.dataset(rows=20, seed=1), folder)
+    return paired.trainer(config, folder, train, paired.held_out()).fit()
+
+
+def _feed(config, dataset):
+    return feed.build(config, dataset, devices.build(config))
 
 
 def _assert_equal_states(one, other):
@@ -104,16 +106,16 @@ def test_an_epochs_batches_are_those_of_the_resident_set_in_its_order():
     train, key = paired.dataset(rows=105), jax.random.key(4)
     seen = {}
     for feeding in ("resident", "streamed"):
-        source = stream.build(_config(feeding), train)
+        source = _feed(_config(feeding), train)
         calls = list(source.calls(key, 1))
         seen[feeding] = np.concatenate([np.asarray(data.index)[rows] for data, rows in calls])
         for data, rows in calls:
-            index, own = np.asarray(data.index), np.asarray(rows)
+            index, places = np.asarray(data.index), np.asarray(rows)
             np.testing.assert_array_equal(
-                np.asarray(data.inputs["text"])[own], train.inputs["text"][index[own]]
+                np.asarray(data.inputs["text"])[places], train.inputs["text"][index[places]]
             )
             np.testing.assert_array_equal(
-                np.asarray(data.labels["text"])[own], train.labels[index[own]]
+                np.asarray(data.labels)[places, 1], train.labels[index[places]]
             )
     assert seen["streamed"].shape == (10, 10)
     np.testing.assert_array_equal(seen["resident"], seen["streamed"])
@@ -124,27 +126,26 @@ def test_clusters_of_a_streamed_set_are_those_of_a_resident_one():
     found = []
     for feeding in ("resident", "streamed"):
         config = _config(feeding)
-        config.method = ConfigDict(presets.ROMO_MATCHING)
-        method = methods.build(config, paired.CLASSES)
-        machinery = loop.assemble(config, method, paired.dataset(rows=100), None)
-        state = machinery.refresh(machinery.start, 0)
+        config.method = method("matching")
+        trainer = paired.trainer(config, train=paired.dataset(rows=100))
+        state = trainer.refresh(trainer.untrained, 0)
         found.append(jax.tree.leaves((state.params, state.beliefs)))
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one, other)
 
 
 def test_no_call_is_a_single_step_left_over():
-    assert stream._spans(10, 3) == [(0, 2), (2, 5), (5, 7), (7, 10)]
-    assert stream._spans(4, 4) == [(0, 4)]
-    assert stream._spans(3, 1) == [(0, 1), (1, 2), (2, 3)]
+    assert feed._spans(10, 3) == [(0, 2), (2, 5), (5, 7), (7, 10)]
+    assert feed._spans(4, 4) == [(0, 4)]
+    assert feed._spans(3, 1) == [(0, 1), (1, 2), (2, 3)]
 
 
 def test_auto_streams_what_takes_more_than_the_limit():
     config, train = _config("auto"), paired.dataset(rows=100)
     config.data.resident_bytes = 100 * 4 * (12 + 9)
-    assert not stream.build(config, train).streamed
+    assert not _feed(config, train).streamed
     config.data.resident_bytes -= 1
-    assert stream.build(config, train).streamed
+    assert _feed(config, train).streamed
 
 
 @pytest.mark.parametrize("rows", [100, 97, 5])
@@ -152,15 +153,16 @@ def test_predictions_over_a_streamed_set_equal_those_over_a_resident_one(rows):
     dataset = paired.dataset(rows=rows)
     dataset.present["text"] = np.arange(rows) % 3 > 0
     config = _config("resident")
-    method = methods.build(config, paired.CLASSES)
-    state = loop.assemble(config, method, paired.dataset(), None).start
-    one = evaluate.predict_all(config, method, state, dataset)
-    two = evaluate.predict_all(_config("streamed"), method, state, dataset)
+    trainer = paired.trainer(config)
+    one, two = (
+        trainer.predict(trainer.untrained, _feed(_config(feeding), dataset))
+        for feeding in ("resident", "streamed")
+    )
     for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(two), strict=True):
-        assert isinstance(b, np.ndarray) and b.shape[:2] == (1, rows)
+        assert isinstance(b, np.ndarray) and b.shape[:3] == (1, 2, rows)
         np.testing.assert_array_equal(a, b)
-    config.data.feeding, config.data.resident_bytes = "streamed", 14 * stream.PIECE * 4 * (12 + 9)
-    blocks = list(stream.build(config, dataset).parts())
+    config.data.feeding, config.data.resident_bytes = "streamed", 14 * feed.PIECE * 4 * (12 + 9)
+    blocks = list(_feed(config, dataset).parts())
     assert [count for *_, count in blocks] == [14] * (rows // 14) + [rows % 14] * (rows % 14 > 0)
     masks = np.concatenate([np.asarray(data.mask) for data, *_ in blocks])
     np.testing.assert_array_equal(masks, np.arange(len(masks)) < rows)
@@ -179,10 +181,10 @@ def test_only_a_few_calls_are_made_ahead_of_use():
         paired.dataset(rows=100), inputs={"image": lazy.LazyRows(read, (100, 21), np.float32)}
     )
     config = _config("streamed", steps_per_call=1)
-    calls = stream.build(config, train).calls(jax.random.key(0), 0)
+    calls = _feed(config, train).calls(jax.random.key(0), 0)
     next(calls)
     time.sleep(0.3)
-    assert made == [10] * min(stream.MAX_WORKERS + 1, len(made))
+    assert made == [10] * min(feed.MAX_WORKERS + 1, len(made))
 
 
 def test_what_was_used_is_dropped_by_another_thread_and_little_is_kept():
@@ -200,7 +202,7 @@ def test_what_was_used_is_dropped_by_another_thread_and_little_is_kept():
 
     with ThreadPoolExecutor(2) as pool:
         seen = []
-        for piece in stream._ahead(pool, Piece, range(40), 2):
+        for piece in feed._ahead(pool, Piece, range(40), 2):
             seen.append(piece.job)
             most = max(most, len(alive))
     assert seen == list(range(40))
@@ -233,10 +235,9 @@ def test_decoded_pictures_give_what_arrays_of_them_give(tmp_path):
         ("resident", pictures.reshape(100, 12)),
         ("streamed", lazy.decoded(paths, lambda path: np.asarray(Image.open(path)).ravel())),
     ):
-        own = dataclasses.replace(train, inputs={**train.inputs, "image": items})
-        config = _config(feeding, epochs=1)
-        machinery = loop.assemble(config, methods.build(config, paired.CLASSES), own, None)
-        states.append(machinery.advance(machinery.start)[0])
+        decoded = dataclasses.replace(train, inputs={**train.inputs, "image": items})
+        trainer = paired.trainer(_config(feeding, epochs=1), train=decoded)
+        states.append(trainer.run_epoch(trainer.untrained, 0, {}).state)
     _assert_equal_states(*states)
 
 
@@ -254,8 +255,7 @@ def test_a_set_ten_times_the_limit_is_hardly_waited_for(tmp_path):
     config = _config("auto", epochs=2, batch_size=128)
     config.data.resident_bytes = image.nbytes // 10
     config.encoders.image.options.fc.hidden = (512,)
-    machinery = loop.assemble(config, methods.build(config, paired.CLASSES), train, None)
-    state, _, _ = machinery.advance(machinery.start)
-    began = time.monotonic()
-    _, _, waited = machinery.advance(state)
-    assert waited <= 0.05 * (time.monotonic() - began)
+    trainer = paired.trainer(config, train=train)
+    state = trainer.run_epoch(trainer.untrained, 0, {}).state
+    second = trainer.run_epoch(state, 1, {})
+    assert second.waited <= 0.05 * second.seconds

@@ -1,0 +1,323 @@
+"""The trainer of one stage: everything that its epochs need, built once, and the one loop."""
+
+import signal
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+from absl import logging
+
+from jaxcmr import distributed
+from jaxcmr.errors import StoppedError, UsageError
+from jaxcmr.train import devices, evaluate, feed, log, optimizer
+from jaxcmr.train import state as train_state
+from jaxcmr.train.checkpoint import Checkpoints
+from jaxcmr.train.stages import Stage, continued, steps_per_epoch
+from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
+from jaxcmr.train.step import build_step, method_numbers, with_batch_statistics
+from jaxcmr.types import Dataset, Outputs
+from jaxcmr.workdir.weights import Weights
+
+Terms = Mapping[str, np.ndarray]  # loss term -> [steps, E]
+
+
+class Epoch(NamedTuple):
+    """What an epoch leaves, or the part of it until the run was asked to stop.
+
+    Attributes:
+        state: after it.
+        terms: the loss terms of all of its steps.
+        steps: how many of them this process did.
+        seconds: the wall time of these.
+        waited: seconds of it spent waiting for batches; None if there is nothing to wait for.
+        signal: the number of the signal that asked to stop; 0: none.
+    """
+
+    state: TrainState
+    terms: Terms
+    steps: int
+    seconds: float
+    waited: float | None
+    signal: int
+
+
+class Fit(NamedTuple):
+    """What the training of a stage leaves.
+
+    Attributes:
+        last: the state after the last epoch.
+        best: the state with the best validation score; the last one without a validation set.
+        best_epoch: how many epochs `best` has seen.
+        seconds: wall time spent in epochs, over all starts of the run.
+    """
+
+    last: TrainState
+    best: TrainState
+    best_epoch: int
+    seconds: float
+
+
+class Trainer:
+    """Trains one stage, or goes on where it was stopped.
+
+    Args:
+        stage: what is trained, where.
+        num_classes: K.
+        train: the training set, labels as given.
+        validation: the set on which `best` is chosen, with the same noise in its labels; None:
+            nothing is chosen, and `best` is the last state.
+
+    Attributes:
+        untrained: the state before the first step, laid out over the devices; `fit` consumes it.
+
+    Raises:
+        UsageError: the batch is larger than the training set.
+    """
+
+    def __init__(
+        self, stage: Stage, num_classes: int, train: Dataset, validation: Dataset | None = None
+    ):
+        config, method, mesh = stage.config, stage.method, stage.mesh
+        self._stage, self._config, self._train, self._classes = stage, config, train, num_classes
+        self._steps = steps_per_epoch(config, len(train))
+        total_steps = config.train.epochs * self._steps
+        rule = optimizer.build(config.optimizer, total_steps)
+        few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
+        create = partial(
+            train_state.create, method, rule, num_classes=num_classes, seed=config.seed,
+            members=config.ensemble.members, rows=len(train),
+        )  # fmt: skip
+        shapes = jax.eval_shape(create, few)
+        self._layout = devices.of_state(mesh, method, shapes, len(train), num_classes)
+        self.untrained = jax.jit(create, out_shardings=self._layout)(few)
+        hp = {
+            "method": method_numbers(config.method),
+            "rates": rule.rates(tuple(self.untrained.params)),
+        }
+        self._hp = devices.put(hp, devices.replicated(mesh))
+        self._feed = feed.build(config, train, mesh)
+        self._step = build_step(
+            with_batch_statistics(config, method, mesh), rule, self._feed.take,
+            steps_per_epoch=self._steps, total_steps=total_steps, shardings=self._layout,
+        )  # fmt: skip
+        self._predict = evaluate.build_predict(method, mesh)
+        self._score = None
+        if validation is not None:
+            self._score = evaluate.build_validation(validation, config, mesh)
+            self._validation = feed.build(config, validation, mesh)
+
+    def fit(self, start: Weights | None = None) -> Fit:
+        """Trains the epochs that are left; writes `metrics.jsonl` and `checkpoints/`.
+
+        Each epoch, in this order: let the method refresh its beliefs; advance all members (jitted
+        calls of k steps); score the validation set; keep the state if it is the best; write the
+        metrics; write the checkpoint `last`. SIGTERM and Ctrl-C end the run after the call of the
+        step that is under way.
+
+        Args:
+            start: weights to start from; None: new ones.
+
+        Raises:
+            UsageError: a checkpoint does not fit or cannot be written, or a loss is not finite.
+            StoppedError: after a SIGTERM or a Ctrl-C, when all is saved.
+        """
+        config, folder = self._config, self._stage.folder
+        epochs, every = config.train.epochs, config.evaluate.every_epochs
+        with (
+            Checkpoints(folder / "checkpoints") as checkpoints,
+            distributed.stopping() as stop,
+        ):
+            state, record = self._begin(checkpoints, start)
+            first = record["epoch"]
+            metrics = log.MetricsLog(
+                folder / "metrics.jsonl" if distributed.first() else None, first
+            )
+            began = time.monotonic()
+            for epoch in range(first, epochs):
+                epoch_began = time.monotonic()
+                terms = {k: np.float32(v) for k, v in record.pop("terms", {}).items()}
+                if not terms:
+                    state = self.refresh(state, epoch)
+                done = self.run_epoch(state, epoch, terms, stop)
+                state = done.state
+                if done.signal:
+                    seconds = record["seconds"] + time.monotonic() - epoch_began
+                    terms = {name: values.tolist() for name, values in done.terms.items()}
+                    checkpoints.save_last(state, record | {"seconds": seconds, "terms": terms})
+                    raise StoppedError(
+                        f"stopped by {signal.Signals(done.signal).name} after step "
+                        f"{int(state.step)} of epoch {epoch + 1}/{epochs}; the same command goes "
+                        "on from there",
+                        done.signal,
+                    )
+                line = self._line(epoch, done)
+                if self._score is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
+                    line |= self.validate(state)
+                    if line["val_mAP"] > record["best"]:
+                        record |= {"best": line["val_mAP"], "best_epoch": epoch + 1}
+                        checkpoints.save_best(state, dict(record))
+                metrics.write(line)
+                now = time.monotonic()
+                record |= {"epoch": epoch + 1, "seconds": record["seconds"] + now - epoch_began}
+                checkpoints.save_last(state, dict(record))
+                left = (now - began) / (epoch + 1 - first) * (epochs - epoch - 1)
+                log.say_progress(line, epochs, left)
+            if self._score is None:
+                return Fit(state, state, epochs, record["seconds"])
+            found = checkpoints.restore_best(state)
+            if found is None:
+                raise UsageError(
+                    f"{folder / 'checkpoints' / 'best'} has lost the checkpoint of the best epoch; "
+                    "put back a copy, or choose another --workdir"
+                )
+            best, of_best = found
+            return Fit(state, best, of_best["best_epoch"], record["seconds"])
+
+    def _begin(
+        self, checkpoints: Checkpoints, start: Weights | None
+    ) -> tuple[TrainState, dict[str, Any]]:
+        """Returns the state and the record to go on from; the untrained ones are saved first."""
+        restored = checkpoints.restore_last(self.untrained)
+        if restored is not None:
+            state, record = restored
+            if record["epoch"] or record.get("terms"):
+                logging.info(
+                    "going on after epoch %d of %d, step %d",
+                    record["epoch"], self._config.train.epochs, int(state.step),
+                )  # fmt: skip
+            return restored
+        folder = self._stage.folder
+        if (folder / "metrics.jsonl").exists():
+            logging.warning(
+                "there is no checkpoint in %s any more: the run begins anew", folder / "checkpoints"
+            )
+        record = {"epoch": 0, "best": -1.0, "best_epoch": 0, "seconds": 0.0}
+        state = self.untrained
+        if start is not None:
+            state = devices.put(continued(state, start), self._layout)
+        checkpoints.save_last(state, dict(record))
+        return state, record
+
+    def run_epoch(
+        self, state: TrainState, epoch: int, terms: Terms, stop: Callable[[], int] = lambda: 0
+    ) -> Epoch:
+        """Advances to the end of an epoch, or to the call of the step after which `stop()` holds.
+
+        Args:
+            state: where the training stands, perhaps inside the epoch.
+            epoch: its number, from 0.
+            terms: the loss terms of the steps of this epoch that are done; {}: none is.
+            stop: gives the number of a signal to stop by, or 0.
+
+        Raises:
+            UsageError: of a member, unless `config.train.on_nan` is "drop" and others live.
+        """
+        key = jax.random.fold_in(devices.local(state.key), DATA_STREAM)
+        at, calls = int(state.step), [terms] if terms else []
+        began = idle_since = time.monotonic()
+        waited, stopped, first = 0.0, 0, at
+        for data, rows in self._feed.calls(key, epoch, at - epoch * self._steps):
+            waited += time.monotonic() - idle_since
+            before = np.asarray(devices.local(state.alive))
+            state, of_call = self._step(state, data, rows, self._hp)
+            # Fetching waits for the device: time from here on is spent waiting for batches.
+            calls.append(jax.device_get(of_call))
+            self._check_members(calls[-1], before, np.asarray(devices.local(state.alive)), at)
+            at += len(rows)
+            if stopped := stop():
+                break
+            idle_since = time.monotonic()
+        terms = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
+        waited = waited if self._feed.streamed else None
+        return Epoch(state, terms, at - first, time.monotonic() - began, waited, stopped)
+
+    def _check_members(
+        self, terms: Terms, before: np.ndarray, after: np.ndarray, steps_before: int
+    ) -> None:
+        """Says which members have died in a call of the step, of what; or raises this."""
+        for member in np.flatnonzero(before & ~after):
+            bad = {name: ~np.isfinite(values[:, member]) for name, values in terms.items()}
+            when = {name: int(steps.argmax()) for name, steps in bad.items() if steps.any()}
+            name = min(when, key=lambda name: (when[name], name == "loss", name), default="loss")
+            sentence = (
+                f"the loss term {name!r} of member {member} is not finite at step "
+                f"{steps_before + when.get(name, 0) + 1}"
+            )
+            if self._config.train.on_nan != "drop" or not after.any():
+                raise UsageError(
+                    f"{sentence}; the checkpoint `last` holds the epoch before: lower "
+                    "config.optimizer.learning_rate and start in another --workdir, or go on "
+                    "without the member by config.train.on_nan=drop"
+                )
+            logging.warning(
+                "member %d is dropped, %d of %d are left: %s",
+                member, after.sum(), len(after), sentence,
+            )  # fmt: skip
+
+    def refresh(self, state: TrainState, epoch: int) -> TrainState:
+        """Lets the method renew what it believes, before an epoch."""
+        method = self._stage.method
+        if method.refresh is None:
+            return state
+        key = jax.random.fold_in(devices.local(state.key), REFRESH_STREAM)
+        params, beliefs = method.refresh(
+            lambda: self._predict(state, self._hp["method"], self._feed),
+            state.params,
+            devices.local(state.beliefs),
+            epoch,
+            jax.random.fold_in(key, epoch),
+            self._hp["method"],
+        )
+        return state.replace(
+            params=devices.put(params, self._layout.params),
+            beliefs=devices.put(beliefs, self._layout.beliefs),
+        )
+
+    def diagnose(self, state: TrainState) -> dict[str, Any]:
+        """Returns what the method says of its beliefs, for people."""
+        diagnose = self._stage.method.diagnose
+        if diagnose is None:
+            return {}
+        return dict(diagnose(devices.local(state.beliefs), self._train, self._classes))
+
+    def validate(self, state: TrainState) -> dict[str, float | None]:
+        """Scores the validation set."""
+        return self._score(self.predict(state, self._validation))
+
+    def predict(self, state: TrainState, source: evaluate.Feed | None = None) -> Outputs:
+        """Returns what the living members make of a set, `[E, V, N, ...]`; of the training set."""
+        outputs = self._predict(state, self._hp["method"], source or self._feed)
+        return evaluate.of_living(outputs, state.alive)
+
+    def scorer(
+        self, test: Dataset
+    ) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
+        """Returns `state -> (scores, embeddings)` of the test set (`evaluate.build_test`)."""
+        source = feed.build(self._config, test, self._stage.mesh)
+        score = evaluate.build_test(test, self._config, self._stage.mesh)
+        return lambda state: score(self.predict(state, source))
+
+    def _line(self, epoch: int, done: Epoch) -> dict[str, Any]:
+        """Returns the line of metrics of an epoch."""
+        found = self.diagnose(done.state)
+        if warning := found.pop("warning", ""):
+            logging.warning("epoch %d: %s", epoch + 1, warning)
+        line = {
+            "step": int(done.state.step),
+            "epoch": epoch + 1,
+            **{name: _mean(values) for name, values in done.terms.items()},
+            **{f"labels {name}": value for name, value in found.items()},
+            "steps_per_second": round(done.steps / done.seconds, 2),
+        }
+        if done.waited is not None:
+            line["wait_share"] = round(done.waited / done.seconds, 4)
+        return line
+
+
+def _mean(values: np.ndarray) -> float:
+    """Averages over steps and living members."""
+    finite = np.isfinite(values)
+    return float(values.mean() if finite.all() else values[finite].mean())

@@ -1,0 +1,69 @@
+"""The weights of a run, as another one starts from them (`start_from`)."""
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import orbax.checkpoint as ocp
+
+from jaxcmr.errors import UsageError
+from jaxcmr.storage import paths
+from jaxcmr.storage.numpyfiles import reason
+from jaxcmr.workdir.fingerprint import fingerprint
+
+
+class Weights(NamedTuple):
+    """What one training leaves to another: fields of its last `TrainState`."""
+
+    params: Any
+    model_state: Any
+    alive: Any
+
+
+def read(folder: Path, field: str) -> Weights:
+    """Reads the weights of the best epoch of the run in `folder`; without one, of its last.
+
+    The folder is only read: its run may be at work.
+
+    Args:
+        folder: of the run.
+        field: the config's field that names it, for sentences.
+
+    Raises:
+        UsageError: there is no run, or its newest checkpoint is damaged.
+    """
+    kinds = (folder / "checkpoints" / kind for kind in ("best", "last"))
+    found = next((steps for steps in map(steps_in, kinds) if steps), [])
+    if not found:
+        raise UsageError(
+            f"config.{field} is {str(folder)!r}, but there is no checkpoint of a run; name the "
+            "folder of one"
+        )
+    newest = max(found, key=lambda path: int(path.name))
+    try:
+        with paths.plain(newest) as place:
+            state = _restore(place / "state")
+            record = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(place / "record")
+        marks = np.asarray(fingerprint(jax.tree.map(jnp.asarray, state)))
+        if sorted(marks.tolist()) != sorted(record["fingerprint"]):
+            raise ValueError("its content is not what was written")
+        return Weights(state["params"], state["model_state"], state["alive"])
+    except Exception as error:  # whatever a decoder may raise on damaged bytes
+        raise UsageError(
+            f"the checkpoint {newest} cannot be read ({reason(error)}); correct config.{field}"
+        ) from error
+
+
+def steps_in(folder: Path) -> list[Path]:
+    """Returns the checkpoints in the folder of one kind."""
+    return [path for path in folder.iterdir() if path.name.isdigit()] if folder.is_dir() else []
+
+
+def _restore(place: Path) -> dict[str, Any]:
+    """Reads a state as numpy arrays, by the names of its parts, wherever it was written."""
+    reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
+    tree = reader.metadata(place).item_metadata.tree
+    kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
+    return reader.restore(place, ocp.args.PyTreeRestore(restore_args=kinds))
