@@ -21,9 +21,9 @@ from configs.rono_mnist3d import RONO
 from jaxcmr import presets
 from jaxcmr.config import check_variant, default, method, stage
 
-MEMBERS = 5  # by the precision on noisy validation rows, see configs/README.md
-# After three quarters of the training beliefs are frozen, and all members train on every label;
-# chosen in the same way.
+# Both chosen by the precision on noisy validation rows, see configs/ABLATIONS.md. After three
+# quarters of the training beliefs are frozen, and all members train on every label.
+MEMBERS = 5
 VOTE = {"warmup_epochs": 12, "freeze_from": 0.75}
 # Labels that the panel agreed on are used as they are: no votes, no filter, no held-out rows.
 DISTIL = {

@@ -21,11 +21,8 @@ from configs.rono_mnist3d import RONO
 from jaxcmr import presets
 from jaxcmr.config import check_variant, default, method
 
-# A label of these data leaves much open: every class is weighed, and none accepted or rejected.
-# The share of confident votes, epochs, `label_weight`, `temperature` and the loss by noisy labels
-# of rows kept out, at 40 %; memory and window, at 20 %, by such rows and by how likely the given
-# labels are under out-of-fold predictions ("labels likelihood" in metrics.jsonl):
-# configs/ABLATIONS.md.
+# Chosen by noisy labels of rows that were kept out, see configs/ABLATIONS.md: a label of these data
+# leaves much open, and every class is weighed.
 VOTE = {
     "label_weight": 1.0,
     "warmup_epochs": 3,
