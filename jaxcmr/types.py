@@ -1,7 +1,7 @@
 """The types that travel between the floors of the library."""
 
 import dataclasses
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import flax.struct
@@ -11,7 +11,7 @@ import numpy as np
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
 
-__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "UsageError"]
+__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "UsageError", "axis_order"]
 
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
 # (a mesh is centers, corners, normals, neighbors and mask). An array may be a `lazy.LazyRows`.
@@ -97,38 +97,55 @@ class Splits:
     validation: Dataset | None = None
 
 
+def axis_order(names: Collection[str]) -> tuple[str, ...]:
+    """Returns the modalities in the order in which arrays `[V, ...]` hold them: alphabetical."""
+    return tuple(sorted(names))
+
+
 @flax.struct.dataclass
 class Batch:
-    """One batch of paired items on the device.
+    """One batch of paired items on the device; the modalities V are in `axis_order`.
 
     Attributes:
         inputs: modality name -> items `[B, ...]`.
-        labels: modality name -> `[B]` int32, as given; -1 where there is none.
+        labels: `[V, B]` int32, as given to each modality; -1 where there is none.
+        present: `[V, B]` bool, False where the item of this modality is missing.
         index: `[B]` int32, the row in the training set.
         mask: `[B]` bool, False for rows that only fill the batch up.
-        present: modality name -> `[B]` bool, for every modality.
         group: `[B]` int32, the first row of the training set that this row is linked to, perhaps
             itself (`Dataset.links`); None where no rows are linked.
     """
 
     inputs: Mapping[str, Items]
-    labels: Mapping[str, jax.Array]
+    labels: jax.Array
+    present: jax.Array
     index: jax.Array
     mask: jax.Array
-    present: Mapping[str, jax.Array]
     group: jax.Array | None = None
+
+    def map_rows(self, change: Callable[[Any, int], Any]) -> "Batch":
+        """Applies `change(array, axis)` to each array; `axis` is the one that counts rows."""
+        first, second = (lambda array: change(array, 0)), (lambda array: change(array, 1))
+        return Batch(
+            inputs=jax.tree.map(first, dict(self.inputs)),
+            labels=second(self.labels),
+            present=second(self.present),
+            index=first(self.index),
+            mask=first(self.mask),
+            group=None if self.group is None else first(self.group),
+        )
 
 
 @flax.struct.dataclass
 class Outputs:
-    """What one member computes from one batch.
+    """What one member computes from one batch; stacked over members, all have a leading E.
 
     Attributes:
-        embeddings: modality name -> `[B, d]`, not normalised.
-        logits: modality name -> `[B, K]`.
-        centers: learned class centers, `[K, d]`, or modality -> `[K, d]`; None if there are none.
+        embeddings: `[V, B, d]`, not normalised; `[V, C B, d]` with C copies of each item.
+        logits: `[V, B, K]`, or None if there is no classifier.
+        centers: learned class centers, `[K, d]` or `[V, K, d]`; None if there are none.
     """
 
-    embeddings: Mapping[str, jax.Array]
-    logits: Mapping[str, jax.Array]
-    centers: Any = None
+    embeddings: jax.Array
+    logits: jax.Array | None = None
+    centers: jax.Array | None = None

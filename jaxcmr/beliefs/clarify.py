@@ -1,14 +1,14 @@
-"""Clarification: new labels for items whose given label the panel rejects, gated by evidence.
+"""Clarification: new labels for items whose given label the votes reject, gated by evidence.
 
-A panel proposes a class where enough of its votes agree (`propose`). Whether such proposals deserve
-belief cannot be seen on rows whose labels the members were taught, nor on rows that were accepted
-*because* the same votes confirm their label: there the rule is right by construction. So some
-rows are held out of every label loss for the whole training (`held_out_rows`), the rule is
-applied to them like to any other row, and its agreement with their given labels is counted
-(`count_agreement`). The given labels are noisy, but independently of what the panel has learned,
-and so the noise can be taken out again (`rule_precision`, `relabel_precision`); the lower end of
-the interval opens the gate of `clarify`. Against a label that was taught a panel agrees less
-easily, and was right more often than estimated in trials: the gate errs on the safe side.
+A class is proposed where enough votes agree (`propose`). Whether such proposals deserve belief
+cannot be seen on rows whose labels the voters were trained on, nor on rows that were accepted
+*because* the same votes confirm their label: there the rule is right by construction. So the rule
+is applied to out-of-fold votes (`beliefs.folds`), and its agreement with the given labels is
+counted (`count_agreement`). The given labels are noisy, but independently of what the voters have
+learned, and so the noise can be taken out again (`rule_precision`, `relabel_precision`); the lower
+end of the interval opens the gate of `clarify`. Against a label that they were trained on, voters
+agree less easily, and were right more often than estimated in trials: the gate errs on the safe
+side.
 """
 
 from typing import NamedTuple
@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr import guards
-from jaxcmr.beliefs.belief import ROUNDING
+from jaxcmr.beliefs.votes import ROUNDING
 
 
 def propose(
@@ -30,11 +30,9 @@ def propose(
     """Proposes the class with most votes if `share >= r` and `mean confidence >= c`.
 
     Args:
-        shares: `[..., B, K]`, the share of the panel's votes for each class
-            (`panel_mean(votes(logits))`, or `peer_mean` of them).
-        confidence: `[..., B, K]`, the mean probability the panel gives each class (`panel_mean` of
-            the softmax); that of the proposed class counts, over all voters, also those who voted
-            for another.
+        shares: `[..., B, K]`, the share of the votes for each class (`panel_mean(votes(logits))`).
+        confidence: `[..., B, K]`, the mean probability of each class (`panel_mean` of the softmax);
+            that of the proposed class counts, over all voters, also those who voted for another.
         min_share: r, 2/3 for instance.
         min_confidence: c.
 
@@ -63,16 +61,14 @@ def clarify(
 ) -> jax.Array:
     """Chooses the label to teach: the given one if accepted, else the proposal if trusted.
 
-    A proposal equal to the rejected label is no clarification and leaves the item unlabelled. Where
-    members know wrong labels by heart and thresholds follow the mean votes, a label may be
-    rejected with two thirds of the votes behind it: such proposals are then most of all, and
-    as wrong as the rejected labels. (Wikipedia, 40 % wrong, three members after 15 epochs of
-    generalised cross-entropy: 59 % of all proposals on rejected rows were right, 98 % of those
-    that contradict the label.)
+    A proposal equal to the rejected label is no clarification and leaves the item unlabelled: where
+    members know wrong labels by heart, most proposals on rejected rows repeat the label, and are
+    as wrong. (Wikipedia, 40 % wrong, three members after 15 epochs of generalised cross-entropy:
+    59 % of all proposals on rejected rows were right, 98 % of those that contradict the label.)
 
     Args:
         labels: `[B]` class ids as given.
-        accepted: `[..., B]` bool (`belief.accept`).
+        accepted: `[..., B]` bool (`votes.accept`).
         proposals: `[..., B]` from `propose`.
         trusted: bool, the gate; a scalar, or broadcastable to `[..., B]` (`[E, 1]`: one gate a
             member). False leaves every rejected item unlabelled.
@@ -90,34 +86,6 @@ def clarify(
     given = guards.class_labels(labels, None, guards.one_a_row(labels, accepted.shape))
     given = jnp.broadcast_to(given, proposals.shape)
     return jnp.where(accepted, given, jnp.where(trusted & (proposals != given), proposals, -1))
-
-
-def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) -> jax.Array:
-    """Chooses the rows that no label loss may see: each row by itself, with probability `share`.
-
-    Depends on the key and the row alone, so every batch, epoch and member agrees.
-
-    Args:
-        key: the same in the whole training.
-        index: `[B]` int32 rows.
-        share: of all rows, .1 for instance: enough to count some hundred proposals.
-
-    Returns:
-        `[B]` bool.
-
-    Raises:
-        UsageError: the index is not `[B]` whole numbers, or the share is not in [0, 1].
-    """
-    guards.check_range("share", share, 0.0, 1.0)
-    return row_draws(key, index) < share
-
-
-def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
-    """Draws a number in [0, 1) for each row, `[B]`, that depends on the key and the row alone."""
-    index = guards.check_shape("index", index, "B")
-    index = guards.class_labels(index, None, np.shape(index), name="index")
-    draw = lambda row: jax.random.uniform(jax.random.fold_in(key, row))
-    return jax.vmap(draw)(index)
 
 
 class Agreement(NamedTuple):
@@ -235,12 +203,14 @@ def relabel_precision(
     return Precision(*jnp.clip(ratio, 0, 1))
 
 
-def surest(proposals: jax.Array, confidence: jax.Array, rows: jax.Array, share: float = 0.1):
+def most_confident(
+    proposals: jax.Array, confidence: jax.Array, rows: jax.Array, share: jax.Array | float = 0.1
+) -> jax.Array:
     """Keeps the proposals with the highest confidence: how these agree with labels tells the noise.
 
-    If the surest proposals are right, they miss the given label where it is wrong: `eta = 1 - a`
-    with a their agreement with labels that nobody taught the voters. If some are wrong, eta comes
-    out too large, but less so than from all proposals.
+    If they are right, they miss the given label where it is wrong: `eta = 1 - a` with a their
+    agreement with labels that the voters were not trained on. If some are wrong, eta comes out too
+    large, but less so than from all proposals.
 
     Args:
         proposals: `[..., B]` from `propose`, -1 for none.

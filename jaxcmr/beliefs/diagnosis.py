@@ -1,24 +1,23 @@
 """What people want to know of the labels that a method found: for reports alone (numpy)."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from jaxcmr.beliefs import cluster_scores
-from jaxcmr.types import Dataset
+from jaxcmr.types import Dataset, axis_order
 
 LOG_LIKELIHOODS = ("likelihood",)  # in nats a label; all other numbers here are shares or indices
 
 
-def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
+def pseudo_labels(beliefs: Any, dataset: Dataset, num_classes: int) -> dict[str, Any]:
     """Compares found classes with the truth, with each other, and with collapse.
 
     Args:
-        num_classes: K of the classes found.
         beliefs: `classes [E, V, N]` int, the class of each row by each voter, -1 where there is
             none; optionally `below_clip [E, V, N]` bool.
         dataset: the training set; true labels where they are known.
+        num_classes: K of the classes found.
 
     Returns:
         `accuracy` (under the best matching of classes found to true ones), `NMI` and `ARI` of the
@@ -27,7 +26,7 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
         `below clip`; and `warning`, a sentence, if classes collapsed. Nothing before there are
         classes.
     """
-    classes = _of_present(beliefs, dataset)
+    classes = _of_present(beliefs.classes, dataset)
     if (classes < 0).all():
         return {}
     majority = majority_class(classes.reshape(-1, classes.shape[-1]))
@@ -36,8 +35,8 @@ def pseudo_labels(num_classes: int, beliefs: Mapping[str, Any], dataset: Dataset
         found |= cluster_scores.agreement(majority, dataset.true_labels)
     found |= _agreement(np.moveaxis(classes, 1, 0))
     found["largest"], warning = cluster_scores.collapse(majority, num_classes)
-    if "below_clip" in beliefs:
-        found["below clip"] = float(np.mean(beliefs["below_clip"]))
+    if hasattr(beliefs, "below_clip"):
+        found["below clip"] = float(np.mean(beliefs.below_clip))
     return found | {"warning": warning}
 
 
@@ -46,86 +45,80 @@ def majority_class(votes: np.ndarray) -> np.ndarray:
 
     The lowest class among equals.
     """
-    counts = np.zeros((votes.shape[1], max(int(votes.max()) + 1, 1)), np.int32)
-    for voter in votes:
-        voting = np.flatnonzero(voter >= 0)
-        np.add.at(counts, (voting, voter[voting]), 1)
+    classes = np.arange(max(int(votes.max()) + 1, 1))
+    counts = sum((voter[:, None] == classes).astype(np.int32) for voter in votes)
     return np.where(counts.sum(1) > 0, counts.argmax(1), -1)
 
 
-def believed_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Says which labels an ensemble believes, and, where the truth is known, how rightly.
+def believed_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
+    """Describes which labels an ensemble trains on, and, where the truth is known, how rightly.
 
     Args:
-        beliefs: `labels [E, N]` int, what each member is taught, -1 for nothing; `classes
-            [E, V, N]` int, what each voter predicts; `thresholds` with `value [E, K]`; `memory`
+        beliefs: `labels [E, N]` int, what each member is trained on, -1 for nothing; `classes
+            [E, V, N]` int, what each voter predicts; `thresholds` with `value [E, K]`; `ballots`
             with `value [E, N]`.
         dataset: the training set.
 
     Returns:
-        `accepted` and `clarified`, the shares of the rows whose given label is taught, or another
-        one; `threshold`, the mean over classes; `agreement` of the members' predictions;
-        and, with the truth, `precision` and `recall` of the accepted labels as clean ones,
-        `clarified accuracy`, and `votes clean`, `votes wrong`: the shares of these labels whose
-        remembered vote lies in each tenth of [0, 1]. Means over members. Nothing before labels
-        are chosen.
+        `accepted` and `clarified`, the shares of the rows whose given label is kept, or replaced;
+        `threshold`, the mean over classes; `agreement` of the members' predictions; and, with the
+        truth, `precision` and `recall` of the accepted labels as clean ones, `clarified accuracy`,
+        and `votes clean`, `votes wrong`: the shares of these labels whose remembered ballot lies in
+        each tenth of [0, 1]. Means over members. Nothing before labels are chosen.
     """
-    believed, classes = np.asarray(beliefs["labels"]), _of_present(beliefs, dataset)
-    if (believed < 0).all():
+    labels = np.asarray(beliefs.labels)
+    if (labels < 0).all():
         return {}
     return {
-        "threshold": float(np.mean(beliefs["thresholds"].value)),
-        **_agreement(classes),
-        **_taken(believed, np.asarray(beliefs["memory"].value), dataset),
+        "threshold": float(np.mean(beliefs.thresholds.value)),
+        **_agreement(_of_present(beliefs.classes, dataset)),
+        **_kept(labels, np.asarray(beliefs.ballots.value), dataset),
     }
 
 
-def posterior_labels(beliefs: Mapping[str, Any], dataset: Dataset) -> dict[str, Any]:
-    """Says what an ensemble takes the labels for, and, where the truth is known, how rightly.
+def posterior_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
+    """Describes the posteriors of an ensemble, and, where the truth is known, how right they are.
 
     Args:
-        beliefs: `labels [E, N]` int, the likeliest class of each row, -1 for none; `right [E, N]`,
-            how likely the given label is right; `classes [E, V, N]` int, what each voter predicts;
-            `likelihood [E, G]`, sums of log-likelihoods of given labels, over `rows [E]`.
+        beliefs: `labels [E, N]` int, the likeliest class of each row, -1 for none;
+            `self_confidence [E, N]`, the posterior of the given label; `classes [E, V, N]` int,
+            what each voter predicts; `likelihoods [E, S]`, sums of log-likelihoods of given labels,
+            over `counted [E]` rows.
         dataset: the training set.
 
     Returns:
-        `right`, the mean probability of the given label; `likelihood`, the mean log-likelihood of a
-        label under votes that were not taught it, by which runs on the same labels can be compared;
+        `right`, the mean posterior of the given label; `likelihood`, the mean log-likelihood of a
+        label under its out-of-fold votes, by which runs on the same labels can be compared;
         `agreement` of the members' predictions; `accepted` and `clarified`, the shares of the rows
         whose likeliest class is the given one, or another; and, with the truth, `accuracy` of the
-        likeliest classes and what `believed_labels` says of these, with the probability of the
-        given label in place of the vote. Nothing before labels are judged.
+        likeliest classes and what `believed_labels` returns of these, with the posterior of the
+        given label in place of the ballot. Nothing before there are posteriors.
     """
-    likeliest, classes = np.asarray(beliefs["labels"]), _of_present(beliefs, dataset)
-    if (likeliest < 0).all():
+    labels, right = np.asarray(beliefs.labels), np.asarray(beliefs.self_confidence)
+    if (labels < 0).all():
         return {}
-    right = np.asarray(beliefs["right"])
     found = {
         "right": float(right.mean()),
-        **_likelihood(np.asarray(beliefs["likelihood"]), np.asarray(beliefs["rows"])),
-        **_agreement(classes),
-        **_taken(likeliest, right, dataset),
+        **_likelihood(np.asarray(beliefs.likelihoods), np.asarray(beliefs.counted)),
+        **_agreement(_of_present(beliefs.classes, dataset)),
+        **_kept(labels, right, dataset),
     }
     if dataset.true_labels is not None:
-        found["accuracy"] = float((likeliest == dataset.true_labels).mean())
+        found["accuracy"] = float((labels == dataset.true_labels).mean())
     return found
 
 
-def _of_present(beliefs: Mapping[str, Any], dataset: Dataset) -> np.ndarray:
-    """Returns `classes [E, V, N]` with -1 for missing items: what is said of them is of nothing.
-
-    V is in the order in which a jitted function has modalities, that of their names.
-    """
+def _of_present(classes: Any, dataset: Dataset) -> np.ndarray:
+    """Returns `classes [E, V, N]` with -1 for missing items, of which predictions mean nothing."""
     complete = np.ones(len(dataset), bool)
-    present = [dataset.present.get(name, complete) for name in sorted(dataset.modalities)]
-    return np.where(np.stack(present), np.asarray(beliefs["classes"]), -1)
+    present = [dataset.present.get(name, complete) for name in axis_order(dataset.modalities)]
+    return np.where(np.stack(present), np.asarray(classes), -1)
 
 
 def _agreement(classes: np.ndarray) -> dict[str, float]:
-    """Says on what share of the predictions each of the others is of one mind with the first.
+    """Returns the share of its predictions on which each of the others agrees with the first.
 
-    Predictions that there are not (-1) are left out; nothing is said where all are.
+    Rows without a prediction (-1) are left out; nothing is returned where all are.
     """
     first, *others = classes
     shares = [(other == first)[(other >= 0) & (first >= 0)] for other in others]
@@ -136,28 +129,28 @@ def _agreement(classes: np.ndarray) -> dict[str, float]:
 
 
 def _likelihood(sums: np.ndarray, rows: np.ndarray) -> dict[str, float]:
-    """Averages the best of the sums `[E, G]` over the members that judged any of their `rows`."""
-    judged = rows > 0
-    if not judged.any():
+    """Averages the best of the sums `[E, S]` over the members that counted any `rows [E]`."""
+    counted = rows > 0
+    if not counted.any():
         return {}
-    return {"likelihood": float(np.mean(sums.max(-1)[judged] / rows[judged]))}
+    return {"likelihood": float(np.mean(sums.max(-1)[counted] / rows[counted]))}
 
 
-def _taken(believed: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
-    """Says which labels `[E, N]` are taken, and how rightly; `votes [E, N]` for the given ones.
+def _kept(labels: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
+    """Describes chosen labels `[E, N]`, with the votes `[E, N]` for the given ones.
 
     A share of nothing is left out.
     """
     given = dataset.labels
-    accepted = (believed == given) & (believed >= 0)
-    clarified = (believed != given) & (believed >= 0)
+    accepted = (labels == given) & (labels >= 0)
+    clarified = (labels != given) & (labels >= 0)
     found = {"accepted": float(accepted.mean()), "clarified": float(clarified.mean())}
     if dataset.true_labels is not None:
         clean = given == dataset.true_labels
-        both, right = accepted & clean, clarified & (believed == dataset.true_labels)
+        both, right = accepted & clean, clarified & (labels == dataset.true_labels)
         shares = {
             "precision": (both, accepted.sum()),
-            "recall": (both, len(believed) * clean.sum()),
+            "recall": (both, len(labels) * clean.sum()),
             "clarified accuracy": (right, clarified.sum()),
         }
         found |= {name: float(hits.sum() / of) for name, (hits, of) in shares.items() if of}

@@ -1,16 +1,20 @@
-"""Who may vote on which row: so that nobody confirms a label that it was taught.
+"""Folds: from which members a label is hidden, and who votes on its row.
 
-A network that was taught a wrong label for long enough predicts it, and its vote confirms what it
-was told. Three electorates for a panel of E members:
+A network that is trained on a wrong label for long enough predicts it, and its vote then confirms
+the label. So votes count as evidence where they are out-of-fold predictions, as in cross-validation
+and confident learning: predictions of members that were not trained on the label. `voters` chooses
+who votes on a row:
 
-* `"untaught"`: each row has `judges` members that are never taught its given label, in turn; they
-  alone vote on it, and all members are told the same. Every row of the training set then shows how
-  good the votes are, as in cross-validation. One member alone is its own electorate.
-* `"peers"`: member e is told the votes of the other members (all are taught all labels).
-* `"all"`: everybody votes, and all are told the same.
+* `"out_of_fold"`: each label is hidden from `held_out_members` of the E members, in turn. They
+  alone vote on its row, and every member uses their vote. Every row then shows how good the votes
+  are. Where no more members than that are left, as with E = 1, all of them vote.
+* `"peers"`: member e uses the votes of the other members. All are trained on all labels.
+* `"all"`: every member uses the votes of all.
+
+Except with folds, `held_out_share` of the labels are hidden from all members, so that some votes
+are out-of-fold predictions there, too. A member that is not alive neither votes nor counts.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
@@ -18,102 +22,136 @@ import jax.numpy as jnp
 import numpy as np
 
 from jaxcmr import guards
-from jaxcmr.beliefs import belief, clarify
-from jaxcmr.errors import UsageError
+from jaxcmr.beliefs.votes import peer_mean
 
-ELECTORATES = ("untaught", "peers", "all")
+VOTERS = ("out_of_fold", "peers", "all")
 
 
-class Electorate(NamedTuple):
-    """The voters of a batch.
+class Folds(NamedTuple):
+    """The folds of a batch.
 
     Attributes:
-        hidden: `[E, B]` bool, members that are never taught the given label of the row.
-        fair: `[E, B]` bool, rows whose votes say how good the member's electorate is: those that
-            it was not taught.
-        average: `[E, V, B, ...] -> [E, B, ...]`, what member e is told: the mean over the voters.
+        hidden: `[E, B]` bool, members that are not trained on the given label of the row.
+        out_of_fold: `[E, B]` bool, rows whose votes, as the member uses them, come from members
+            that were not trained on the label.
+        voting: `[E, B]` bool, members that vote on the row.
+        count: how many members vote on each row.
     """
 
     hidden: jax.Array
-    fair: jax.Array
-    average: Callable[[jax.Array], jax.Array]
+    out_of_fold: jax.Array
+    voting: jax.Array
+    count: jax.Array
 
 
-def electorate(
-    kind: str,
+def draw(
+    voters: str,
     key: jax.Array,
     index: jax.Array,
-    present: jax.Array,
-    members: int,
-    judges: jax.Array | float,
+    alive: jax.Array,
+    held_out_members: jax.Array | float,
     held_out_share: jax.Array | float,
-) -> Electorate:
-    """Says who votes on the rows of a batch; depends on the key and the rows alone.
+) -> Folds:
+    """Draws the folds of a batch; they depend on the key, the rows and the living members alone.
 
     Args:
-        kind: one of `ELECTORATES`.
+        voters: one of `VOTERS`.
         key: the same in the whole training.
         index: `[B]` int32 rows.
-        present: `[V, B]` bool, which items are there.
-        members: E.
-        judges: how many members a row is hidden from (`"untaught"`), at least 1 and below E.
-        held_out_share: share of the rows that are hidden from all members, to see how good votes
-            are where all members are taught all labels (`"peers"`, `"all"`, or E = 1).
-
-    Returns:
-        The electorate.
+        alive: `[E]` bool, the members that take part.
+        held_out_members: how many members each label is hidden from, at least 1.
+        held_out_share: share of the labels that are hidden from all members, without folds.
 
     Raises:
-        UsageError: an unknown kind, a number out of range, or shapes that do not fit.
+        UsageError: a number is out of range, or shapes do not fit.
     """
-    if kind not in ELECTORATES:
-        raise UsageError(f"unknown electorate {kind!r}: use one of {', '.join(ELECTORATES)}")
-    guards.check_shape("index", index, "B")
-    members = guards.check_whole("members", members, 1)
-    present = guards.row_mask(present, np.shape(present)[:1] + np.shape(index), name="present")
-    if kind == "untaught" and members > 1:
-        hidden = untaught_members(key, index, members, judges)
-        average = lambda votes: _judges_mean(votes, present, hidden, judges)
-        return Electorate(hidden, jnp.ones_like(hidden), average)
-    hidden = clarify.held_out_rows(key, index, held_out_share)
-    hidden = jnp.broadcast_to(hidden, (members, len(index)))
-    if kind == "peers":
-        return Electorate(hidden, hidden, lambda votes: belief.peer_mean(votes, present))
-    return Electorate(
-        hidden, hidden, lambda votes: _told_all(belief.panel_mean(votes, present), members)
+    living = alive.sum()
+    folded = (voters == "out_of_fold") & (living > held_out_members)
+    chosen = held_out(key, index, alive, held_out_members)
+    shared = jnp.broadcast_to(held_out_rows(key, index, held_out_share), chosen.shape)
+    return Folds(
+        hidden=jnp.where(folded, chosen, shared),
+        out_of_fold=folded | shared,
+        voting=jnp.where(folded, chosen, alive[:, None]),
+        count=jnp.where(folded, held_out_members, living),
     )
 
 
-def untaught_members(
-    key: jax.Array, index: jax.Array, members: int, judges: jax.Array | float
+def held_out(
+    key: jax.Array, index: jax.Array, alive: jax.Array, count: jax.Array | float
 ) -> jax.Array:
-    """Chooses the members that are not taught the given label of a row: `judges` in turn.
+    """Chooses the `count` living members from which the label of each row is hidden, in turn.
+
+    Args:
+        key: the same in the whole training.
+        index: `[B]` int32 rows.
+        alive: `[E]` bool.
+        count: at least 1.
 
     Returns:
-        `[E, B]` bool; every row has the same number, every member about the same share of rows.
+        `[E, B]` bool: beginning with a member drawn for the row, the first `count` that are alive.
+        With all alive, every member has about the same share of rows.
 
     Raises:
-        UsageError: `judges` is not at least 1 and below `members`.
+        UsageError: shapes do not fit, or the count is below 1.
     """
-    members = guards.check_whole("members", members, 2)
-    guards.check_range("judges", judges, 1, members - 1)
-    first = jnp.floor(clarify.row_draws(key, index) * members)
-    return (jnp.arange(members)[:, None] - first[None]) % members < judges
+    guards.check_range("count", count, 1)
+    alive = guards.row_mask(alive, np.shape(alive)[:1], name="alive")
+    members = len(alive)
+    first = jnp.floor(row_draws(key, index) * members).astype(jnp.int32)
+    before = jnp.cumsum(alive) - alive  # [E], living members with a lower number
+    place = before[:, None] - before[first][None]
+    place += jnp.where(jnp.arange(members)[:, None] < first[None], alive.sum(), 0)
+    return alive[:, None] & (place < count)
 
 
-def _judges_mean(
-    votes: jax.Array, present: jax.Array, hidden: jax.Array, judges: jax.Array | float
+def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) -> jax.Array:
+    """Chooses the rows whose label no member is trained on: each with the probability `share`.
+
+    Depends on the key and the row alone, so every batch, epoch and member agrees.
+
+    Args:
+        key: the same in the whole training.
+        index: `[B]` int32 rows.
+        share: of all rows, .1 for instance: enough to count some hundred proposals.
+
+    Returns:
+        `[B]` bool.
+
+    Raises:
+        UsageError: the index is not `[B]` whole numbers, or the share is not in [0, 1].
+    """
+    guards.check_range("share", share, 0.0, 1.0)
+    return row_draws(key, index) < share
+
+
+def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
+    """Draws a number in [0, 1) for each row, `[B]`, that depends on the key and the row alone."""
+    index = guards.check_shape("index", index, "B")
+    index = guards.class_labels(index, None, np.shape(index), name="index")
+    uniform = lambda row: jax.random.uniform(jax.random.fold_in(key, row))
+    return jax.vmap(uniform)(index)
+
+
+def vote_mean(
+    voters: str, folds: Folds, values: jax.Array, present: jax.Array, alive: jax.Array
 ) -> jax.Array:
-    """Tells every member the mean over the judges of each row: one sum over members.
+    """Averages over the voters of each row what each member is to use: `[E, B, ...]`.
 
-    A row has `judges` of them, so that their number need not be summed over members, too.
+    The sum over members is the only communication between them.
+
+    Args:
+        voters: one of `VOTERS`.
+        folds: of the batch.
+        values: `[E, V, B, ...]`, one entry a voter and row.
+        present: `[V, B]` bool, which items are there.
+        alive: `[E]` bool.
     """
-    axes = (1,) * (votes.ndim - 3)
-    say = (present[None] & hidden[:, None]).reshape(*votes.shape[:3], *axes)
-    total = jnp.where(say, votes, 0.0).sum((0, 1))  # where: a missing item may hold NaN
-    count = (present.sum(0) * judges).reshape(-1, *axes)
-    return _told_all(total / jnp.maximum(count, 1.0), len(votes))
-
-
-def _told_all(mean: jax.Array, members: int) -> jax.Array:
-    return jnp.broadcast_to(mean[None], (members, *mean.shape))
+    if voters == "peers":
+        return peer_mean(values, present, alive)
+    axes = (1,) * (values.ndim - 3)
+    counted = (present[None] & folds.voting[:, None]).reshape(*values.shape[:3], *axes)
+    total = jnp.where(counted, values, 0.0).sum((0, 1))  # where: a missing item may hold NaN
+    # Every row has `count` voting members, so that their number is not a sum over members, too.
+    count = (present.sum(0) * folds.count).reshape(-1, *axes)
+    return jnp.broadcast_to((total / jnp.maximum(count, 1.0))[None], (len(values), *total.shape))

@@ -1,15 +1,15 @@
-"""What a given label leaves of a panel's belief: posteriors of the true label, by Bayes' rule.
+"""Posteriors of the true label, from votes, a given label and a noise transition matrix.
 
-With `p_k` what voters who were never taught the label believe, and `T[k, y]` how often the class k
-is given the label y,
+With p_k the out-of-fold prediction of the class k, and the noise transition matrix `T[k, y]`, how
+often an item of the class k is given the label y, Bayes' rule says
 
     q_k = P(true label k | votes, given label y) = p_k T[k, y] / sum_j p_j T[j, y]
 
-Few wrong labels, and q is near the given label unless the voters are sure of another one; many, and
-q is near what the voters believe; labels that say nothing (rows of T alike) leave `q = p`. T and
-the sharpness of p come from the labels as given: T from how the surest votes meet them (Northcutt
-et al., "Confident learning", JAIR 2021), the sharpness by likelihood. Both need votes that did not
-see the label; wrong votes make T flatter than it is, which trusts labels less.
+With few wrong labels q is near the given label, unless the votes are sure of another one; with
+many it is near p; labels that say nothing (rows of T alike) leave `q = p`. T and the sharpness of p
+come from the labels as given: T from how the most confident votes meet them (Northcutt et al.,
+"Confident learning", JAIR 2021), the sharpness by likelihood. Both need out-of-fold votes; wrong
+votes make T flatter than it is, which trusts labels less.
 """
 
 import jax
@@ -23,7 +23,7 @@ TINY = 1e-12
 
 
 def count_transitions(proposals: jax.Array, labels: jax.Array, num_classes: int) -> jax.Array:
-    """Counts which label was given where the voters propose which class, as sums over the rows.
+    """Counts which label was given where the votes propose which class, as sums over the rows.
 
     Args:
         proposals: `[..., B]` int class ids; -1 is none and is not counted.
@@ -94,7 +94,7 @@ def likelihood(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> 
 def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> jax.Array:
     """Returns `q_k = p_k T[k, y] / sum_j p_j T[j, y]`; p where there is no label.
 
-    A label that the votes and T rule out together tells nothing either: p.
+    A label that the votes and T rule out together says nothing either: p.
 
     Args:
         beliefs: p, `[..., B, K]`.
@@ -110,9 +110,10 @@ def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array
     beliefs, labels = _checked(beliefs, labels, transition)
     joint = beliefs * _given(labels, transition)
     largest = joint.max(-1, keepdims=True)  # divided out first: the sum may be next to nothing
-    told = jnp.broadcast_to((labels >= 0)[:, None], largest.shape) & (largest > 0)
+    labelled = jnp.broadcast_to((labels >= 0)[:, None], largest.shape) & (largest > 0)
     joint = joint / jnp.where(largest > 0, largest, 1.0)
-    return jnp.where(told, joint / jnp.where(told, joint.sum(-1, keepdims=True), 1.0), beliefs)
+    total = jnp.where(labelled, joint.sum(-1, keepdims=True), 1.0)
+    return jnp.where(labelled, joint / total, beliefs)
 
 
 def _checked(beliefs, labels, transition) -> tuple[jax.Array, jax.Array]:

@@ -11,10 +11,12 @@ from ml_collections import ConfigDict
 from jaxcmr.encoders import ENCODERS, Encoder, augment, multi_view
 from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0_weights
 from jaxcmr.encoders.image import as_images
+from jaxcmr.encoders.items import check_embeddings
 from jaxcmr.encoders.weights.files import read_weights
 from jaxcmr.encoders.weights.load import pretrained
 from jaxcmr.encoders.weights.names import NAMES
-from jaxcmr.types import Items, Outputs, UsageError
+from jaxcmr.errors import UsageError
+from jaxcmr.types import Items, Outputs, axis_order
 
 # Whose names a file of published weights has, unless the config says otherwise.
 PUBLISHED_NAMES = {
@@ -54,7 +56,7 @@ RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "
 
 
 class Network(NamedTuple):
-    """Two pure functions over all modalities of one member (see `Method.init`, `Method.apply`)."""
+    """Two pure functions over all modalities of one member: `Method.init` and `Method.apply`."""
 
     init: Callable[..., Any]
     apply: Callable[..., tuple[Outputs, Any]]
@@ -65,24 +67,24 @@ def bare(config: ConfigDict) -> Network:
 
     Parameters and batch statistics are grouped by modality.
     """
-    size, computed = (
-        config.encoders.embedding_size,
-        (config.train.compute_dtype, config.train.remat),
-    )
+    size, train = config.encoders.embedding_size, config.train
+    computed = (train.compute_dtype, train.remat)
     parts = {n: tower(config.encoders[n], size, *computed) for n in config.data.modalities}
 
-    def init(key: jax.Array, inputs: Mapping[str, Items]):
+    def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
         keys = dict(zip(parts, jax.random.split(key, len(parts) + 1)))  # the last: a classifier's
         return _by_collection({name: parts[name].init(keys[name], inputs[name]) for name in parts})
 
-    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
+    def apply(variables, inputs: Mapping[str, Items], hp, *, key: jax.Array | None, train: bool):
         embeddings, states = {}, {}
         for number, (name, part) in enumerate(parts.items()):
-            own = None if key is None else jax.random.fold_in(key, number)
+            part_key = None if key is None else jax.random.fold_in(key, number)
             embeddings[name], states[name] = part.apply(
-                _of(variables, name), inputs[name], train=train, key=own
+                _of(variables, name), inputs[name], train=train, key=part_key
             )
-        return Outputs(embeddings, {}), _by_collection(states)
+        check_embeddings(embeddings, size)
+        stacked = jnp.stack([embeddings[name] for name in axis_order(parts)])
+        return Outputs(stacked), _by_collection(states)
 
     return Network(init, apply)
 

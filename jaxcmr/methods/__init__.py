@@ -1,32 +1,64 @@
 """The methods, one a file: how losses, label beliefs and encoders combine.
 
-A config chooses one by its name in `METHODS`.
+A config chooses one by `config.method.name`: a key of `METHODS`, or the path of a Python file,
+ending in `.py`, which exports its recipe as `METHOD`.
 """
+
+import functools
+from pathlib import Path
 
 from ml_collections import ConfigDict
 
-from jaxcmr.methods import ce, matching, mc, mmcd, mrl, romo, rono
-from jaxcmr.methods.base import Method, Outputs, Progress
-from jaxcmr.types import UsageError
+from jaxcmr.config import pythonfiles
+from jaxcmr.errors import UsageError
+from jaxcmr.methods import ce, label_vote, matching, mmcd, mrl, pairs, romo, rono
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe
+from jaxcmr.storage import paths
 
-METHODS = {
-    "ce": ce.build,
-    "matching": matching.build,
-    "mc": mc.build,
-    "mmcd": mmcd.build,
-    "mrl": mrl.build,
-    "romo": romo.build,
-    "rono": rono.build,
+__all__ = ["METHODS", "Method", "Outputs", "Progress", "Recipe", "build", "recipe"]
+
+METHODS: dict[str, Recipe] = {
+    "ce": ce.METHOD,
+    "label_vote": label_vote.METHOD,
+    "matching": matching.METHOD,
+    "mmcd": mmcd.METHOD,
+    "mrl": mrl.METHOD,
+    "pairs": pairs.METHOD,
+    "romo": romo.METHOD,
+    "rono": rono.METHOD,
 }
 
-LABEL_FREE = ("mc",)  # methods without classes
 
-__all__ = ["METHODS", "Method", "Outputs", "Progress", "build"]
-
-
-def build(config: ConfigDict, num_classes: int) -> Method:
+def build(config: ConfigDict) -> Method:
     """Builds the method `config.method.name`; raises `UsageError` if there is none."""
-    name = config.method.name
+    return recipe(config.method.name).build(config)
+
+
+def recipe(name: str) -> Recipe:
+    """Returns the recipe of a method by its name, or by the path of the file that exports it.
+
+    Raises:
+        UsageError: there is no such method or file, or the file fails or exports no recipe.
+    """
+    if name.endswith(".py"):
+        path = paths.expanded(name)
+        if not path.is_file():
+            raise UsageError(f"there is no file {name} to take a method from")
+        return _from_file(path, path.stat().st_mtime_ns)
     if name not in METHODS:
-        raise UsageError(f"there is no method {name!r}; choose from {', '.join(METHODS)}")
-    return METHODS[name](config, num_classes)
+        raise UsageError(
+            f"there is no method {name!r}; choose from {', '.join(METHODS)}, or give a file that "
+            "ends in .py"
+        )
+    return METHODS[name]
+
+
+@functools.cache
+def _from_file(path: Path, changed: int) -> Recipe:
+    """Returns the recipe that a file exports; run once until it is `changed`."""
+    found = getattr(pythonfiles.run(path, "method file"), "METHOD", None)
+    if not isinstance(found, Recipe):
+        raise UsageError(
+            f"{path} exports no method: it needs METHOD = jaxcmr.methods.Recipe(build, numbers)"
+        )
+    return found

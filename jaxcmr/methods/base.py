@@ -1,17 +1,18 @@
-"""What a method is: a frozen bundle of pure functions that the one training step combines."""
+"""What a method is: pure functions that the one training step combines, and a recipe for them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import flax.struct
 import jax
-import jax.numpy as jnp
+from ml_collections import ConfigDict
 
 from jaxcmr import losses
+from jaxcmr.config.ranges import Field
 from jaxcmr.types import Batch, Outputs
 
-Beliefs = Any  # pytree of arrays indexed by training row: vote memory, label banks
-Targets = Any  # pytree with a leading member axis: what each member is taught on this batch
+Beliefs = Any  # pytree of arrays, `[E, ..., N]` where they are indexed by training row
+Targets = Any  # pytree of `[E, ...]`: what each member is trained on in this batch
 
 
 @flax.struct.dataclass
@@ -19,74 +20,81 @@ class Progress:
     """Where the training stands: arrays, so that nothing is compiled again.
 
     Attributes:
-        step: int32, optimiser steps done.
         epoch: int32, complete passes done, from 0.
         fraction: float32 in [0, 1), share of all steps done.
     """
 
-    step: jax.Array
     epoch: jax.Array
     fraction: jax.Array
 
 
-def present_rows(batch: Batch, names: Sequence[str]) -> jax.Array:
-    """Returns which items are there and no fillers, `[V, B]` bool, in the order of `names`."""
-    return stacked(batch.present, names) & batch.mask[None]
+def present_rows(batch: Batch) -> jax.Array:
+    """Returns which items are there and do not only fill the batch up, `[V, B]` bool."""
+    return batch.present & batch.mask[None]
 
 
-def stacked(by_modality: Mapping[str, jax.Array], names: Sequence[str]) -> jax.Array:
-    """Stacks what modalities have one by one into `[V, ...]`, in the order of `names`."""
-    return jnp.stack([by_modality[name] for name in names])
-
-
-def over_modalities(values: jax.Array, present: jax.Array) -> jax.Array:
+def modality_mean(values: jax.Array, present: jax.Array) -> jax.Array:
     """Averages `[V, B]` over the modalities that each pair has, `[B]`."""
     return jax.vmap(losses.masked_mean, in_axes=1)(values, present)
 
 
-def given_labels(batch: Batch, names: Sequence[str]) -> jax.Array:
-    """Returns the labels as given to each modality, `[V, B]` int32, in the order of `names`."""
-    return stacked(batch.labels, names)
-
-
-def no_beliefs(rows: int) -> Beliefs:
-    """Starts a method that believes nothing about its labels but what is given."""
-    del rows
+def no_beliefs(rows: int, num_classes: int) -> Beliefs:
+    """Returns the beliefs of a method that takes its labels as given."""
     return {}
 
 
-def no_vote(outputs, beliefs, batch, progress, hp):
+def no_vote(outputs: Outputs, alive: jax.Array, beliefs, batch: Batch, progress: Progress, hp):
     """Leaves the beliefs alone and gives the members no targets beside the batch."""
-    del outputs, batch, progress, hp
     return beliefs, None
 
 
 class Method(NamedTuple):
     """How losses, label beliefs and encoders combine. No loop, no I/O, no device talk.
 
-    `hp` is the dict of the config's `method` numbers as arrays.
+    `hp` is the dict of the method's numbers (`Recipe.numbers`) as float32 arrays. The number of
+    classes K is first given to `init`; everything else reads it from its arguments.
 
     Attributes:
-        init: `(key, inputs) -> variables` of one member. The top-level names under `params` are
-            the optimiser's parameter groups.
-        apply: `(variables, inputs, *, key, train) -> (Outputs, state)` of one member.
+        init: `(key, inputs, num_classes) -> variables` of one member. The top-level names under
+            `params` are the optimiser's parameter groups.
+        apply: `(variables, inputs, hp, *, key, train) -> (Outputs, state)` of one member.
         losses: `(outputs, batch, targets, progress, hp) -> {term: [B]}`, one member: the weighted
             terms of each pair; their sum is what the member minimises. The mean over pairs, under
             the batch mask, is taken once, by the step.
-        beliefs: `(rows) -> Beliefs` at the start.
-        vote: `(outputs of all members, beliefs, batch, progress, hp) -> (beliefs, targets)`, inside
-            the same jitted step, without gradient: the only place where members meet.
+        beliefs: `(rows, num_classes) -> Beliefs` at the start, for all members.
+        vote: `(outputs of all members, alive, beliefs, batch, progress, hp) -> (beliefs, targets)`,
+            inside the same jitted step, without gradient: the only place where members meet.
+            Where `alive [E]` is False a member has no vote, and its outputs may be NaN.
         refresh: `(predict, params, beliefs, epoch, key, hp) -> (params, beliefs)` before each
             epoch, on the host, or None. `predict()` passes the training set, not augmented,
             through all members; a method that does not call it pays nothing.
-        diagnose: `(beliefs, training set) -> {name: number, ..., "warning": sentence}` after each
-            epoch, for people alone: the only place that may look at true labels. Or None.
+        diagnose: `(beliefs, training set, num_classes) -> {name: number, ..., "warning": sentence}`
+            after each epoch, for people alone: the only place that may look at true labels. Or
+            None.
     """
 
     init: Callable[..., Any]
     apply: Callable[..., tuple[Outputs, Any]]
     losses: Callable[..., Mapping[str, jax.Array]]
-    beliefs: Callable[[int], Beliefs] = no_beliefs
+    beliefs: Callable[[int, int], Beliefs] = no_beliefs
     vote: Callable[..., tuple[Beliefs, Targets]] = no_vote
     refresh: Callable[..., tuple[Any, Beliefs]] | None = None
     diagnose: Callable[..., Mapping[str, Any]] | None = None
+
+
+class Recipe(NamedTuple):
+    """What a method's file exports as `METHOD`.
+
+    Attributes:
+        build: `config -> Method`; the method's numbers and choices are `config.method`.
+        numbers: what reaches the step as arrays: another value compiles nothing.
+        choices: what decides the program: another value compiles the step again.
+        uses_labels: whether it looks at labels.
+        has_classes: whether it predicts classes (has logits).
+    """
+
+    build: Callable[[ConfigDict], Method]
+    numbers: Mapping[str, Field] = {}
+    choices: Mapping[str, Field] = {}
+    uses_labels: bool = True
+    has_classes: bool = True

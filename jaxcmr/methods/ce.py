@@ -11,21 +11,20 @@ from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.methods import classifiers
-from jaxcmr.methods.base import Method, Outputs, Progress
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, present_rows
 from jaxcmr.types import Batch
 
 
-def build(config: ConfigDict, num_classes: int) -> Method:
-    """Builds the baseline over the encoders of `config.encoders`; it has no numbers of its own."""
-    network = classifiers.with_head(config, num_classes)
+def build(config: ConfigDict) -> Method:
+    """Builds the baseline over the encoders of `config.encoders`; it has no numbers."""
+    network = classifiers.with_head(config)
     return Method(network.init, network.apply, objective)
 
 
 def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
     """Returns the one term, `[B]`."""
-    del targets, progress, hp
-    terms = [
-        jnp.where(batch.present[name], losses.cross_entropy(logits, batch.labels[name]), 0.0)
-        for name, logits in outputs.logits.items()
-    ]
-    return {"ce": sum(terms)}
+    values = losses.cross_entropy(outputs.logits, batch.labels)
+    return {"ce": jnp.where(present_rows(batch), values, 0.0).sum(0)}
+
+
+METHOD = Recipe(build)

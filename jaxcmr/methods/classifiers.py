@@ -1,60 +1,83 @@
-"""Towers with what makes logits of their embeddings: a head, or one center a class."""
+"""Towers with a classifier that the modalities share: a head, or one center a class.
+
+`LABEL_LOSSES` are the losses that a method may train it by, `(logits [..., K], labels [...])`.
+"""
 
 from collections.abc import Mapping
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
+from jaxcmr import losses
 from jaxcmr.encoders import towers
 from jaxcmr.encoders.head import head
 from jaxcmr.encoders.towers import Network
 from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Items
 
+LABEL_LOSSES = {
+    "cross_entropy": losses.cross_entropy,
+    "focal": partial(losses.focal, gamma=1.0),
+    "generalized_cross_entropy": losses.generalized_cross_entropy,
+    "mean_absolute_error": losses.mean_absolute_error,
+    "unhinged": losses.unhinged,
+}
 
-def with_head(config: ConfigDict, num_classes: int) -> Network:
+
+def with_head(config: ConfigDict) -> Network:
     """Builds the towers and one classification head for all of them, the parameter group `head`."""
-    network, classifier = towers.bare(config), head(num_classes)
-    size, last = config.encoders.embedding_size, len(config.data.modalities)
+    network, size = towers.bare(config), config.encoders.embedding_size
 
-    def init(key: jax.Array, inputs: Mapping[str, Items]):
-        variables = network.init(key, inputs)
-        own = classifier.init(jax.random.split(key, last + 1)[last], jnp.zeros((1, size)))
-        return {**variables, "params": {**variables["params"], "head": own["params"]}}
+    def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
+        variables = network.init(key, inputs, num_classes)
+        classifier = head(num_classes).init(_last_key(key, config), jnp.zeros((1, size)))
+        return _with(variables, "head", classifier["params"])
 
-    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
-        outputs, state = network.apply(variables, inputs, key=key, train=train)
-        own = {"params": variables["params"]["head"]}
-        logits = {
-            name: classifier.apply(own, embeddings, train=train)[0]
-            for name, embeddings in outputs.embeddings.items()
-        }
-        return outputs.replace(logits=logits), state
+    def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
+        outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
+        params = variables["params"]["head"]
+        classifier = head(params["linear2"]["kernel"].shape[-1])
+        logits = [
+            classifier.apply({"params": params}, rows, train=train)[0]
+            for rows in outputs.embeddings
+        ]
+        return outputs.replace(logits=jnp.stack(logits)), state
 
     return Network(init, apply)
 
 
-def with_centers(config: ConfigDict, num_classes: int, temperature: float) -> Network:
+def with_centers(config: ConfigDict, temperature: str) -> Network:
     """Builds the towers and one center a class on the unit sphere, the parameter group `centers`.
 
     The logits are `c_k . z / temperature`, with both at length one; centers start orthogonal.
+
+    Args:
+        config: of the run.
+        temperature: name of the method's number.
     """
-    network, last = towers.bare(config), len(config.data.modalities)
-    shape = (num_classes, config.encoders.embedding_size)
+    network, size = towers.bare(config), config.encoders.embedding_size
 
-    def init(key: jax.Array, inputs: Mapping[str, Items]):
-        variables = network.init(key, inputs)
-        own = jax.nn.initializers.orthogonal()(jax.random.split(key, last + 1)[last], shape)
-        return {**variables, "params": {**variables["params"], "centers": own}}
+    def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
+        variables = network.init(key, inputs, num_classes)
+        orthogonal = jax.nn.initializers.orthogonal()
+        return _with(variables, "centers", orthogonal(_last_key(key, config), (num_classes, size)))
 
-    def apply(variables, inputs: Mapping[str, Items], *, key: jax.Array | None, train: bool):
-        outputs, state = network.apply(variables, inputs, key=key, train=train)
+    def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
+        outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
         centers = unit_rows(variables["params"]["centers"])
-        logits = {
-            name: unit_rows(rows) @ centers.T / temperature
-            for name, rows in outputs.embeddings.items()
-        }
-        return outputs.replace(logits=logits, centers=centers), state
+        sharpness = 1.0 / hp[temperature]
+        logits = [unit_rows(rows) @ centers.T * sharpness for rows in outputs.embeddings]
+        return outputs.replace(logits=jnp.stack(logits), centers=centers), state
 
     return Network(init, apply)
+
+
+def _last_key(key: jax.Array, config: ConfigDict) -> jax.Array:
+    """Returns the classifier's key: the one behind those of the towers."""
+    return jax.random.split(key, len(config.data.modalities) + 1)[-1]
+
+
+def _with(variables, group: str, params):
+    return {**variables, "params": {**variables["params"], group: params}}

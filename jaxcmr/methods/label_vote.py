@@ -1,135 +1,257 @@
-"""The panel of MMCD that decides: which labels each member of an ensemble is to believe.
+"""Votes on labels: the members of an ensemble accept, replace or drop each given label.
 
-The mean ballot, votes and probabilities of the voters are all that members tell each other. See
-`methods/panel.py` for who votes and `methods/mmcd.py` for the parts.
+An earlier reconstruction of MMCD (see `methods/mmcd.py`), of whose parts other settings are NRCL's
+peer splits (`presets.NRCL`) and co-teaching (`presets.CO_TEACHING`). In one step, without gradient
+and over all members:
+
+1. Each of the E V voters says whether it confirms the given label: whether it predicts it
+   (`ballots = "votes"`), or whether its loss is a low one ("losses": Li et al., "DivideMix", ICLR
+   2020). `voters` chooses whose ballots count (`beliefs/folds.py`).
+2. The mean ballot enters the exponential memory s of the row.
+3. A label is accepted if s reaches its class's threshold: the running mean of s over the labels of
+   the class (`threshold = "class_mean"`), one half ("majority"), or nothing ("none").
+4. A rejected label is replaced by the class that enough voters agree on, if such proposals are
+   likely right: the low end of their estimated precision must reach `min_precision`
+   (`beliefs/clarify.py`). Else the row has no label.
+
+Each member then minimises
+
+    label_weight w sum_v ell(logits_vi, label) + dcl_weight mean_v DCL_vi + prior_weight prior_i
+
+with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers; ell is the
+`label_loss` of accepted labels and the `clarified_loss` of replaced ones, and w is s, or the share
+of the votes for the replacement. DCL is the denoising contrastive loss, whose positives share a
+label; it is the pair contrast where there is none. In the first `warmup_epochs` members are trained
+on all given labels (but hidden ones) with weight 1, and DCL uses no label; with `positives =
+"pairs"` it never does.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
-
+import flax.struct
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.beliefs import belief, clarify, mixture
-from jaxcmr.errors import check_choice
-from jaxcmr.methods.base import Beliefs, Targets
-from jaxcmr.methods.panel import Hearing, look_up, write
+from jaxcmr.beliefs import clarify, diagnosis, folds, memory, mixture
+from jaxcmr.beliefs.clarify import Agreement
+from jaxcmr.beliefs.folds import VOTERS
+from jaxcmr.beliefs.votes import ROUNDING, accept, ballots, votes
+from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, whole
+from jaxcmr.methods import classifiers
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, present_rows
+from jaxcmr.methods.classifiers import LABEL_LOSSES
+from jaxcmr.methods.mmcd import check, denoising_contrast, draw_folds, predictions
 from jaxcmr.types import Batch
 
-BALLOTS = ("votes", "losses")
-THRESHOLDS = ("class_mean", "majority", "none")
+MAJORITY = 0.5 + 2 * ROUNDING  # more than half of the votes
 
 
-class Witness(NamedTuple):
-    """How often proposals met labels that the proposers were not taught: decayed sums, `[E]` each.
+@flax.struct.dataclass
+class Beliefs:
+    """What E members with V modalities believe about N rows of K classes.
 
     Attributes:
-        proposals: over all proposals.
-        surest: over those of the highest confidence.
+        ballots: remembered mean ballots s, of `[E, N]`.
+        thresholds: means of s by class, of `[E, K]`.
+        agreement: `[E]`, decayed counts of how often proposals meet given labels that the voters
+            were not trained on.
+        confident: `[E]`, the same of the most confident proposals.
+        labels: `[E, N]` int32, the accepted or replaced label; -1 for none.
+        classes: `[E, V, N]` int32, what each voter predicts; -1 for none yet.
     """
 
-    proposals: clarify.Agreement
-    surest: clarify.Agreement
+    ballots: memory.Memory
+    thresholds: memory.Memory
+    agreement: Agreement
+    confident: Agreement
+    labels: jax.Array
+    classes: jax.Array
 
 
-def start_beliefs(members: int, num_classes: int, rows: int) -> dict[str, Any]:
-    """Returns the vote memory, class thresholds, counts, and what was decided."""
-    count = lambda: clarify.Agreement(jnp.zeros(members), jnp.zeros(members))
-    return {
-        "memory": belief.start_memory((members, rows)),
-        "thresholds": belief.start_memory((members, num_classes), 0.0),
-        "witness": Witness(count(), count()),
-        "labels": jnp.full((members, rows), -1, jnp.int32),
-    }
+@flax.struct.dataclass
+class Targets:
+    """What each member is trained on, `[E, B]` each.
+
+    Attributes:
+        labels: int32, -1 for none.
+        positives: int32, labels that decide the positives of the contrastive loss; -1 for none.
+        clarified: bool, whether the label is not the given one.
+        weights: of the label.
+    """
+
+    labels: jax.Array
+    positives: jax.Array
+    clarified: jax.Array
+    weights: jax.Array
 
 
-def build_rule(numbers: ConfigDict, num_classes: int) -> Callable[..., tuple[Beliefs, Targets]]:
-    """Returns `(heard, beliefs, batch, hp) -> (beliefs, targets)`; `numbers` is `config.method`.
-
-    Targets, `[E, B]` each: `labels` to classify by, -1 for none; `positives`, those that the
-    contrastive loss may share a class by; `clarified`, whether the label is not the given one;
-    `weights`.
+def build(config: ConfigDict) -> Method:
+    """Builds the method over the encoders of `config.encoders`.
 
     Raises:
-        UsageError: for a choice that does not exist.
+        UsageError: the numbers do not fit the ensemble, or labels by modality.
     """
-    check_choice("method.ballots", numbers.ballots, BALLOTS)
-    check_choice("method.threshold", numbers.threshold, THRESHOLDS)
+    check(config)
+    network = classifiers.with_centers(config, "center_temperature")
+    key, method = jax.random.key(config.seed), config.method
+    label_loss, clarified_loss = (
+        LABEL_LOSSES[name] for name in (method.label_loss, method.clarified_loss)
+    )
+    members, modalities = config.ensemble.members, len(config.data.modalities)
 
-    def decide(heard: Hearing, beliefs: Any, batch: Batch, hp):
-        given, logits, voters = heard.given, heard.logits, heard.voters
-        ballots = _ballots(numbers.ballots, logits, given, heard.present)
-        said = (ballots[..., None], belief.votes(logits), jax.nn.softmax(logits))
-        told = voters.average(jnp.concatenate(said, -1))  # [E, B, 1 + 2 K]: one message
-        scores, shares, confidence = jnp.split(told, (1, 1 + num_classes), -1)
-        memory = belief.remember(
-            beliefs["memory"], batch.index, scores[..., 0], hp["memory_decay"], batch.mask
+    def beliefs(rows: int, num_classes: int) -> Beliefs:
+        count = lambda: Agreement(jnp.zeros(members), jnp.zeros(members))
+        return Beliefs(
+            ballots=memory.start((members, rows)),
+            thresholds=memory.start((members, num_classes), 0.0),
+            agreement=count(),
+            confident=count(),
+            labels=jnp.full((members, rows), -1, jnp.int32),
+            classes=jnp.full((members, modalities, rows), -1, jnp.int32),
         )
-        trust = look_up(memory.value, batch.index)  # [E, B]
-        thresholds = belief.remember_classes(
-            beliefs["thresholds"], given, trust, hp["threshold_decay"], batch.mask
+
+    def vote(outputs: Outputs, alive, beliefs: Beliefs, batch: Batch, progress: Progress, hp):
+        """Moves the beliefs by the votes on a batch, and makes targets of them."""
+        given, present, logits = batch.labels[0], present_rows(batch), outputs.logits
+        fold = draw_folds(method.voters, key, alive, batch, hp)
+        if method.ballots == "votes":
+            confirmed = ballots(logits, given)
+        else:
+            confirmed = low_loss_ballots(logits, given, present)
+        values = jnp.concatenate([confirmed[..., None], votes(logits), jax.nn.softmax(logits)], -1)
+        mean = folds.vote_mean(
+            method.voters, fold, values, present, alive
+        )  # [E, B, 1 + 2 K]: one message
+        scores, shares, confidence = jnp.split(mean, (1, 1 + logits.shape[-1]), -1)
+
+        remembered = memory.remember(
+            beliefs.ballots, batch.index, scores[..., 0], hp["memory_decay"], batch.mask
         )
-        needed = _needed(numbers.threshold, thresholds.value)
-        there = batch.mask[None]
-        taught = there & ~voters.hidden  # [E, B]
-        accepted = belief.accept(trust, given, needed, batch.mask) & taught
+        trust = memory.read(remembered.value, batch.index)  # [E, B]
+        thresholds = memory.remember_classes(
+            beliefs.thresholds, given, trust, hp["threshold_decay"], batch.mask
+        )
+        trained = batch.mask[None] & ~fold.hidden  # [E, B]
+        needed = needed_score(method.threshold, thresholds.value)
+        accepted = accept(trust, given, needed, batch.mask) & trained
 
         proposals = clarify.propose(shares, confidence, hp["min_share"], hp["min_confidence"])
-        fair = voters.fair & there
-        best = clarify.surest(proposals, confidence, fair)
-        seen = Witness(*(clarify.count_agreement(p, given, fair) for p in (proposals, best)))
-        witness = jax.tree.map(
-            lambda old, new: hp["agreement_decay"] * old + new, beliefs["witness"], seen
+        counted = fold.out_of_fold & batch.mask[None]
+        count = lambda old, new: jax.tree.map(
+            lambda old, new: hp["agreement_decay"] * old + new,
+            old,
+            clarify.count_agreement(new, given, counted),
         )
-        trusted = relabel_precision(witness, num_classes).low >= hp["gate"]
-        believed = clarify.clarify(given, accepted, proposals, trusted[:, None])
-        believed = jnp.where(there, believed, -1)
+        best = clarify.most_confident(proposals, confidence, counted)
+        agreement = count(beliefs.agreement, proposals)
+        confident = count(beliefs.confident, best)
+        precision = replacement_precision(agreement, confident, logits.shape[-1])
+        trusted = (precision.low >= hp["min_precision"])[:, None]
+        labels = clarify.clarify(given, accepted, proposals, trusted)
+        labels = jnp.where(batch.mask[None], labels, -1)
 
-        warm = heard.warm
-        share = jnp.take_along_axis(shares, jnp.maximum(believed, 0)[..., None], -1)[..., 0]
+        warm = progress.epoch < hp["warmup_epochs"]
+        share = jnp.take_along_axis(shares, jnp.maximum(labels, 0)[..., None], -1)[..., 0]
         weights = jnp.where(warm, 1.0, jnp.where(accepted, trust, share))
-        targets = {
-            "labels": jnp.where(warm, jnp.where(taught, given[None], -1), believed),
-            "positives": jnp.where(warm, -1, believed),
-            "clarified": ~accepted & (believed >= 0) & ~warm,
-            "weights": jnp.where(warm | (believed >= 0), weights, 0.0),
-        }
+        targets = Targets(
+            labels=jnp.where(warm, jnp.where(trained, given[None], -1), labels),
+            positives=jnp.where(warm, -1, labels),
+            clarified=~accepted & (labels >= 0) & ~warm,
+            weights=jnp.where(warm | (labels >= 0), weights, 0.0),
+        )
+        return Beliefs(
+            ballots=remembered,
+            thresholds=thresholds,
+            agreement=agreement,
+            confident=confident,
+            labels=memory.write(beliefs.labels, batch.index, targets.positives),
+            classes=memory.write(beliefs.classes, batch.index, predictions(outputs, alive)),
+        ), targets
+
+    def objective(outputs: Outputs, batch: Batch, targets: Targets, progress: Progress, hp):
+        logits, present = outputs.logits, present_rows(batch)
+        labels = jnp.broadcast_to(targets.labels, logits.shape[:-1])
+        values = targets.weights[None] * jnp.where(
+            targets.clarified[None], clarified_loss(logits, labels), label_loss(logits, labels)
+        )
+        prior = losses.class_prior_penalty(
+            logits.reshape(-1, logits.shape[-1]), mask=present.reshape(-1)
+        )
+        contrast = denoising_contrast(outputs, batch, targets, method.positives, hp["temperature"])
         return {
-            "memory": memory,
-            "thresholds": thresholds,
-            "witness": witness,
-            "labels": write(beliefs["labels"], batch.index, targets["positives"]),
-        }, targets
+            "label": hp["label_weight"] * jnp.where(present, values, 0.0).sum(0),
+            "dcl": hp["dcl_weight"] * contrast,
+            "prior": hp["prior_weight"] * prior * jnp.ones_like(contrast),
+        }
 
-    return decide
+    def diagnose(beliefs: Beliefs, dataset, num_classes: int):
+        return diagnosis.believed_labels(beliefs, dataset)
 
-
-def relabel_precision(witness: Witness, num_classes: int) -> clarify.Precision:
-    """Estimates, for each member, how often a label that it is told to take instead is right."""
-    agreed, proposed = witness.surest
-    wrong = jnp.where(proposed > 0, 1 - agreed / jnp.maximum(proposed, 1e-6), 0.0)
-    estimate = jax.vmap(clarify.relabel_precision, in_axes=(0, 0, None))
-    return estimate(witness.proposals, wrong, num_classes)
+    return Method(network.init, network.apply, objective, beliefs, vote, diagnose=diagnose)
 
 
-def _ballots(kind: str, logits: jax.Array, given: jax.Array, present: jax.Array) -> jax.Array:
-    """Asks every voter whether it believes the given label, `[E, V, B]`.
+def low_loss_ballots(logits: jax.Array, given: jax.Array, present: jax.Array) -> jax.Array:
+    """Returns how likely the loss of each voter `[E, V, B]` on the given label is a low one.
 
-    "votes": whether it predicts it. "losses": how likely its loss is one of the low ones, by a
-    mixture of two Gaussians over the batch (Li et al., "DivideMix", ICLR 2020).
+    By a mixture of two Gaussians over the batch.
     """
-    if kind == "votes":
-        return belief.ballots(logits, given)
     values = losses.cross_entropy(logits, jnp.broadcast_to(given, logits.shape[:-1]))
     one = lambda values, mask: mixture.low_posterior(mixture.fit_mixture(values, mask), values)
     return jax.vmap(jax.vmap(one), in_axes=(0, None))(values, present)
 
 
-def _needed(kind: str, class_means: jax.Array) -> jax.Array:
-    """Returns the thresholds `[E, K]`."""
-    if kind == "majority":
-        majority = belief.majority_thresholds(class_means.shape[-1])
-        return jnp.broadcast_to(majority[None], class_means.shape)
-    return class_means if kind == "class_mean" else jnp.zeros_like(class_means)
+def needed_score(threshold: str, class_means: jax.Array) -> jax.Array:
+    """Returns the remembered ballots `[E, K]` that labels of each class need."""
+    if threshold == "class_mean":
+        return class_means
+    return jnp.full_like(class_means, MAJORITY if threshold == "majority" else 0.0)
+
+
+def replacement_precision(
+    agreement: Agreement, confident: Agreement, num_classes: int
+) -> clarify.Precision:
+    """Estimates for each member `[E]` how often a replacement is the true class.
+
+    The noise rate is how often the most confident proposals miss the given label.
+    """
+    missed = 1 - confident.agreed / jnp.maximum(confident.proposed, 1e-6)
+    noise = jnp.where(confident.proposed > 0, missed, 0.0)
+    estimate = jax.vmap(clarify.relabel_precision, in_axes=(0, 0, None))
+    return estimate(agreement, noise, num_classes)
+
+
+METHOD = Recipe(
+    build,
+    numbers={
+        "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
+        "label_weight": Field(0.05, NOT_NEGATIVE, "weight of the labels"),
+        "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
+        "prior_weight": Field(0.0, NOT_NEGATIVE, "weight of the penalty of uneven classes"),
+        "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),
+        "warmup_epochs": Field(5, whole(0), "in which members train on all given labels"),
+        "held_out_members": Field(1, whole(1, 1000), "members that each label is hidden from"),
+        "held_out_share": Field(
+            0.05, SHARE, "of the rows whose labels no member is trained on, without folds"
+        ),
+        "memory_decay": Field(0.7, SHARE, "of the remembered votes on a row"),
+        "threshold_decay": Field(0.95, SHARE, "of the classes' thresholds"),
+        "min_share": Field(0.66, SHARE, "of the votes that a replacement needs"),
+        "min_confidence": Field(0.5, SHARE, "that a replacement needs"),
+        "min_precision": Field(
+            0.7, NOT_NEGATIVE, "that replacements need; above 1: no label is replaced"
+        ),
+        "agreement_decay": Field(0.99, SHARE, "of the counts of replacements, a batch"),
+    },
+    choices={
+        "voters": Field("out_of_fold", choice(*VOTERS), "who votes on a row"),
+        "ballots": Field("votes", choice("votes", "losses"), "what confirms a label"),
+        "threshold": Field(
+            "class_mean", choice("class_mean", "majority", "none"), "that accepts a label"
+        ),
+        "label_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of accepted labels"),
+        "clarified_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of replaced labels"),
+        "positives": Field(
+            "labels", choice("labels", "pairs"), "of the contrast; pairs: no label decides them"
+        ),
+    },
+)

@@ -4,14 +4,15 @@ The first stage of RoMo (Li et al., "RoMo: Robust Unsupervised Multimodal Learni
 Labels", IEEE TIP 33:5086-5097, 2024). Every row i has a memory `M_v[i]` in every modality v, a unit
 vector; a linear classifier without bias, `g_v(x) = scale W_v x / |x|`, assigns clusters:
 
-    ssm_weight sum_v CE( g_v(f_v(x_i)), argmax_k g_v(M_v[i])_k ) + mlm_weight mean_v MG_vi
-    M_v[i] <- normalize( decay M_v[i] + (1 - decay) f_v(x_i) / |f_v(x_i)| )    after every step
+    ssm_weight sum_v CE( g_v(f_v(x_i)), argmax_k g_v(M_v[i])_k ) + pair_weight mean_v PC_vi
+    M_v[i] <- normalize( d M_v[i] + (1 - d) f_v(x_i) / |f_v(x_i)| )    after every step
 
-It starts with a pass that fills the memories; k-means over the concatenated memories of all
-modalities (and members) gives clusters that all share, and k-means over each one's own memories,
-started from those, gives its `W_v` (unit rows).
+with the pair contrast PC (the paper's MLM) and d = `memory_decay`. It starts with a pass that fills
+the memories. K-means over the concatenated memories of all modalities (and members) gives clusters
+that all share, and k-means over each one's own memories, started from those, gives its `W_v` (unit
+rows).
 
-Beyond the paper: `warmup_epochs` of MG alone before the clusters are made, and, with
+Beyond the paper: `warmup_epochs` of PC alone before the clusters are made, and, with
 `cluster_every > 0`, clusters made anew every so many epochs, starting from those before.
 
 The released code takes its pseudo labels from ground truth looked up at the farthest sample,
@@ -19,142 +20,156 @@ normalises memories over the batch axis and writes them to wrong rows, pairs by 
 instance, and selects on the test set; none of this is here.
 """
 
-from functools import partial
-from typing import Any
-
+import flax.struct
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.beliefs import banks, cluster, diagnosis
+from jaxcmr.beliefs import cluster, diagnosis, memory
+from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, whole
 from jaxcmr.encoders import towers
-from jaxcmr.methods.base import Method, Outputs, Progress, over_modalities, present_rows, stacked
-from jaxcmr.methods.mc import modality_gap
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
+from jaxcmr.methods.pairs import pair_contrast
 from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Batch
 
 
-def build(config: ConfigDict, num_classes: int) -> Method:
-    """Builds the stage over the encoders of `config.encoders`; its numbers are `config.method`.
+@flax.struct.dataclass
+class Memories:
+    """What is remembered of the training set.
+
+    Attributes:
+        rows: `[E, V, N, d]`, unit vectors once they are filled.
+        classes: `[E, V, N]` int32, the cluster of each row; -1 for none yet.
+    """
+
+    rows: jax.Array
+    classes: jax.Array
+
+
+def build(config: ConfigDict) -> Method:
+    """Builds the stage over the encoders of `config.encoders`.
 
     Each member has memories of its own; the first clusters are those of all members together, so
     that cluster k is the same in all of them.
     """
-    network = towers.bare(config)
-    names = tuple(sorted(config.data.modalities))  # as a jitted function orders them
-    members, size = config.ensemble.members, config.encoders.embedding_size
-    warmup, every = config.method.warmup_epochs, config.method.cluster_every
+    network, size = towers.bare(config), config.encoders.embedding_size
+    voters = config.ensemble.members, len(config.data.modalities)
 
-    def init(key: jax.Array, inputs):
-        variables = network.init(key, inputs)
-        clusters = {name: jnp.zeros((num_classes, size)) for name in names}
-        return {**variables, "params": {**variables["params"], "clusters": clusters}}
+    def init(key: jax.Array, inputs, num_classes: int):
+        variables = network.init(key, inputs, num_classes)
+        centers = jnp.zeros((len(inputs), num_classes, size))
+        return {**variables, "params": {**variables["params"], "clusters": centers}}
 
-    def apply(variables, inputs, *, key, train: bool):
-        outputs, state = network.apply(variables, inputs, key=key, train=train)
-        centers = variables["params"]["clusters"]
-        logits = {
-            name: config.method.scale * unit_rows(outputs.embeddings[name]) @ centers[name].T
-            for name in names
-        }
+    def apply(variables, inputs, hp, *, key, train: bool):
+        outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
+        centers = variables["params"]["clusters"]  # [V, K, d]
+        each = zip(outputs.embeddings, centers)
+        logits = jnp.stack([hp["scale"] * unit_rows(rows) @ weights.T for rows, weights in each])
         return outputs.replace(logits=logits, centers=centers), state
 
-    def beliefs(rows: int):
-        return {
-            "memory": {name: jnp.zeros((members, rows, size)) for name in names},
-            "classes": jnp.full((members, len(names), rows), -1, jnp.int32),
-        }
+    def beliefs(rows: int, num_classes: int) -> Memories:
+        classes = jnp.full((*voters, rows), -1, jnp.int32)
+        return Memories(jnp.zeros((*voters, rows, size)), classes)
 
-    def refresh(predict, params, beliefs, epoch: int, key: jax.Array, hp):
-        del hp
-        since = epoch - warmup
-        if since < 0 or (since > 0 and (every == 0 or since % every)):
-            return params, beliefs
-        found, memory, classes = _cluster(key, predict().embeddings, beliefs["classes"], params)
-        return {**params, "clusters": found}, {"memory": memory, "classes": classes}
+    return Method(init, apply, objective, beliefs, vote, refresh, diagnose=diagnosis.pseudo_labels)
 
-    def _cluster(key, embeddings, classes, params):
-        return cluster_members(
-            key,
-            {name: embeddings[name] for name in names},
-            num_classes,
-            classes if (classes >= 0).any() else None,
-        )
 
-    return Method(
-        init,
-        apply,
-        objective,
-        beliefs,
-        vote,
-        refresh=refresh,
-        diagnose=partial(diagnosis.pseudo_labels, num_classes),
-    )
+def refresh(predict, params, memories: Memories, epoch: int, key: jax.Array, hp):
+    """Makes the clusters after the warm-up, and anew every `cluster_every` epochs."""
+    since, every = epoch - int(hp["warmup_epochs"]), int(hp["cluster_every"])
+    if since < 0 or (since > 0 and (every == 0 or since % every)):
+        return params, memories
+    classes = memories.classes if (memories.classes >= 0).any() else None
+    number = params["clusters"].shape[-2]
+    centers, memories = cluster_members(key, predict().embeddings, number, classes)
+    return {**params, "clusters": centers}, memories
 
 
 def cluster_members(
-    key: jax.Array, embeddings: dict[str, jax.Array], clusters: int, classes: jax.Array | None
-) -> tuple[dict[str, jax.Array], dict[str, jax.Array], jax.Array]:
-    """Clusters the embeddings of all modalities and members such that cluster k is theirs all.
+    key: jax.Array, embeddings: jax.Array, number: int, classes: jax.Array | None
+) -> tuple[jax.Array, Memories]:
+    """Clusters the embeddings of all modalities and members such that they share cluster k.
 
     Args:
         key: of the start, where there is none.
-        embeddings: modality -> `[E, N, d]`.
-        clusters: K.
+        embeddings: `[E, V, N, d]`. Members whose embeddings are not all finite are left out: they
+            get zeros, and the class -1.
+        number: K.
         classes: `[E, V, N]` int32, the clusters before, or None.
 
     Returns:
-        Modality -> unit centers `[E, K, d]`; modality -> unit rows `[E, N, d]`; and the clusters
-        `[E, V, N]` of the rows, V in the order of the embeddings.
+        Unit centers `[E, V, K, d]`, and the memories: unit rows and their clusters.
     """
-    units = {name: unit_rows(rows) for name, rows in embeddings.items()}
-    panel = jnp.concatenate(list(units.values()))  # [V E, N, d]
-    joint = jnp.moveaxis(panel, 0, 1).reshape(panel.shape[1], -1)
+    finite = jnp.flatnonzero(jnp.isfinite(embeddings).all((1, 2, 3)))
+    units = unit_rows(embeddings[finite])
+    voters = jnp.swapaxes(units, 0, 1).reshape(-1, *units.shape[2:])  # [V E, N, d]
+    joint = jnp.moveaxis(voters, 0, 1).reshape(voters.shape[1], -1)
     if classes is None:
-        start = cluster.kmeans(key, joint, clusters)
+        start = cluster.kmeans(key, joint, number)
     else:
-        share = jax.nn.one_hot(classes, clusters).mean((0, 1))  # [N, K]
+        share = jax.nn.one_hot(classes[finite], number).mean((0, 1))  # [N, K]
         means = share.T @ joint / jnp.maximum(share.sum(0), 1e-6)[:, None]
         start = cluster.lloyd(joint, means)
-    centers = jnp.moveaxis(start.centers.reshape(clusters, len(panel), -1), 1, 0)
-    own = jax.lax.map(lambda one: cluster.lloyd(*one), (panel, centers))
-    of = lambda leaf: leaf.reshape(len(units), -1, *leaf.shape[1:])  # [V, E, ...]
-    weights = dict(zip(units, unit_rows(of(own.centers))))
-    return weights, units, jnp.moveaxis(of(own.labels), 0, 1)
+    centers = jnp.moveaxis(start.centers.reshape(number, len(voters), -1), 1, 0)
+    found = jax.lax.map(lambda one: cluster.lloyd(*one), (voters, centers))
+
+    def of_members(leaf: jax.Array, rest: float = 0.0) -> jax.Array:  # [V E, ...] -> [E, V, ...]
+        leaf = jnp.swapaxes(leaf.reshape(units.shape[1], -1, *leaf.shape[1:]), 0, 1)
+        everyone = jnp.full((len(embeddings), *leaf.shape[1:]), rest, leaf.dtype)
+        return everyone.at[finite].set(leaf)
+
+    rows, classes = of_members(voters), of_members(found.labels, -1)
+    return unit_rows(of_members(found.centers)), Memories(rows, classes)
 
 
-def vote(outputs: Outputs, beliefs: Any, batch: Batch, progress: Progress, hp):
-    """Reads what the memories say, then moves them; `[E, V, B]` clusters are the targets.
+def vote(outputs: Outputs, alive, memories: Memories, batch: Batch, progress: Progress, hp):
+    """Reads the clusters `[E, V, B]` of the memories, which are the targets, then moves these.
 
-    During the warm-up, and of missing items, there are none: -1.
+    In the warm-up, of missing items and of dead members there are none: -1.
     """
-    names = tuple(outputs.embeddings)
-    warm = progress.epoch >= hp["warmup_epochs"]
-    memory, targets = {}, []
-    for name in names:
-        old = beliefs["memory"][name]
-        assigned = jnp.einsum("ebd,ekd->ebk", old[:, batch.index], outputs.centers[name])
-        there = batch.mask & batch.present[name]
-        targets.append(jnp.where(warm & there, assigned.argmax(-1).astype(jnp.int32), -1))
-        move = jax.vmap(banks.ema_unit_rows, in_axes=(0, None, 0, None, None))
-        values = unit_rows(outputs.embeddings[name])
-        memory[name] = move(old, batch.index, values, hp["decay"], there)
-    targets = jnp.stack(targets, 1)
-    classes = beliefs["classes"].at[:, :, batch.index].set(targets)
-    return {"memory": memory, "classes": classes}, targets
+    present = present_rows(batch)  # [V, B]
+    logits = jnp.einsum("evbd,evkd->evbk", memories.rows[:, :, batch.index], outputs.centers)
+    known = (progress.epoch >= hp["warmup_epochs"]) & present[None] & alive[:, None, None]
+    targets = jnp.where(known, logits.argmax(-1).astype(jnp.int32), -1)
+    move = lambda rows, values, there: memory.ema_unit_rows(
+        rows, batch.index, values, hp["memory_decay"], there
+    )
+    each = jax.vmap(jax.vmap(move), in_axes=(0, 0, None))
+    return Memories(
+        each(memories.rows, unit_rows(outputs.embeddings), present),
+        memories.classes.at[:, :, batch.index].set(targets),
+    ), targets
 
 
 def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
-    """Returns the two weighted terms, `[B]` each."""
-    names = tuple(outputs.embeddings)
-    present, logits = present_rows(batch, names), stacked(outputs.logits, names)
-    matching = jnp.where(present, losses.cross_entropy(logits, targets), 0.0)
-    information = losses.negative_information(jax.nn.softmax(logits), present)
+    """Returns the three weighted terms, `[B]` each."""
+    present = present_rows(batch)
+    matching = jnp.where(present, losses.cross_entropy(outputs.logits, targets), 0.0)
+    information = losses.negative_information(jax.nn.softmax(outputs.logits), present)
     warm = progress.epoch >= hp["warmup_epochs"]
     return {
         "ssm": hp["ssm_weight"] * matching.sum(0),
         "information": jnp.where(warm, hp["information_weight"], 0.0)
-        * over_modalities(information, present),
-        "mlm": hp["mlm_weight"] * modality_gap(outputs, batch, hp["mlm_temperature"]),
+        * modality_mean(information, present),
+        "pair": hp["pair_weight"] * pair_contrast(outputs, batch, hp["pair_temperature"]),
     }
+
+
+METHOD = Recipe(
+    build,
+    numbers={
+        "ssm_weight": Field(0.75, NOT_NEGATIVE, "weight of the self-matching"),
+        "pair_weight": Field(0.25, NOT_NEGATIVE, "weight of the pair contrast"),
+        "information_weight": Field(
+            0.0, NOT_NEGATIVE, "weight of the information between modalities"
+        ),
+        "pair_temperature": Field(0.05, POSITIVE, "of the pair contrast"),
+        "memory_decay": Field(0.9, SHARE, "of the memories"),
+        "scale": Field(1.0, NOT_NEGATIVE, "of the cluster classifiers' logits"),
+        "warmup_epochs": Field(0, whole(0), "of the pair contrast alone, before the clusters"),
+        "cluster_every": Field(0, whole(0), "epochs between clusterings; 0: once"),
+    },
+    uses_labels=False,
+)

@@ -3,178 +3,293 @@
 After Wu et al., MMCD (Multimedia Systems 32:57, 2026), of which only the abstract is public:
 several models are trained simultaneously; the votes of the models select clean labels, adaptively;
 a denoising contrastive loss uses what was selected. The equations are a reconstruction, not the
-authors'.
+authors'; so are the numbers.
 
-Every member sees the same batch. In one step, without gradient and over all members, the panel says
-what to believe of the labels. Who may vote on a row is `voters`: those who were never taught its
-label ("untaught"), the other members ("peers") or "all". How they are believed is `believes`.
+All members see the same batch, and each label is hidden from one of them (`beliefs/folds.py`). In
+one step, without gradient and over all members:
 
-`"labels"` (`methods/label_vote.py`): one label a row, or none.
-
-1. Each of the E V voters says whether it believes the given label: whether it predicts it
-   (`ballots = "votes"`), or whether its loss is a low one ("losses");
-2. the mean ballot enters the exponential memory s of the row;
-3. a label is accepted if s reaches its class's threshold: the running mean of s over the labels of
-   the class (`threshold = "class_mean"`), one half ("majority"), or nothing ("none");
-4. a rejected label is replaced by the class that enough voters agree on, if such proposals are
-   likely right: their precision is estimated on rows whose label the voters were not taught, and
-   `gate` is compared with its low end; else the row has no label. A gate above 1 never clarifies.
-
-`"posteriors"` (`methods/posterior_vote.py`): every class as far as votes and label speak for it.
-
-1. The mean logits of the voters, from which their mean over the batch is taken, enter the memory of
-   the row; their softmax, sharpened as the given labels make likeliest, is the votes' belief p;
-2. T, how often each class is given which label, is counted where the votes are surest (the
-   `surest_share` of each batch);
-3. the posterior q_k ~ p_k T_ky is taught to all who may be taught the label y;
-4. behind the share `settle_from` of the training posteriors stay as they are. Nobody's vote is
-   needed any more, so that they are taught to the judges of the row, too.
+1. The mean logits of the members that a label is hidden from, its out-of-fold votes, minus their
+   mean over the batch, enter the memory of the row; their softmax, sharpened as the given labels
+   make likeliest, is the prediction p.
+2. The noise transition matrix T, how often each class is given which label, is counted where the
+   votes are most confident (the `confident_share` of each batch).
+3. The posterior `q_k ~ p_k T[k, y]` (`beliefs/posterior.py`) is what the members are trained on
+   that the label y is not hidden from.
+4. After the share `freeze_from` of the training beliefs are frozen. No vote is needed any more, so
+   that all members are trained on them.
 
 Each member then minimises
 
     label_weight sum_v sum_k q_ik ell(logits_vi, k) + dcl_weight mean_v DCL_vi
-        + prior_weight prior_i
 
-with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, ell a
-classification loss, DCL the denoising contrastive loss, which is label-free where no label is
-believed. With "labels", q is w times the believed label, w = s for accepted and the voters' share
-for clarified ones; with "posteriors", DCL takes the likeliest class with the weight `max_k q_k`. In
-the warm-up of `warmup_epochs` all given labels are taught (to those who may be), with weight 1, and
-DCL is label-free; with `positives = "pairs"` it always is: a plain contrastive loss.
+with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, and ell the
+`label_loss`. DCL is the denoising contrastive loss: its positives share the likeliest class, with
+the weight `max_k q_k`; where no label is believed, it is the pair contrast. In the first
+`warmup_epochs` members are trained on all given labels (but hidden ones), and DCL uses no label;
+with `positives = "pairs"` it never does.
 
 The unhinged loss of an even q is 0: where labels say little, the posteriors leave little but DCL.
-
-With other settings of the same parts: NRCL's peer splits (`presets.NRCL`) and co-teaching
-(`presets.CO_TEACHING`).
 """
 
-from collections.abc import Callable
-from functools import partial
-from typing import Any, NamedTuple
-
+import flax.struct
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.beliefs import diagnosis
-from jaxcmr.errors import check_choice
-from jaxcmr.methods import classifiers, label_vote, panel, posterior_vote
-from jaxcmr.methods.base import (
-    Method,
-    Outputs,
-    Progress,
-    Targets,
-    over_modalities,
-    present_rows,
-    stacked,
-)
+from jaxcmr.beliefs import clarify, diagnosis, folds, memory, posterior
+from jaxcmr.beliefs.folds import VOTERS
+from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, whole
+from jaxcmr.errors import UsageError
+from jaxcmr.methods import classifiers
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
+from jaxcmr.methods.classifiers import LABEL_LOSSES
 from jaxcmr.types import Batch
 
-LabelLoss = Callable[[jax.Array, jax.Array], jax.Array]
-LABEL_LOSSES = {
-    "cross_entropy": losses.cross_entropy,
-    "focal": partial(losses.focal, gamma=1.0),
-    "generalized_cross_entropy": losses.generalized_cross_entropy,
-    "mean_absolute_error": losses.mean_absolute_error,
-    "unhinged": losses.unhinged,
-}
-POSITIVES = ("labels", "pairs")
+# How sharp the softmax of the mean logits may be: that under which given labels are likeliest.
+SHARPNESS = tuple(2.0 ** (step / 2) for step in range(-6, 5))  # 1/8 to 4
+PRIOR = 5.0  # pseudo-counts a class: see `posterior.transition`
 
 
-def build(config: ConfigDict, num_classes: int) -> Method:
-    """Builds MMCD over the encoders of `config.encoders`; its numbers are `config.method`.
+@flax.struct.dataclass
+class Beliefs:
+    """What E members with V modalities believe about N rows of K classes.
+
+    Attributes:
+        logits: remembered votes, of `[E, K, N]`.
+        transitions: `[E, K, K]`, decayed counts of confident votes by given label: T.
+        likelihoods: `[E, S]`, decayed log-likelihoods of given labels under each sharpness.
+        counted: `[E]`, decayed number of labels in them.
+        self_confidence: `[E, N]`, the posterior of the given label; 0 for none yet.
+        labels: `[E, N]` int32, the likeliest class; -1 for none yet.
+        classes: `[E, V, N]` int32, what each voter predicts; -1 for none yet.
+    """
+
+    logits: memory.Memory
+    transitions: jax.Array
+    likelihoods: jax.Array
+    counted: jax.Array
+    self_confidence: jax.Array
+    labels: jax.Array
+    classes: jax.Array
+
+
+@flax.struct.dataclass
+class Targets:
+    """What each member is trained on.
+
+    Attributes:
+        posterior: `[E, B, K]`, zero where the member is not trained on the row's label.
+        positives: `[E, B]` int32, the likeliest class, which decides the positives of the
+            contrastive loss; -1 for none.
+        weights: `[E, B]`, how likely it is.
+    """
+
+    posterior: jax.Array
+    positives: jax.Array
+    weights: jax.Array
+
+
+def build(config: ConfigDict) -> Method:
+    """Builds MMCD over the encoders of `config.encoders`.
 
     Raises:
-        UsageError: for a choice that does not exist.
+        UsageError: the numbers do not fit the ensemble, the training, or labels by modality.
     """
-    choices = {"believes": BELIEFS, "positives": POSITIVES}
-    choices |= {"label_loss": LABEL_LOSSES, "clarified_loss": LABEL_LOSSES}
-    for field, known in choices.items():
-        check_choice(f"method.{field}", config.method[field], known)
-    kind = BELIEFS[config.method.believes]
-    taught = kind.taught(
-        LABEL_LOSSES[config.method.label_loss], LABEL_LOSSES[config.method.clarified_loss]
-    )
-    network = classifiers.with_centers(config, num_classes, config.method.center_temperature)
-    voters = len(config.data.modalities)
-
-    def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
-        del progress
-        names = tuple(outputs.embeddings)
-        present, logits = present_rows(batch, names), stacked(outputs.logits, names)
-        believed = targets["positives"]
-        contrast = losses.denoising_contrastive(
-            stacked(outputs.embeddings, names),
-            believed if config.method.positives == "labels" else jnp.full_like(believed, -1),
-            targets["weights"],
-            temperature=hp["temperature"],
-            present=present,
+    check(config)
+    warm = config.method.warmup_epochs / config.train.epochs
+    if config.method.freeze_from < min(warm, 1.0):
+        raise UsageError(
+            f"config.method.freeze_from is {config.method.freeze_from}, but the warm-up lasts "
+            f"{warm:.2f} of the training, and nobody votes before"
         )
-        values = jnp.where(present, taught(logits, targets), 0.0)
-        terms = {
-            "label": hp["label_weight"] * values.sum(0),
-            "dcl": hp["dcl_weight"] * over_modalities(contrast, present),
+    network = classifiers.with_centers(config, "center_temperature")
+    key, voters = jax.random.key(config.seed), config.method.voters
+    label_loss, positives = LABEL_LOSSES[config.method.label_loss], config.method.positives
+    members, modalities = config.ensemble.members, len(config.data.modalities)
+
+    def beliefs(rows: int, num_classes: int) -> Beliefs:
+        return Beliefs(
+            logits=memory.start((members, num_classes, rows), 0.0),
+            transitions=jnp.zeros((members, num_classes, num_classes)),
+            likelihoods=jnp.zeros((members, len(SHARPNESS))),
+            counted=jnp.zeros(members),
+            self_confidence=jnp.zeros((members, rows)),
+            labels=jnp.full((members, rows), -1, jnp.int32),
+            classes=jnp.full((members, modalities, rows), -1, jnp.int32),
+        )
+
+    def vote(outputs: Outputs, alive, beliefs: Beliefs, batch: Batch, progress: Progress, hp):
+        """Moves the beliefs by the votes on a batch, and makes targets of them."""
+        given, present = batch.labels[0], present_rows(batch)
+        warm = progress.epoch < hp["warmup_epochs"]
+        frozen = progress.fraction >= hp["freeze_from"]
+        fold = draw_folds(voters, key, alive, batch, hp)
+        logits = folds.vote_mean(voters, fold, outputs.logits, present, alive)  # [E, B, K]
+        updates = batch.mask & ~frozen
+        remembered = memory.remember(
+            beliefs.logits,
+            batch.index,
+            jnp.swapaxes(_minus_batch_mean(logits, batch.mask), -1, -2),
+            hp["memory_decay"],
+            updates,
+        )
+        logits = jnp.swapaxes(memory.read(remembered.value, batch.index), -1, -2)
+        q, beliefs = _posterior(
+            beliefs, logits, given, fold.out_of_fold & updates[None], frozen, hp
+        )
+
+        label = jax.nn.one_hot(given, q.shape[-1])[None]
+        q = jnp.where(warm, label, q)
+        known = batch.mask[None] & ~warm
+        trained = batch.mask[None] & (~fold.hidden | frozen)  # [E, B]
+        likeliest, weights = q.argmax(-1).astype(jnp.int32), q.max(-1)
+        write = lambda old, new: memory.write(old, batch.index, new)
+        return beliefs.replace(
+            logits=remembered,
+            self_confidence=write(
+                beliefs.self_confidence, jnp.where(known, (q * label).sum(-1), 0.0)
+            ),
+            labels=write(beliefs.labels, jnp.where(known, likeliest, -1)),
+            classes=write(beliefs.classes, predictions(outputs, alive)),
+        ), Targets(
+            posterior=jnp.where(trained[..., None], q, 0.0),
+            positives=jnp.where(trained & known, likeliest, -1),
+            weights=jnp.where(trained & known, weights, 0.0),
+        )
+
+    def objective(outputs: Outputs, batch: Batch, targets: Targets, progress: Progress, hp):
+        logits, present = outputs.logits, present_rows(batch)
+        of_class = lambda k: label_loss(logits, jnp.full(logits.shape[:-1], k))
+        values = jax.vmap(of_class, out_axes=-1)(jnp.arange(logits.shape[-1]))  # [V, B, K]
+        expected = (targets.posterior[None] * values).sum(-1)
+        contrast = denoising_contrast(outputs, batch, targets, positives, hp["temperature"])
+        return {
+            "label": hp["label_weight"] * jnp.where(present, expected, 0.0).sum(0),
+            "dcl": hp["dcl_weight"] * contrast,
         }
-        if config.method.prior_weight:
-            prior = losses.class_prior_penalty(
-                logits.reshape(-1, num_classes), mask=present.reshape(-1)
-            )
-            terms["prior"] = hp["prior_weight"] * prior * jnp.ones_like(terms["dcl"])
-        return terms
 
-    return Method(
-        network.init,
-        network.apply,
-        objective,
-        panel.start_beliefs(kind.start_beliefs, config.ensemble.members, voters, num_classes),
-        panel.build_vote(config, kind.build_rule(config.method, num_classes)),
-        diagnose=kind.diagnose,
+    def diagnose(beliefs: Beliefs, dataset, num_classes: int):
+        return diagnosis.posterior_labels(beliefs, dataset)
+
+    return Method(network.init, network.apply, objective, beliefs, vote, diagnose=diagnose)
+
+
+def _posterior(
+    beliefs: Beliefs, logits: jax.Array, given: jax.Array, counted: jax.Array, frozen, hp
+) -> tuple[jax.Array, Beliefs]:
+    """Learns T and the sharpness from a batch; returns the posteriors `[E, B, K]`, too.
+
+    Args:
+        beliefs: before the batch.
+        logits: `[E, B, K]`, remembered votes.
+        given: `[B]`, labels as given.
+        counted: `[E, B]` bool, rows whose votes are out-of-fold predictions.
+        frozen: bool, whether counts stay as they are.
+        hp: the numbers.
+    """
+    decay = jnp.where(frozen, 1.0, hp["transition_decay"])
+    confident = clarify.most_confident(
+        logits.argmax(-1), jax.nn.softmax(logits), counted, hp["confident_share"]
+    )
+    transitions = decay * beliefs.transitions + posterior.count_transitions(
+        confident, given, logits.shape[-1]
+    )
+    matrix = posterior.transition(transitions, PRIOR)  # [E, K, K]
+    sharpness = jnp.asarray(SHARPNESS)
+    each = jax.nn.softmax(sharpness[None, :, None, None] * logits[:, None])  # [E, S, B, K]
+    fits = jnp.where(counted[:, None], posterior.likelihood(each, given, matrix[:, None]), 0.0)
+    likelihoods = decay * beliefs.likelihoods + fits.sum(-1)
+    chosen = sharpness[likelihoods.argmax(-1)][:, None, None]
+    q = posterior.label_posterior(jax.nn.softmax(chosen * logits), given, matrix)
+    return q, beliefs.replace(
+        transitions=transitions,
+        likelihoods=likelihoods,
+        counted=decay * beliefs.counted + counted.sum(-1),
     )
 
 
-def one_label(label_loss: LabelLoss, clarified_loss: LabelLoss) -> Callable:
-    """Returns `(logits [V, B, K], targets) -> [V, B]`: the weighted loss of the believed labels."""
+def _minus_batch_mean(logits: jax.Array, mask: jax.Array) -> jax.Array:
+    """Takes the mean over the rows of the batch from the logits `[E, B, K]` of each class.
 
-    def taught(logits: jax.Array, targets: Targets) -> jax.Array:
-        labels = jnp.broadcast_to(targets["labels"], logits.shape[:-1])
-        values = jnp.where(
-            targets["clarified"], clarified_loss(logits, labels), label_loss(logits, labels)
+    Without it members would be trained on a class that is believed a little too often, and would
+    believe it, ever more.
+    """
+    rows = mask[None, :, None]
+    mean = jnp.where(rows, logits, 0.0).sum(1, keepdims=True) / jnp.maximum(mask.sum(), 1)
+    return logits - mean
+
+
+def draw_folds(voters: str, key: jax.Array, alive: jax.Array, batch: Batch, hp) -> folds.Folds:
+    """Draws the folds of a batch; linked rows share one, so that none betrays another's label."""
+    rows = batch.index if batch.group is None else batch.group
+    return folds.draw(voters, key, rows, alive, hp["held_out_members"], hp["held_out_share"])
+
+
+def predictions(outputs: Outputs, alive: jax.Array) -> jax.Array:
+    """Returns the class `[E, V, B]` that each voter predicts; -1 of members that are not alive."""
+    return jnp.where(alive[:, None, None], outputs.logits.argmax(-1).astype(jnp.int32), -1)
+
+
+def denoising_contrast(
+    outputs: Outputs, batch: Batch, targets, positives: str, temperature: jax.Array
+) -> jax.Array:
+    """Returns the mean of DCL over the items that each pair has, `[B]`.
+
+    Args:
+        outputs: of one member.
+        batch: its items.
+        targets: `positives [B]` and `weights [B]`.
+        positives: "labels", or "pairs" to use no label.
+        temperature: of the loss.
+    """
+    present, labels = present_rows(batch), targets.positives
+    contrast = losses.denoising_contrastive(
+        outputs.embeddings,
+        labels if positives == "labels" else jnp.full_like(labels, -1),
+        targets.weights,
+        temperature=temperature,
+        present=present,
+    )
+    return modality_mean(contrast, present)
+
+
+def check(config: ConfigDict) -> None:
+    """Raises a `UsageError` where members cannot vote on one label a pair."""
+    members, hidden = config.ensemble.members, config.method.held_out_members
+    if config.method.voters == "out_of_fold" and 1 < members <= hidden:
+        raise UsageError(
+            f"config.method.held_out_members is {hidden}, but with {members} members it must be "
+            f"below {members}"
         )
-        return targets["weights"][None] * values
-
-    return taught
-
-
-def every_label(label_loss: LabelLoss, clarified_loss: LabelLoss) -> Callable:
-    """Returns `(logits [V, B, K], targets) -> [V, B]`: `sum_k q_k ell(logits, k)`."""
-    del clarified_loss  # no label is replaced
-
-    def taught(logits: jax.Array, targets: Targets) -> jax.Array:
-        each = lambda label: label_loss(logits, jnp.full(logits.shape[:-1], label))
-        values = jax.vmap(each, out_axes=-1)(jnp.arange(logits.shape[-1]))
-        return (targets["posterior"][None] * values).sum(-1)
-
-    return taught
+    if config.noise.per_modality:
+        raise UsageError("members vote on one label a pair; set config.noise.per_modality to False")
 
 
-class Kind(NamedTuple):
-    """A way to believe: what is remembered, who decides, what is taught, what people are told."""
-
-    start_beliefs: Callable[[int, int, int], Any]
-    build_rule: Callable[[ConfigDict, int], panel.Rule]
-    taught: Callable
-    diagnose: Callable
-
-
-BELIEFS = {
-    "labels": Kind(
-        label_vote.start_beliefs, label_vote.build_rule, one_label, diagnosis.believed_labels
-    ),
-    "posteriors": Kind(
-        posterior_vote.start_beliefs,
-        posterior_vote.build_rule,
-        every_label,
-        diagnosis.posterior_labels,
-    ),
-}
+METHOD = Recipe(
+    build,
+    numbers={
+        "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
+        "label_weight": Field(
+            0.05, NOT_NEGATIVE, "weight of the labels; more, and posteriors drift from the labels"
+        ),
+        "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
+        "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),
+        "warmup_epochs": Field(5, whole(0), "in which members train on all given labels"),
+        "held_out_members": Field(1, whole(1, 1000), "members that each label is hidden from"),
+        "held_out_share": Field(
+            0.05, SHARE, "of the rows whose labels no member is trained on, without folds"
+        ),
+        "memory_decay": Field(0.7, SHARE, "of the remembered votes on a row"),
+        "confident_share": Field(0.5, SHARE, "of the votes that T is counted on"),
+        "transition_decay": Field(0.99, SHARE, "of the counts of T, a batch"),
+        "freeze_from": Field(1.0, SHARE, "share of the training after which beliefs are frozen"),
+    },
+    choices={
+        "voters": Field("out_of_fold", choice(*VOTERS), "who votes on a row"),
+        "label_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of the posteriors"),
+        "positives": Field(
+            "labels", choice("labels", "pairs"), "of the contrast; pairs: no label decides them"
+        ),
+    },
+)

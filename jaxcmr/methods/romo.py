@@ -3,82 +3,82 @@
 Li et al., "RoMo: Robust Unsupervised Multimodal Learning with Noisy Pseudo Labels", IEEE TIP
 33:5086-5097, 2024, the second stage. For a pair i with the (pseudo) label y:
 
-    rcll_weight sum_v RCLL_vi + mlm_weight mean_v MG_vi
+    rcll_weight sum_v RCLL_vi + pair_weight mean_v PC_vi
 
 RCLL concentrates on labels that are likely right: below the probability `clip` it has no gradient.
-Without any label this runs behind `matching` (see the configs `romo_*`); on labels as given it is a
-robust method like the others. `config.method.label_loss` replaces RCLL; "unhinged", with logits
-`c_k . z / center_temperature` of unit centers in place of the head, does better behind good
-clusters (`presets.ROMO_CENTERS`); "cross_entropy" and "mean_absolute_error" are for comparison.
+PC is the pair contrast (the paper's modality invariance, MLM). Without any label this stage follows
+`matching` (see the configs `romo_*`); on labels as given it is a robust method like the others.
 
-The flag of the released code promises the weight .3 for MG, and its code computes .7: the default.
-It uses the batch size, 50, for K in the clip, and so clips almost nothing; with the real K the clip
+`label_loss` replaces RCLL, and `classifier = "centers"` puts logits `c_k . z / center_temperature`
+of unit centers in place of the head: "unhinged" on centers does better behind good clusters
+(`presets.ROMO_CENTERS`).
+
+The flag of the released code promises the weight .3 for PC, and its code computes .7: the default.
+It uses the batch size, 50, for K in the clip, and so clips almost nothing. With the real K the clip
 must wait until there is something to clip (`clip_from`): with ten classes and a clip from the first
 step on, six of them were never learned.
 """
 
-from functools import partial
-
+import flax.struct
 import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.beliefs import diagnosis
-from jaxcmr.errors import check_choice
+from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, Field, choice, either, number, whole
 from jaxcmr.methods import classifiers
-from jaxcmr.methods.base import Method, Outputs, Progress, given_labels, present_rows, stacked
-from jaxcmr.methods.mc import modality_gap
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, present_rows
+from jaxcmr.methods.pairs import pair_contrast
 from jaxcmr.types import Batch
 
-LABEL_LOSSES = {
-    "cross_entropy": lambda logits, labels, hp: losses.cross_entropy(logits, labels),
-    "mean_absolute_error": lambda logits, labels, hp: losses.mean_absolute_error(logits, labels),
-    "unhinged": lambda logits, labels, hp: losses.unhinged(logits, labels),
-    "robust_concentrating": lambda logits, labels, hp: losses.robust_concentrating(
-        logits, labels, alpha=hp["alpha"], clip=hp["clip"]
-    ),
-}
+RCLL = "robust_concentrating"
 
 
-def build(config: ConfigDict, num_classes: int) -> Method:
-    """Builds the stage over the encoders of `config.encoders`; its numbers are `config.method`.
+@flax.struct.dataclass
+class Notes:
+    """What is noted of the training set, for people.
+
+    Attributes:
+        classes: `[E, V, N]` int32, the class that each row is predicted to have; -1 for none yet.
+        below_clip: `[E, V, N]` bool, whether its label is less likely than the clip.
+    """
+
+    classes: jax.Array
+    below_clip: jax.Array
+
+
+def build(config: ConfigDict) -> Method:
+    """Builds the stage over the encoders of `config.encoders`.
 
     A `clip` below 0 stands for 1 / K; 0 never clips. It counts from the epoch `clip_from` on: an
     untrained head gives many labels less than 1 / K, and would never begin to learn them.
     """
-    temperature = config.method.center_temperature
-    network = (
-        classifiers.with_centers(config, num_classes, temperature)
-        if temperature
-        else classifiers.with_head(config, num_classes)
-    )
-    check_choice("method.label_loss", config.method.label_loss, LABEL_LOSSES)
-    label_loss = LABEL_LOSSES[config.method.label_loss]
-    panel = (config.ensemble.members, len(config.data.modalities))
+    if config.method.classifier == "head":
+        network = classifiers.with_head(config)
+    else:
+        network = classifiers.with_centers(config, "center_temperature")
+    label_loss = config.method.label_loss
+    voters = config.ensemble.members, len(config.data.modalities)
 
     def objective(outputs: Outputs, batch: Batch, targets, progress: Progress, hp):
-        del targets
-        names = tuple(outputs.embeddings)
-        hp = hp | {"clip": clip_at(progress.epoch, hp, num_classes)}
-        values = label_loss(stacked(outputs.logits, names), given_labels(batch, names), hp)
-        values = jnp.where(present_rows(batch, names), values, 0.0)
+        logits, labels = outputs.logits, batch.labels
+        if label_loss == RCLL:
+            clip = clip_at(progress.epoch, hp, logits.shape[-1])
+            values = losses.robust_concentrating(logits, labels, alpha=hp["alpha"], clip=clip)
+        else:
+            values = classifiers.LABEL_LOSSES[label_loss](logits, labels)
+        contrast = pair_contrast(outputs, batch, hp["pair_temperature"])
         return {
-            "rcll": hp["rcll_weight"] * values.sum(0),
-            "mlm": hp["mlm_weight"] * modality_gap(outputs, batch, hp["mlm_temperature"]),
+            "rcll": hp["rcll_weight"] * jnp.where(present_rows(batch), values, 0.0).sum(0),
+            "pair": hp["pair_weight"] * contrast,
         }
 
-    def beliefs(rows: int):
-        start = lambda value, dtype: jnp.full((*panel, rows), value, dtype)
-        return {"classes": start(-1, jnp.int32), "below_clip": start(False, bool)}
+    def beliefs(rows: int, num_classes: int) -> Notes:
+        return Notes(jnp.full((*voters, rows), -1, jnp.int32), jnp.zeros((*voters, rows), bool))
 
     return Method(
-        network.init,
-        network.apply,
-        objective,
-        beliefs,
-        vote,
-        diagnose=partial(diagnosis.pseudo_labels, num_classes),
+        network.init, network.apply, objective, beliefs, vote, diagnose=diagnosis.pseudo_labels
     )
 
 
@@ -88,17 +88,34 @@ def clip_at(epoch: jax.Array, hp, num_classes: int) -> jax.Array:
     return jnp.where(epoch >= hp["clip_from"], clip, 0.0)
 
 
-def vote(outputs: Outputs, beliefs, batch: Batch, progress: Progress, hp):
-    """Notes, for people, what each row is taken for, and whether its label is below the clip."""
-    names = tuple(outputs.logits)
-    logits = jnp.stack([outputs.logits[name] for name in names], 1)  # [E, V, B, K]
-    labels = jnp.broadcast_to(given_labels(batch, names)[None], logits.shape[:-1])
-    chosen = jnp.maximum(labels, 0)[..., None]
-    probability = jnp.take_along_axis(jax.nn.softmax(logits), chosen, -1)[..., 0]
-    below = probability < clip_at(progress.epoch, hp, logits.shape[-1])
-    write = lambda bank, values: bank.at[:, :, batch.index].set(values)
-    classes = logits.argmax(-1).astype(jnp.int32)
-    return {
-        "classes": write(beliefs["classes"], classes),
-        "below_clip": write(beliefs["below_clip"], below),
-    }, None
+def vote(outputs: Outputs, alive: jax.Array, notes: Notes, batch: Batch, progress: Progress, hp):
+    """Notes the classes predicted for the batch, and which labels are below the clip."""
+    logits, living = outputs.logits, alive[:, None, None]  # [E, V, B, K]
+    labels = jnp.broadcast_to(jnp.maximum(batch.labels, 0), logits.shape[:-1])[..., None]
+    probability = jnp.take_along_axis(jax.nn.softmax(logits), labels, -1)[..., 0]
+    below = living & (probability < clip_at(progress.epoch, hp, logits.shape[-1]))
+    classes = jnp.where(living, logits.argmax(-1).astype(jnp.int32), -1)
+    write = lambda notes, values: notes.at[:, :, batch.index].set(values)
+    return Notes(write(notes.classes, classes), write(notes.below_clip, below)), None
+
+
+METHOD = Recipe(
+    build,
+    numbers={
+        "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
+        "alpha": Field(0.25, number(0, 100), "exponent of RCLL"),
+        "clip": Field(
+            -1.0, either(-1.0, number(0, below=1)), "least probability that is learned; -1: 1 / K"
+        ),
+        "clip_from": Field(2, whole(0), "epoch from which on it clips"),
+        "rcll_weight": Field(0.7, NOT_NEGATIVE, "weight of the labels' loss"),
+        "pair_weight": Field(0.7, NOT_NEGATIVE, "weight of the pair contrast"),
+        "pair_temperature": Field(0.15, POSITIVE, "of the pair contrast"),
+    },
+    choices={
+        "classifier": Field(
+            "head", choice("head", "centers"), "a head of two layers, as RoMo, or unit centers"
+        ),
+        "label_loss": Field(RCLL, choice(RCLL, *classifiers.LABEL_LOSSES), "loss of the labels"),
+    },
+)

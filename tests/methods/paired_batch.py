@@ -5,33 +5,42 @@ import jax.numpy as jnp
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr.config import default, encoder
-from jaxcmr.methods.base import Outputs, Progress
+from jaxcmr import methods
+from jaxcmr.config import default, encoder, method
+from jaxcmr.methods import Method, Outputs, Progress
 from jaxcmr.types import Batch
 
 NAMES = ("image", "text")
 
 
-def config(method, members: int = 1, epochs: int = 100) -> ConfigDict:
-    """A config over two modalities of vectors."""
+def config(name: str, members: int = 1, epochs: int = 100, **numbers) -> ConfigDict:
+    """A config over two modalities of vectors; `numbers` are those of the method that differ."""
     config = default()
     config.data.modalities = NAMES
     config.encoders.embedding_size = 5
-    for name in NAMES:
-        config.encoders[name] = encoder("fc", hidden=(8,))
-    config.method = ConfigDict(dict(method))
+    for modality in NAMES:
+        config.encoders[modality] = encoder("fc", hidden=(8,))
+    config.method = method(name, **numbers)
     config.ensemble.members, config.train.epochs = members, epochs
     return config
 
 
+def build(name: str, members: int = 1, **numbers) -> Method:
+    """The method of this config."""
+    return methods.build(config(name, members, **numbers))
+
+
+def hp(name: str, **numbers) -> dict[str, jax.Array]:
+    """The numbers of a method as the step has them."""
+    section = method(name, **numbers)
+    return {number: jnp.float32(section[number]) for number in methods.recipe(name).numbers}
+
+
 def outputs(rows: int = 6, classes: int = 4, size: int = 5, seed: int = 0) -> Outputs:
     """What one member makes of a batch, at random."""
-    keys = jax.random.split(jax.random.key(seed), 4)
-    draw = lambda key, *shape: 2.0 * jax.random.normal(key, shape)
-    return Outputs(
-        {name: draw(key, rows, size) for name, key in zip(NAMES, keys[:2])},
-        {name: draw(key, rows, classes) for name, key in zip(NAMES, keys[2:])},
-    )
+    keys = jax.random.split(jax.random.key(seed), 2)
+    draw = lambda key, *shape: 2.0 * jax.random.normal(key, (len(NAMES), rows, *shape))
+    return Outputs(draw(keys[0], size), draw(keys[1], classes))
 
 
 def batch(labels, mask=None, **present) -> Batch:
@@ -40,13 +49,13 @@ def batch(labels, mask=None, **present) -> Batch:
     everywhere = np.ones(rows, bool)
     return Batch(
         inputs={},
-        labels=dict.fromkeys(NAMES, jnp.asarray(labels, jnp.int32)),
+        labels=jnp.tile(jnp.asarray(labels, jnp.int32), (len(NAMES), 1)),
+        present=jnp.asarray(np.stack([present.get(name, everywhere) for name in NAMES])),
         index=jnp.arange(rows),
         mask=jnp.asarray(everywhere if mask is None else mask),
-        present={name: jnp.asarray(present.get(name, everywhere)) for name in NAMES},
     )
 
 
 def progress(epoch: int = 0, fraction: float = 0.0) -> Progress:
     """Where a run stands."""
-    return Progress(jnp.int32(0), jnp.int32(epoch), jnp.float32(fraction))
+    return Progress(epoch=jnp.int32(epoch), fraction=jnp.float32(fraction))

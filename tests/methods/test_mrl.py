@@ -7,41 +7,34 @@ import jax.numpy as jnp
 import numpy as np
 import paired_batch
 
-from jaxcmr import presets
-from jaxcmr.methods import mrl
-from jaxcmr.methods.base import Outputs
+from jaxcmr.methods import Outputs, mrl
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "losses_mrl.npz"
 
 
 def test_the_objective_of_the_released_code():
-    """Unit features, labels that differ by modality: RC adds up over them, MC is their mean."""
+    """Unit features, labels that differ by modality: RC adds up over them, the contrast is their mean."""
     with np.load(GOLDEN) as file:
         case = {name.split("/")[1]: file[name] for name in file.files if "total_" in name}
-    names = paired_batch.NAMES
-    features = [jnp.asarray(case[f"features_{v}"], jnp.float32) for v in (0, 1)]
+    features = jnp.stack([case[f"features_{v}"] for v in (0, 1)]).astype(jnp.float32)
     centers = jnp.asarray(case["centers"], jnp.float32)
-    outputs = Outputs(
-        dict(zip(names, features)), {n: f @ centers for n, f in zip(names, features)}, centers
-    )
-    labels = [jnp.asarray(case[f"labels_{v}"]) for v in (0, 1)]
-    batch = paired_batch.batch(case["labels_0"]).replace(labels=dict(zip(names, labels)))
-    hp = {"beta": jnp.float32(0.7), "temperature": jnp.float32(1.0)}
-    terms = mrl.objective(outputs, batch, None, paired_batch.progress(), hp)
+    outputs = Outputs(features, features @ centers, centers)
+    labels = jnp.stack([case[f"labels_{v}"] for v in (0, 1)])
+    batch = paired_batch.batch(case["labels_0"]).replace(labels=labels)
+    terms = mrl.objective(outputs, batch, None, paired_batch.progress(), paired_batch.hp("mrl"))
     np.testing.assert_allclose(
         terms["rc"].mean(), 0.7 * case["part_rc_per_modality"].sum(), rtol=1e-5
     )
-    np.testing.assert_allclose(terms["mc"].mean(), 0.3 * case["part_mc"], rtol=1e-5)
+    np.testing.assert_allclose(terms["pair"].mean(), 0.3 * case["part_mc"], rtol=1e-5)
     np.testing.assert_allclose(sum(terms.values()).mean(), case["loss"], rtol=1e-5)
 
 
 def test_logits_are_cosines_with_centers_that_start_orthogonal():
-    method = mrl.build(paired_batch.config(presets.MRL | {"tau": 0.5}), 4)
+    method, hp = paired_batch.build("mrl"), paired_batch.hp("mrl", tau=0.5)
     inputs = {name: jax.random.normal(jax.random.key(1), (6, 3)) for name in paired_batch.NAMES}
-    variables = method.init(jax.random.key(0), inputs)
-    outputs, _ = method.apply(variables, inputs, key=None, train=False)
+    variables = method.init(jax.random.key(0), inputs, 4)
+    outputs, _ = method.apply(variables, inputs, hp, key=None, train=False)
     np.testing.assert_allclose(outputs.centers @ outputs.centers.T, np.eye(4), atol=1e-5)
-    unit = outputs.embeddings["text"]
-    unit = unit / jnp.linalg.norm(unit, axis=1, keepdims=True)
-    np.testing.assert_allclose(outputs.logits["text"], 2 * unit @ outputs.centers.T, atol=1e-5)
-    assert jnp.abs(outputs.logits["image"]).max() <= 2.0 + 1e-5
+    unit = outputs.embeddings / jnp.linalg.norm(outputs.embeddings, axis=-1, keepdims=True)
+    np.testing.assert_allclose(outputs.logits, 2 * unit @ outputs.centers.T, atol=1e-5)
+    assert jnp.abs(outputs.logits).max() <= 2.0 + 1e-5

@@ -5,14 +5,23 @@ import json
 import jax
 import jax.numpy as jnp
 import numpy as np
+import paired_batch
 import pytest
 
-from jaxcmr import losses, presets
-from jaxcmr.methods import rono
-from jaxcmr.methods.base import Outputs, Progress
-from jaxcmr.types import Batch
+from jaxcmr import losses
+from jaxcmr.methods import Outputs, rono
 
-PRESETS = {"total_main": presets.RONO_MNIST3D, "total_modelnet": presets.RONO_MODELNET}
+MNIST3D = {
+    "tau1": 0.05,
+    "tau2": 0.05,
+    "margin": 0.3,
+    "warmup_epochs": 25,
+    "crc_scale": 5.0,
+    "pair_temperature": 0.22,
+    "crc_weight": 1.0,
+    "pair_weight": 1.0,
+}
+RELEASED = {"total_main": MNIST3D, "total_modelnet": {}}
 
 
 @pytest.fixture(scope="module")
@@ -21,38 +30,17 @@ def numbers(golden):
         return json.loads(str(stored["meta"])), dict(stored)
 
 
-def _batch(labels, present):
-    rows = len(labels)
-    return Batch(
-        inputs={},
-        labels=dict.fromkeys(present, jnp.asarray(labels, jnp.int32)),
-        index=jnp.arange(rows),
-        mask=jnp.ones(rows, bool),
-        present={name: jnp.asarray(mask) for name, mask in present.items()},
-    )
-
-
-def _hp(preset):
-    return {name: jnp.float32(value) for name, value in preset.items() if name != "name"}
-
-
-@pytest.mark.parametrize("case", list(PRESETS))
+@pytest.mark.parametrize("case", list(RELEASED))
 def test_the_objective_and_its_gradients_equal_the_released_ones(numbers, case):
     meta, stored = numbers
     value = lambda key: jnp.asarray(stored[f"{case}/{key}"], jnp.float32)
     labels = stored[f"{case}/labels"]
-    everywhere = np.ones(len(labels), bool)
-    batch = _batch(labels, {"image": everywhere, "points": everywhere})
-    hp = _hp(PRESETS[case])
+    batch, hp = paired_batch.batch(labels), paired_batch.hp("rono", **RELEASED[case])
 
     def objective(features_img, features_pt, logits_img, logits_pt, centers, epoch):
-        outputs = Outputs(
-            {"image": features_img, "points": features_pt},
-            {"image": logits_img, "points": logits_pt},
-            centers,
-        )
-        progress = Progress(jnp.int32(0), epoch, jnp.float32(0))
-        terms = rono.objective(outputs, batch, None, progress, hp)
+        embeddings = jnp.stack([features_img, features_pt])
+        outputs = Outputs(embeddings, jnp.stack([logits_img, logits_pt]), centers)
+        terms = rono.objective(outputs, batch, None, paired_batch.progress(epoch), hp)
         return sum(losses.masked_mean(term, batch.mask) for term in terms.values())
 
     names = ("features_img", "features_pt", "logits_img", "logits_pt", "centers")
@@ -67,43 +55,33 @@ def test_the_objective_and_its_gradients_equal_the_released_ones(numbers, case):
             np.testing.assert_allclose(grad, expected, rtol=0, atol=bound, err_msg=name)
 
 
-def _outputs(rows=6, classes=4, size=5):
-    rng = np.random.default_rng(0)
-    draw = lambda *shape: jnp.asarray(rng.normal(size=shape), jnp.float32)
-    return Outputs(
-        {"image": draw(rows, size), "points": draw(rows, size)},
-        {"image": draw(rows, classes), "points": draw(rows, classes)},
-        draw(classes, size),
-    )
+def _outputs():
+    centers = jax.random.normal(jax.random.key(5), (4, 5))
+    return paired_batch.outputs().replace(centers=centers)
 
 
 def _terms(outputs, batch):
-    progress = Progress(jnp.int32(0), jnp.int32(30), jnp.float32(0.5))
-    return rono.objective(outputs, batch, None, progress, _hp(presets.RONO_MODELNET))
+    progress = paired_batch.progress(30, 0.5)
+    return rono.objective(outputs, batch, None, progress, paired_batch.hp("rono"))
 
 
 def test_the_order_of_pairs_and_of_modalities_does_not_matter():
     outputs, labels = _outputs(), np.array([0, 1, 2, 3, 0, 1])
-    everywhere = np.ones(6, bool)
-    batch = _batch(labels, {"image": everywhere, "points": everywhere})
     order = np.array([3, 1, 5, 0, 2, 4])
     shuffled = Outputs(
-        {name: outputs.embeddings[name][order] for name in ("points", "image")},
-        {name: outputs.logits[name][order] for name in ("points", "image")},
-        outputs.centers,
+        outputs.embeddings[::-1, order], outputs.logits[::-1, order], outputs.centers
     )
-    batch_shuffled = _batch(labels[order], {"image": everywhere, "points": everywhere})
-    expected, found = _terms(outputs, batch), _terms(shuffled, batch_shuffled)
+    expected = _terms(outputs, paired_batch.batch(labels))
+    found = _terms(shuffled, paired_batch.batch(labels[order]))
     for name, values in expected.items():
         np.testing.assert_allclose(values[order], found[name], rtol=1e-5, atol=1e-6)
 
 
 def test_a_missing_item_changes_nothing_for_the_others_whatever_its_embedding():
-    outputs, labels = _outputs(), np.array([0, 1, 2, 3, 0, 1])
     there = np.array([True, True, False, True, True, True])
-    batch = _batch(labels, {"image": np.ones(6, bool), "points": there})
-    garbage = {**outputs.embeddings, "points": outputs.embeddings["points"].at[2].set(1e6)}
+    outputs, batch = _outputs(), paired_batch.batch([0, 1, 2, 3, 0, 1], text=there)
     expected = _terms(outputs, batch)
+    garbage = outputs.embeddings.at[1, 2].set(1e6)
     found = _terms(outputs.replace(embeddings=garbage), batch)
     for name, values in expected.items():
         assert np.isfinite(values).all()

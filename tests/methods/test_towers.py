@@ -93,18 +93,20 @@ def test_published_weights_start_every_member(tmp_path):
     assert not np.array_equal(last[0], last[1])  # what is not published differs between members
 
 
-def test_all_modalities_share_one_head():
+def test_all_modalities_share_one_head_and_come_in_alphabetical_order():
     config = default()
-    config.data.modalities = ("a", "b")
+    config.data.modalities = ("b", "a")
     config.encoders.embedding_size = 4
     for name in config.data.modalities:
         config.encoders[name] = ConfigDict(encoder("fc", hidden=(3,)))
-    network = classifiers.with_head(config, 5)
+    network, bare = classifiers.with_head(config), towers.bare(config)
     inputs = {"a": jnp.ones((2, 6)), "b": jnp.ones((2, 7))}
-    variables = network.init(jax.random.key(0), inputs)
+    variables = network.init(jax.random.key(0), inputs, 5)
     assert set(variables["params"]) == {"a", "b", "head"}
-    outputs, _ = network.apply(variables, inputs, key=None, train=False)
-    assert {name: logits.shape for name, logits in outputs.logits.items()} == {
-        "a": (2, 5),
-        "b": (2, 5),
-    }
+    outputs, _ = network.apply(variables, inputs, {}, key=None, train=False)
+    assert outputs.embeddings.shape == (2, 2, 4) and outputs.logits.shape == (2, 2, 5)
+    alone = towers.tower(config.encoders.a, 4)
+    of_a = {kind: parts["a"] for kind, parts in variables.items() if "a" in parts}
+    embeddings, _ = alone.apply(of_a, inputs["a"], train=False)
+    np.testing.assert_allclose(outputs.embeddings[0], embeddings, rtol=1e-6)
+    assert bare.apply(variables, inputs, {}, key=None, train=False)[0].logits is None
