@@ -65,10 +65,10 @@ def draw(
     Raises:
         UsageError: a number is out of range, or shapes do not fit.
     """
-    living = alive.sum()
-    folded = (voters == "out_of_fold") & (living > held_out_members)
     chosen = held_out(key, index, alive, held_out_members)
     shared = jnp.broadcast_to(held_out_rows(key, index, held_out_share), chosen.shape)
+    living = alive.sum()
+    folded = (voters == "out_of_fold") & (living > held_out_members)
     return Folds(
         hidden=jnp.where(folded, chosen, shared),
         out_of_fold=folded | shared,

@@ -1,7 +1,7 @@
 """Votes on labels: the members of an ensemble accept, replace or drop each given label.
 
-An earlier reconstruction of MMCD (see `methods/mmcd.py`), of whose parts other settings are NRCL's
-peer splits (`presets.NRCL`) and co-teaching (`presets.CO_TEACHING`). In one step, without gradient
+An earlier reconstruction of MMCD (see `methods/mmcd.py`). Other settings of its parts are NRCL's
+peer splits and co-teaching, variants of `configs/mmcd_wikipedia.py`. In one step, without gradient
 and over all members:
 
 1. Each of the E V voters says whether it confirms the given label: whether it predicts it

@@ -11,7 +11,7 @@ PC is the pair contrast (the paper's modality invariance, MLM). Without any labe
 
 `label_loss` replaces RCLL, and `classifier = "centers"` puts logits `c_k . z / center_temperature`
 of unit centers in place of the head: "unhinged" on centers does better behind good clusters
-(`presets.ROMO_CENTERS`).
+(`configs/romo_mnist3d.py`).
 
 The flag of the released code promises the weight .3 for PC, and its code computes .7: the default.
 It uses the batch size, 50, for K in the clip, and so clips almost nothing. With the real K the clip

@@ -17,20 +17,34 @@ def _dataset(truth, known: bool = True, present=None) -> Dataset:
     return Dataset(inputs, truth, truth if known else None, ids, ("a", "b"), {}, present or {})
 
 
+def _found(classes) -> SimpleNamespace:
+    """Beliefs that hold classes alone."""
+    return SimpleNamespace(classes=classes)
+
+
+def _average(value) -> SimpleNamespace:
+    """A memory with these averages."""
+    return SimpleNamespace(value=np.array(value))
+
+
+def _with(beliefs: SimpleNamespace, **fields) -> SimpleNamespace:
+    return SimpleNamespace(**vars(beliefs) | fields)
+
+
 def test_diagnosis_by_hand():
     truth = _dataset([0, 0, 1, 1])
     classes = np.array([[[1, 1, 0, 0], [1, 1, 0, 1]]])
-    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
+    found = diagnosis.pseudo_labels(_found(classes), truth, 2)
     assert found["accuracy"] == 1.0 and found["NMI"] == pytest.approx(1.0)
     assert found["agreement"] == 0.75 and found["warning"].startswith("cluster 0 holds 50%")
-    collapsed = diagnosis.pseudo_labels(3, {"classes": np.zeros((1, 2, 4), int)}, truth)
+    collapsed = diagnosis.pseudo_labels(_found(np.zeros((1, 2, 4), int)), truth, 3)
     assert "2 of 3 clusters are empty" in collapsed["warning"]
-    assert diagnosis.pseudo_labels(2, {"classes": np.full((1, 2, 4), -1)}, truth) == {}
+    assert diagnosis.pseudo_labels(_found(np.full((1, 2, 4), -1)), truth, 2) == {}
 
 
 def test_diagnosis_without_the_truth_says_what_it_can():
     unknown = _dataset([0, 0, 1, 1], known=False)
-    found = diagnosis.pseudo_labels(2, {"classes": np.array([[[1, 1, 0, 0]] * 2])}, unknown)
+    found = diagnosis.pseudo_labels(_found(np.array([[[1, 1, 0, 0]] * 2])), unknown, 2)
     assert "accuracy" not in found and found["agreement"] == 1.0
 
 
@@ -38,10 +52,10 @@ def test_what_is_said_of_missing_items_counts_for_nothing():
     missing = {"text": np.array([True, True, False, False])}
     truth = _dataset([0, 0, 1, 1], present=missing)
     classes = np.array([[[0, 0, 1, 1], [0, 1, 0, 0]]])  # texts of rows 2 and 3: of nothing
-    found = diagnosis.pseudo_labels(2, {"classes": classes}, truth)
+    found = diagnosis.pseudo_labels(_found(classes), truth, 2)
     assert found["agreement"] == 1 / 2 and found["accuracy"] == 1.0
     nobody = _dataset([0, 0, 1, 1], present={"text": np.zeros(4, bool)})
-    assert "agreement" not in diagnosis.pseudo_labels(2, {"classes": classes}, nobody)
+    assert "agreement" not in diagnosis.pseudo_labels(_found(classes), nobody, 2)
 
 
 def test_a_likelihood_is_that_of_members_that_judged_any_row():
@@ -53,19 +67,19 @@ def test_a_likelihood_is_that_of_members_that_judged_any_row():
 
 def test_a_share_of_nothing_is_no_number():
     train = _dataset([0, 1]).with_labels(np.array([1, 0]))  # no clean label, and none is taken
-    found = diagnosis._taken(np.array([[-1, -1]]), np.array([[0.5, 0.5]]), train)
+    found = diagnosis._kept(np.array([[-1, -1]]), np.array([[0.5, 0.5]]), train)
     assert not {"precision", "recall", "clarified accuracy"} & set(found)
     assert found["accepted"] == found["clarified"] == 0.0
 
 
 def test_believed_labels_by_hand():
     train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
-    beliefs = {
-        "labels": np.array([[0, 0, -1, 0]]),
-        "classes": np.zeros((1, 2, 4), int),
-        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7]])),
-        "memory": SimpleNamespace(value=np.array([[1.0, 0.0, 0.95, 0.35]])),
-    }
+    beliefs = SimpleNamespace(
+        labels=np.array([[0, 0, -1, 0]]),
+        classes=np.zeros((1, 2, 4), int),
+        thresholds=_average([[0.5, 0.7]]),
+        ballots=_average([[1.0, 0.0, 0.95, 0.35]]),
+    )
     found = diagnosis.believed_labels(beliefs, train)
     assert found["accepted"] == 0.5 and found["clarified"] == 0.25
     assert found["precision"] == 0.5 and found["recall"] == 0.5
@@ -74,15 +88,15 @@ def test_believed_labels_by_hand():
     assert found["votes wrong"] == [0.5, 0, 0, 0.5, 0, 0, 0, 0, 0, 0]  # rows 1 and 3
 
 
-def test_people_are_told_what_labels_are_taken_for():
+def test_posterior_labels_by_hand():
     train = _dataset([0, 1, 0]).with_labels(np.array([0, 1, 1]))
-    beliefs = {
-        "labels": np.array([[0, 0, 0]]),
-        "right": np.array([[0.5, 0.25, 0.75]]),
-        "classes": np.array([[[0, 1, 1], [0, 1, 0]]]),
-        "likelihood": np.array([[-4.0, -2.0]]),
-        "rows": np.array([4.0]),
-    }
+    beliefs = SimpleNamespace(
+        labels=np.array([[0, 0, 0]]),
+        self_confidence=np.array([[0.5, 0.25, 0.75]]),
+        classes=np.array([[[0, 1, 1], [0, 1, 0]]]),
+        likelihoods=np.array([[-4.0, -2.0]]),
+        counted=np.array([4.0]),
+    )
     found = diagnosis.posterior_labels(beliefs, train)
     assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0.5, 0, 0, 0, 0]  # rows 1 and 0
     assert found.pop("votes wrong") == [0, 0, 0, 0, 0, 0, 0, 1.0, 0, 0]  # row 2
@@ -90,19 +104,19 @@ def test_people_are_told_what_labels_are_taken_for():
     expected |= {"accepted": 1 / 3, "clarified": 2 / 3}
     expected |= {"precision": 1.0, "recall": 0.5, "clarified accuracy": 0.5}
     assert found == pytest.approx(expected)
-    nothing = beliefs | {"labels": np.full((1, 3), -1)}
+    nothing = _with(beliefs, labels=np.full((1, 3), -1))
     assert diagnosis.posterior_labels(nothing, train) == {}
 
 
 def test_reports_of_two_members_are_means_over_both():
     """Member 0 takes rows 0 and 1 as given; member 1 row 0, and replaces 1 rightly, 2 wrongly."""
     train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, 1, 1, 0]))
-    beliefs = {
-        "labels": np.array([[0, 1, -1, -1], [0, 0, 0, -1]]),
-        "classes": np.array([[[0, 0, 1, 1], [0, 1, 1, 1]], [[0, 1, 1, 1], [0, 1, 1, 0]]]),
-        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.7], [0.1, 0.3]])),
-        "memory": SimpleNamespace(value=np.array([[1.0, 0.5, 0.2, 0.2], [1.0, 0.0, 0.2, 0.2]])),
-    }
+    beliefs = SimpleNamespace(
+        labels=np.array([[0, 1, -1, -1], [0, 0, 0, -1]]),
+        classes=np.array([[[0, 0, 1, 1], [0, 1, 1, 1]], [[0, 1, 1, 1], [0, 1, 1, 0]]]),
+        thresholds=_average([[0.5, 0.7], [0.1, 0.3]]),
+        ballots=_average([[1.0, 0.5, 0.2, 0.2], [1.0, 0.0, 0.2, 0.2]]),
+    )
     found = diagnosis.believed_labels(beliefs, train)
     assert found.pop("votes clean") == [0, 0, 0.5, 0, 0, 0, 0, 0, 0, 0.5]  # rows 0 and 2, twice
     assert found.pop("votes wrong") == [0.25, 0, 0.5, 0, 0, 0.25, 0, 0, 0, 0]  # rows 1 and 3
@@ -114,12 +128,12 @@ def test_reports_of_two_members_are_means_over_both():
 def test_of_accepted_labels_only_what_needs_no_truth_is_said_without_it():
     """And nothing before labels are chosen."""
     unknown = _dataset([0, 1], known=False)
-    beliefs = {
-        "labels": np.array([[0, 0]]),
-        "classes": np.zeros((1, 2, 2), int),
-        "thresholds": SimpleNamespace(value=np.array([[0.5, 0.5]])),
-        "memory": SimpleNamespace(value=np.array([[1.0, 1.0]])),
-    }
+    beliefs = SimpleNamespace(
+        labels=np.array([[0, 0]]),
+        classes=np.zeros((1, 2, 2), int),
+        thresholds=_average([[0.5, 0.5]]),
+        ballots=_average([[1.0, 1.0]]),
+    )
     found = diagnosis.believed_labels(beliefs, unknown)
     assert found == {"threshold": 0.5, "agreement": 1.0, "accepted": 0.5, "clarified": 0.5}
-    assert diagnosis.believed_labels(beliefs | {"labels": np.full((1, 2), -1)}, unknown) == {}
+    assert diagnosis.believed_labels(_with(beliefs, labels=np.full((1, 2), -1)), unknown) == {}

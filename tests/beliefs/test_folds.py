@@ -12,6 +12,26 @@ ROWS = jnp.arange(3000)
 EVERYBODY = jnp.ones(5, bool)
 
 
+class TestHeldOut:
+    def test_depends_on_the_row_alone(self):
+        key, index = jax.random.key(3), jnp.array([5, 0, 17, 5])
+        whole = folds.held_out_rows(key, jnp.arange(20), 0.5)
+        np.testing.assert_array_equal(folds.held_out_rows(key, index, 0.5), whole[index])
+
+    def test_share(self):
+        held = folds.held_out_rows(jax.random.key(0), jnp.arange(20_000), 0.1)
+        assert abs(float(held.mean()) - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 20_000)
+        assert not folds.held_out_rows(jax.random.key(0), jnp.arange(100), 0.0).any()
+
+    def test_wrong_arguments_are_told(self):
+        for rows, share, words in (
+            (ROWS, 1.5, "share is 1.5"),
+            (ROWS.astype(float), 0.5, "index are float"),
+        ):
+            with pytest.raises(ValueError, match=words):
+                folds.held_out_rows(KEY, rows, share)
+
+
 def test_every_label_is_hidden_from_as_many_members_and_draws_do_not_depend_on_the_batch():
     hidden = folds.held_out(KEY, ROWS, EVERYBODY, 2)
     np.testing.assert_array_equal(hidden.sum(0), 2)

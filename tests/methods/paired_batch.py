@@ -1,5 +1,7 @@
 """Outputs, batches and configs of two modalities, for tests of the methods."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -28,6 +30,13 @@ def config(name: str, members: int = 1, epochs: int = 100, **numbers) -> ConfigD
 def build(name: str, members: int = 1, **numbers) -> Method:
     """The method of this config."""
     return methods.build(config(name, members, **numbers))
+
+
+@functools.cache
+def jitted(name: str, members: int = 1, **choices: str) -> Method:
+    """The method of a config in which these choices differ, its functions of a step jitted."""
+    method = build(name, members, **choices)
+    return method._replace(vote=jax.jit(method.vote), losses=jax.jit(method.losses))
 
 
 def hp(name: str, **numbers) -> dict[str, jax.Array]:

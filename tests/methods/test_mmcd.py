@@ -17,7 +17,8 @@ NUMBERS = {"warmup_epochs": 1, "label_weight": 0.5}
 
 
 def _method(**numbers):
-    return paired_batch.build("mmcd", MEMBERS, **NUMBERS | numbers)
+    choices = {name: value for name, value in (NUMBERS | numbers).items() if isinstance(value, str)}
+    return paired_batch.jitted("mmcd", MEMBERS, **choices)
 
 
 def _hp(**numbers):

@@ -13,7 +13,7 @@ GOLDEN = Path(__file__).parents[1] / "golden" / "losses_mrl.npz"
 
 
 def test_the_objective_of_the_released_code():
-    """Unit features, labels that differ by modality: RC adds up over them, the contrast is their mean."""
+    """Unit features, labels that differ by modality: RC is their sum, the contrast their mean."""
     with np.load(GOLDEN) as file:
         case = {name.split("/")[1]: file[name] for name in file.files if "total_" in name}
     features = jnp.stack([case[f"features_{v}"] for v in (0, 1)]).astype(jnp.float32)

@@ -4,8 +4,8 @@ import functools
 import importlib
 import pkgutil
 
-import calls_of_clusters  # noqa: F401  (fills the table)
-import calls_of_labels  # noqa: F401
+import calls_of_beliefs  # noqa: F401  (fills the table)
+import calls_of_clusters  # noqa: F401
 import calls_of_losses  # noqa: F401
 import calls_of_retrieval  # noqa: F401
 import jax

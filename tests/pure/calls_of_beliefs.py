@@ -3,6 +3,7 @@
 from typing import Any
 
 import extremes as x
+import jax
 import jax.numpy as jnp
 import numpy as np
 from extremes import CLASSES, MEMBERS, ROWS, STORED, WIDTH
@@ -23,63 +24,54 @@ from table import (
 
 from jaxcmr import noise
 from jaxcmr.beliefs import (
-    banks,
-    belief,
     clarify,
     diagnosis,
     folds,
+    memory,
     mixture,
     posterior,
+    votes,
 )
 from jaxcmr.noise import injection, record, transition
 
 
-def _told(**arguments: Any) -> tuple:
-    """Returns what an electorate says, and what members are told by it."""
-    found = folds.electorate(**arguments)
-    return found.hidden, found.fair, found.average(jnp.asarray(VOTERS))
+def _voting(**arguments: Any) -> jax.Array:
+    """Returns which of the members, all of them alive, vote on which rows."""
+    return folds.draw(alive=jnp.ones(MEMBERS, bool), **arguments).voting
 
 
 BANK = {"bank": x.plain(normal(STORED, WIDTH)), "index": x.index([6, 0, 2, 3, 4])}
 ENTRIES = {"values": x.scores(FEATURES), "mask": x.mask(everything(ROWS))}
 DECAY = {"decay": x.number(0.9, 0, 1)}
-call(banks.one_hot_bank, labels=x.free(x.labels(CLASS)), num_classes=x.whole(CLASSES))
-call(banks.write_rows, **BANK, **ENTRIES)
-call(banks.ema_rows, **BANK, **ENTRIES, **DECAY)
-call(banks.ema_unit_rows, **BANK, **ENTRIES, **DECAY)
-
-call(belief.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
-call(belief.votes, logits=x.scores(VOTERS))
-call(belief.panel_mean, values=x.scores(VOTERS), present=x.mask(PRESENT))
-call(belief.peer_mean, values=x.scores(VOTERS), present=x.mask(PRESENT))
-call(belief.start_memory, shape=(STORED,), value=x.number(1.0))
-call(belief.majority_thresholds, num_classes=x.whole(CLASSES))
+call(memory.ema_rows, **BANK, **ENTRIES, **DECAY)
+call(memory.ema_unit_rows, **BANK, **ENTRIES, **DECAY)
+call(memory.start, shape=(STORED,), value=x.number(1.0))
 VOTES = softmax(normal(ROWS, ROWS - 1)).max(-1)
 call(
-    belief.remember,
-    memory=belief.start_memory((STORED,)),
+    memory.remember,
+    memory=memory.start((STORED,)),
     index=x.index([6, 0, 2, 3, 4]),
     values=x.scores(VOTES),
     mask=x.mask(everything(ROWS)),
     **DECAY,
 )
 call(
-    belief.remember_classes,
-    memory=belief.start_memory((CLASSES,)),
+    memory.remember_classes,
+    memory=memory.start((CLASSES,)),
     labels=x.labels(CLASS),
     scores=x.scores(VOTES, x.SHOWN),
     mask=x.mask(everything(ROWS)),
     **DECAY,
 )
+exempt("plain indexing inside a step", memory.read, memory.write)
+
+call(votes.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
+call(votes.votes, logits=x.scores(VOTERS))
+EVERYBODY = {"present": x.mask(PRESENT), "alive": everything(MEMBERS)}
+call(votes.panel_mean, values=x.scores(VOTERS), **EVERYBODY)
+call(votes.peer_mean, values=x.scores(VOTERS), **EVERYBODY)
 call(
-    belief.class_mean_thresholds,
-    scores=x.scores(VOTES, x.SHOWN),
-    labels=x.labels(CLASS),
-    num_classes=x.whole(CLASSES),
-    mask=x.mask(everything(ROWS)),
-)
-call(
-    belief.accept,
+    votes.accept,
     scores=x.scores(VOTES),
     labels=x.labels(CLASS),
     thresholds=x.plain(np.full(CLASSES, 0.5, np.float32)),
@@ -102,8 +94,6 @@ call(
     proposals=x.ids([0, 1, -1, 1, 2]),
     trusted=True,
 )
-call(clarify.held_out_rows, key=KEY, index=x.free(x.ids(range(ROWS))), share=x.number(0.5, 0, 1))
-call(clarify.row_draws, key=KEY, index=x.free(x.ids(range(ROWS))))
 call(
     clarify.count_agreement,
     proposals=x.ids([0, 1, -1, 1, 2]),
@@ -115,7 +105,7 @@ ESTIMATE = {"noise_rate": x.number(0.4, 0, 1), "num_classes": x.whole(CLASSES, 2
 call(clarify.rule_precision, agreement=AGREEMENT, **ESTIMATE, z=x.number(1.645, 0))
 call(clarify.relabel_precision, agreement=AGREEMENT, **ESTIMATE, z=x.number(1.645, 0))
 call(
-    clarify.surest,
+    clarify.most_confident,
     **PROPOSALS,
     confidence=x.scores(SHARES, x.FINE),
     rows=x.mask(everything(ROWS), x.FINE),
@@ -126,18 +116,18 @@ exempt("reports of what a run found", diagnosis.pseudo_labels, diagnosis.believe
 exempt("reports of what a run found", diagnosis.posterior_labels, diagnosis.majority_class)
 
 BY_KEY = {"key": KEY, "index": x.free(x.ids(range(ROWS)))}
+call(folds.row_draws, **BY_KEY)
+call(folds.held_out_rows, **BY_KEY, share=x.number(0.5, 0, 1))
+call(folds.held_out, **BY_KEY, alive=everything(MEMBERS), count=x.number(1, 1))
 call(
-    folds.electorate,
-    kind="peers",
-    key=KEY,
-    index=x.ids(range(ROWS)),
-    present=x.mask(PRESENT),
-    members=x.whole(MEMBERS),
-    judges=1,
+    folds.draw,
+    voters="out_of_fold",
+    **BY_KEY,
+    held_out_members=x.number(1, 1),
     held_out_share=x.number(0.2, 0, 1),
 )
-TABLE["beliefs.folds.electorate"] = TABLE["beliefs.folds.electorate"]._replace(function=_told)
-call(folds.untaught_members, **BY_KEY, members=x.whole(3, 2), judges=x.number(1, 1, 2))
+TABLE["beliefs.folds.draw"] = TABLE["beliefs.folds.draw"]._replace(function=_voting)
+exempt("means of votes, see `votes.panel_mean`", folds.vote_mean)
 
 LOSSES = np.array([0.1, 0.2, 1.5, 0.15, 1.7], np.float32)
 call(

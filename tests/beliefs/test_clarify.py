@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxcmr.beliefs import belief, clarify
+from jaxcmr.beliefs import clarify, votes
 
 K = 10
 
@@ -48,10 +48,10 @@ class TestRule:
         predicted = np.array([[[0, 2, 0], [0, 2, 1]], [[0, 2, 2], [1, 2, 0]]])
         logits = 8.0 * jax.nn.one_hot(predicted, 3)
         labels = jnp.array([0, 1, 2])
-        scores = belief.panel_mean(belief.ballots(logits, labels))
-        accepted = belief.accept(scores, labels, belief.majority_thresholds(3))
-        shares = belief.panel_mean(belief.votes(logits))
-        confidence = belief.panel_mean(jax.nn.softmax(logits))
+        scores = votes.panel_mean(votes.ballots(logits, labels))
+        accepted = votes.accept(scores, labels, jnp.full(3, 0.51))
+        shares = votes.panel_mean(votes.votes(logits))
+        confidence = votes.panel_mean(jax.nn.softmax(logits))
         proposals = clarify.propose(shares, confidence, 2 / 3, 0.9)
         np.testing.assert_array_equal(
             clarify.clarify(labels, accepted, proposals, True), [0, 2, -1]
@@ -64,18 +64,6 @@ class TestRule:
         rs, cs = jnp.array([0.5, 2 / 3, 1.0]), jnp.array([0.1, 0.7, 0.2])
         together = jax.jit(jax.vmap(rule))(rs, cs)
         np.testing.assert_array_equal(together, [rule(r, c) for r, c in zip(rs, cs)])
-
-
-class TestHeldOut:
-    def test_depends_on_the_row_alone(self):
-        key, index = jax.random.key(3), jnp.array([5, 0, 17, 5])
-        whole = clarify.held_out_rows(key, jnp.arange(20), 0.5)
-        np.testing.assert_array_equal(clarify.held_out_rows(key, index, 0.5), whole[index])
-
-    def test_share(self):
-        held = clarify.held_out_rows(jax.random.key(0), jnp.arange(20_000), 0.1)
-        assert abs(float(held.mean()) - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 20_000)
-        assert not clarify.held_out_rows(jax.random.key(0), jnp.arange(100), 0.0).any()
 
 
 class TestCounting:
@@ -151,7 +139,7 @@ def simulate(skill, noise, rows=30_000, taught=0.0, seed=0):
         own = np.where(rng.random(rows) < 0.5, guess, rng.integers(0, K, rows))
         vote = np.where(rng.random(rows) < skill, true, own)
         voters.append(np.where(~held_out & (rng.random(rows) < taught), given, vote))
-    shares = belief.panel_mean(jax.nn.one_hot(np.stack(voters), K)[:, None])
+    shares = votes.panel_mean(jax.nn.one_hot(np.stack(voters), K)[:, None])
     return shares, jnp.asarray(given), jnp.asarray(true), jnp.asarray(held_out)
 
 
@@ -176,7 +164,7 @@ class TestSimulatedPanels:
         shares, given, true, held_out = simulate(0.4, 0.4, taught=0.5)
         proposals = clarify.propose(shares, shares, 2 / 3, 0.0)
         scores = shares[jnp.arange(len(given)), given]
-        accepted = belief.accept(scores, given, belief.majority_thresholds(K))
+        accepted = votes.accept(scores, given, jnp.full(K, 0.51))
         rows = accepted & ~held_out & (proposals >= 0)
         assert (proposals == given)[rows].mean() > 0.99  # what the rule thinks of itself
         # On the rows held out the wrong labels are not learned by heart, and tell the truth.
@@ -189,7 +177,7 @@ class TestSimulatedPanels:
         assert (proposals == true)[taught].mean() > found.low
 
 
-def test_the_surest_proposals_tell_the_noise_of_labels():
+def test_the_most_confident_proposals_tell_the_noise_of_labels():
     """Simulated: 40 % wrong labels; half of the proposals are right, of the sure ones 95 %."""
     keys = jax.random.split(jax.random.key(0), 5)
     rows = (200, 500)  # batches
@@ -206,38 +194,35 @@ def test_the_surest_proposals_tell_the_noise_of_labels():
     noise = 0.2 * jax.random.uniform(keys[4], rows)
     confidence = jnp.repeat((jnp.where(sure, 0.8, 0.3) + noise)[..., None], K, -1)
     everywhere = jnp.ones(rows, bool)
-    best = clarify.surest(proposals, confidence, everywhere)
+    best = clarify.most_confident(proposals, confidence, everywhere)
     np.testing.assert_allclose((best >= 0).mean(), 0.1, atol=1e-3)
     seen = clarify.count_agreement(best, labels, everywhere)
     agreed, proposed = (counts.sum() for counts in seen)
     np.testing.assert_allclose(1 - agreed / proposed, 0.43, atol=0.03)
 
 
-def test_the_surest_proposals_by_hand():
+def test_the_most_confident_proposals_by_hand():
     proposals = jnp.array([[0, 1, -1, 2, 1], [-1, -1, -1, -1, -1]])
     value = jnp.array([0.5, 0.7, 0.99, 0.6, 0.9])
     confidence = jnp.broadcast_to(value[None, :, None], (2, 5, 3))
     rows = jnp.array([[True, True, True, True, False]] * 2)
-    kept = partial(clarify.surest, proposals, confidence, rows)
+    kept = partial(clarify.most_confident, proposals, confidence, rows)
     np.testing.assert_array_equal(kept(0.1), [[-1, 1, -1, -1, -1], [-1] * 5])
     np.testing.assert_array_equal(kept(0.6), [[-1, 1, -1, 2, -1], [-1] * 5])
     np.testing.assert_array_equal(kept(1.0), [[0, 1, -1, 2, -1], [-1] * 5])
 
 
-def test_a_proposal_of_no_known_confidence_is_not_among_the_surest():
+def test_a_proposal_of_no_known_confidence_is_not_among_the_most_confident():
     confidence = jnp.array([[0.9, 0.1], [jnp.nan, 0.1], [0.8, 0.2]])
-    kept = clarify.surest(jnp.array([0, 0, 0]), confidence, jnp.ones(3, bool), 0.5)
+    kept = clarify.most_confident(jnp.array([0, 0, 0]), confidence, jnp.ones(3, bool), 0.5)
     np.testing.assert_array_equal(kept, [0, -1, -1])
 
 
 def test_wrong_arguments_are_told():
     agreement = clarify.Agreement(jnp.float32(3), jnp.float32(4))
-    key, rows = jax.random.key(0), jnp.arange(3)
     for call, words in (
         (lambda: clarify.rule_precision(agreement, 0.4, 1), "num_classes is 1"),
         (lambda: clarify.relabel_precision(agreement, jnp.nan, 3), "noise_rate is nan"),
-        (lambda: clarify.held_out_rows(key, rows, 1.5), "share is 1.5"),
-        (lambda: clarify.held_out_rows(key, rows.astype(float), 0.5), "index are float"),
         (lambda: clarify.propose(jnp.ones((3, 2)), jnp.ones((2, 2)), 0.5, 0.5), "confidence has"),
     ):
         with pytest.raises(ValueError, match=words):
