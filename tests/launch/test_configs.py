@@ -103,6 +103,7 @@ def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
 )
 def test_another_method_runs_through_on_a_config_of_stages(tmp_path, config, method):
     sizes = "--config.data.train_size=120", "--config.data.test_size=40"
+    sizes += ("--config.ensemble.members=1",)
     result, _ = _run(tmp_path, config, f"--config.method.name={method}", *sizes)
     assert set(result["scores"]["stages"]) == set(
         json.loads((tmp_path / "run" / "config.json").read_text())["stages"][:-1]
