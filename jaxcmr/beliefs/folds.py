@@ -59,16 +59,19 @@ def draw(
         key: the same in the whole training.
         index: `[B]` int32 rows.
         alive: `[E]` bool, the members that take part.
-        held_out_members: how many members each label is hidden from, at least 1.
+        held_out_members: how many members each label is hidden from, at least 1: the first that
+            are alive, beginning with a member drawn for the row.
         held_out_share: share of the labels that are hidden from all members, without folds.
 
     Raises:
         UsageError: a number is out of range, or shapes do not fit.
     """
-    chosen = held_out(key, index, alive, held_out_members)
-    shared = jnp.broadcast_to(held_out_rows(key, index, held_out_share), chosen.shape)
-    living = alive.sum()
+    guards.check_range("held_out_members", held_out_members, 1)
+    guards.check_range("held_out_share", held_out_share, 0.0, 1.0)
+    draws, living = row_draws(key, index), alive.sum()
     folded = (voters == "out_of_fold") & (living > held_out_members)
+    chosen = _in_turn(draws, alive, held_out_members)
+    shared = jnp.broadcast_to(draws < held_out_share, chosen.shape)
     return Folds(
         hidden=jnp.where(folded, chosen, shared),
         out_of_fold=folded | shared,
@@ -77,52 +80,14 @@ def draw(
     )
 
 
-def held_out(
-    key: jax.Array, index: jax.Array, alive: jax.Array, count: jax.Array | float
-) -> jax.Array:
-    """Chooses the `count` living members from which the label of each row is hidden, in turn.
-
-    Args:
-        key: the same in the whole training.
-        index: `[B]` int32 rows.
-        alive: `[E]` bool.
-        count: at least 1.
-
-    Returns:
-        `[E, B]` bool: beginning with a member drawn for the row, the first `count` that are alive.
-        With all alive, every member has about the same share of rows.
-
-    Raises:
-        UsageError: shapes do not fit, or the count is below 1.
-    """
-    guards.check_range("count", count, 1)
-    alive = guards.row_mask(alive, np.shape(alive)[:1], name="alive")
+def _in_turn(draws: jax.Array, alive: jax.Array, count: jax.Array | float) -> jax.Array:
+    """Chooses `count` living members for each row `[B]`, from the drawn one on: `[E, B]` bool."""
     members = len(alive)
-    first = jnp.floor(row_draws(key, index) * members).astype(jnp.int32)
+    first = jnp.floor(draws * members).astype(jnp.int32)
     before = jnp.cumsum(alive) - alive  # [E], living members with a lower number
     place = before[:, None] - before[first][None]
     place += jnp.where(jnp.arange(members)[:, None] < first[None], alive.sum(), 0)
     return alive[:, None] & (place < count)
-
-
-def held_out_rows(key: jax.Array, index: jax.Array, share: jax.Array | float) -> jax.Array:
-    """Chooses the rows whose label no member is trained on: each with the probability `share`.
-
-    Depends on the key and the row alone, so every batch, epoch and member agrees.
-
-    Args:
-        key: the same in the whole training.
-        index: `[B]` int32 rows.
-        share: of all rows, .1 for instance: enough to count some hundred proposals.
-
-    Returns:
-        `[B]` bool.
-
-    Raises:
-        UsageError: the index is not `[B]` whole numbers, or the share is not in [0, 1].
-    """
-    guards.check_range("share", share, 0.0, 1.0)
-    return row_draws(key, index) < share
 
 
 def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:

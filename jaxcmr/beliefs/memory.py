@@ -86,33 +86,6 @@ def _bias_corrected(decay: jax.Array | float, seen: jax.Array) -> jax.Array:
     return decay * jnp.expm1((seen - 1) * log) / jnp.expm1(seen * log)
 
 
-def remember_classes(
-    memory: Memory,
-    labels: jax.Array,
-    scores: jax.Array,
-    decay: jax.Array | float,
-    mask: jax.Array | None = None,
-) -> Memory:
-    """Follows the mean of s by class from batch to batch: a running adaptive threshold.
-
-    Each batch is one observation of every class it holds, at the mean score of its items of that
-    class; a class absent from the batch stays as it is.
-
-    Args:
-        memory: of `[..., K]`; `memory.value` are the thresholds.
-        labels: `[B]` class ids as given; negative ones are left out.
-        scores: `[..., B]`, s of the batch's rows.
-        decay: weight of the old average, in [0, 1] (`remember` has the bias correction).
-        mask: `[B]` bool, False for entries to ignore; none if absent.
-
-    Raises:
-        UsageError: shapes do not fit, labels are no classes, or the decay is not in [0, 1].
-    """
-    labels = guards.class_labels(labels, memory.value.shape[-1], np.shape(scores)[-1:])
-    keep = guards.row_mask(mask, labels.shape) & (labels >= 0)
-    return remember(memory, labels, scores, decay, keep)
-
-
 def read(memories: jax.Array, index: jax.Array) -> jax.Array:
     """Reads the rows `[B]` of every member's memory: `[E, ..., N]` to `[E, ..., B]`."""
     return jax.vmap(lambda memory, rows: memory[..., rows])(memories, _by_member(memories, index))

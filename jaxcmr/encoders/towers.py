@@ -89,6 +89,11 @@ def bare(config: ConfigDict) -> Network:
     return Network(init, apply)
 
 
+def with_group(variables, group: str, params: Any) -> dict[str, Any]:
+    """Returns variables with one more group of parameters."""
+    return {**variables, "params": {**variables["params"], group: params}}
+
+
 def tower(
     config: ConfigDict, embedding_size: int, compute_dtype: str = "float32", remat: str = "none"
 ) -> Encoder:

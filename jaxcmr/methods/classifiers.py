@@ -13,7 +13,7 @@ from ml_collections import ConfigDict
 from jaxcmr import losses
 from jaxcmr.encoders import towers
 from jaxcmr.encoders.head import head
-from jaxcmr.encoders.towers import Network
+from jaxcmr.encoders.towers import Network, with_group
 from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Items
 
@@ -33,7 +33,7 @@ def with_head(config: ConfigDict) -> Network:
     def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
         variables = network.init(key, inputs, num_classes)
         classifier = head(num_classes).init(_last_key(key, config), jnp.zeros((1, size)))
-        return _with(variables, "head", classifier["params"])
+        return with_group(variables, "head", classifier["params"])
 
     def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
@@ -62,7 +62,9 @@ def with_centers(config: ConfigDict, temperature: str) -> Network:
     def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
         variables = network.init(key, inputs, num_classes)
         orthogonal = jax.nn.initializers.orthogonal()
-        return _with(variables, "centers", orthogonal(_last_key(key, config), (num_classes, size)))
+        return with_group(
+            variables, "centers", orthogonal(_last_key(key, config), (num_classes, size))
+        )
 
     def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
@@ -77,7 +79,3 @@ def with_centers(config: ConfigDict, temperature: str) -> Network:
 def _last_key(key: jax.Array, config: ConfigDict) -> jax.Array:
     """Returns the classifier's key: the one behind those of the towers."""
     return jax.random.split(key, len(config.data.modalities) + 1)[-1]
-
-
-def _with(variables, group: str, params):
-    return {**variables, "params": {**variables["params"], group: params}}

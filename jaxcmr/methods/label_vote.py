@@ -34,10 +34,9 @@ from ml_collections import ConfigDict
 from jaxcmr import losses
 from jaxcmr.beliefs import clarify, diagnosis, folds, memory, mixture
 from jaxcmr.beliefs.clarify import Agreement
-from jaxcmr.beliefs.folds import VOTERS
 from jaxcmr.beliefs.votes import ROUNDING, accept, ballots, votes
-from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, whole
-from jaxcmr.methods import classifiers
+from jaxcmr.config.ranges import NOT_NEGATIVE, SHARE, Field, choice
+from jaxcmr.methods import classifiers, mmcd
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, present_rows
 from jaxcmr.methods.classifiers import LABEL_LOSSES
 from jaxcmr.methods.mmcd import check, denoising_contrast, draw_folds, predictions
@@ -119,35 +118,18 @@ def build(config: ConfigDict) -> Method:
         else:
             confirmed = low_loss_ballots(logits, given, present)
         values = jnp.concatenate([confirmed[..., None], votes(logits), jax.nn.softmax(logits)], -1)
-        mean = folds.vote_mean(
-            method.voters, fold, values, present, alive
-        )  # [E, B, 1 + 2 K]: one message
+        # One message between members, [E, B, 1 + 2 K].
+        mean = folds.vote_mean(method.voters, fold, values, present, alive)
         scores, shares, confidence = jnp.split(mean, (1, 1 + logits.shape[-1]), -1)
 
-        remembered = memory.remember(
-            beliefs.ballots, batch.index, scores[..., 0], hp["memory_decay"], batch.mask
-        )
-        trust = memory.read(remembered.value, batch.index)  # [E, B]
-        thresholds = memory.remember_classes(
-            beliefs.thresholds, given, trust, hp["threshold_decay"], batch.mask
-        )
+        beliefs = _remember(beliefs, scores[..., 0], batch, hp)
+        trust = memory.read(beliefs.ballots.value, batch.index)  # [E, B]
+        needed = needed_score(method.threshold, beliefs.thresholds.value)
         trained = batch.mask[None] & ~fold.hidden  # [E, B]
-        needed = needed_score(method.threshold, thresholds.value)
         accepted = accept(trust, given, needed, batch.mask) & trained
-
-        proposals = clarify.propose(shares, confidence, hp["min_share"], hp["min_confidence"])
         counted = fold.out_of_fold & batch.mask[None]
-        count = lambda old, new: jax.tree.map(
-            lambda old, new: hp["agreement_decay"] * old + new,
-            old,
-            clarify.count_agreement(new, given, counted),
-        )
-        best = clarify.most_confident(proposals, confidence, counted)
-        agreement = count(beliefs.agreement, proposals)
-        confident = count(beliefs.confident, best)
-        precision = replacement_precision(agreement, confident, logits.shape[-1])
-        trusted = (precision.low >= hp["min_precision"])[:, None]
-        labels = clarify.clarify(given, accepted, proposals, trusted)
+        replacements, beliefs = _replacements(beliefs, shares, confidence, given, counted, hp)
+        labels = clarify.clarify(given, accepted, *replacements)
         labels = jnp.where(batch.mask[None], labels, -1)
 
         warm = progress.epoch < hp["warmup_epochs"]
@@ -159,11 +141,7 @@ def build(config: ConfigDict) -> Method:
             clarified=~accepted & (labels >= 0) & ~warm,
             weights=jnp.where(warm | (labels >= 0), weights, 0.0),
         )
-        return Beliefs(
-            ballots=remembered,
-            thresholds=thresholds,
-            agreement=agreement,
-            confident=confident,
+        return beliefs.replace(
             labels=memory.write(beliefs.labels, batch.index, targets.positives),
             classes=memory.write(beliefs.classes, batch.index, predictions(outputs, alive)),
         ), targets
@@ -188,6 +166,43 @@ def build(config: ConfigDict) -> Method:
         return diagnosis.believed_labels(beliefs, dataset)
 
     return Method(network.init, network.apply, objective, beliefs, vote, diagnose=diagnose)
+
+
+def _remember(beliefs: Beliefs, scores: jax.Array, batch: Batch, hp) -> Beliefs:
+    """Takes the mean ballots `[E, B]` into the memories of rows and, from there, of classes."""
+    given = batch.labels[0]
+    rows = memory.remember(beliefs.ballots, batch.index, scores, hp["memory_decay"], batch.mask)
+    classes = memory.remember(
+        beliefs.thresholds,
+        given,
+        memory.read(rows.value, batch.index),
+        hp["threshold_decay"],
+        batch.mask & (given >= 0),
+    )
+    return beliefs.replace(ballots=rows, thresholds=classes)
+
+
+def _replacements(
+    beliefs: Beliefs, shares: jax.Array, confidence: jax.Array, given, counted: jax.Array, hp
+) -> tuple[tuple[jax.Array, jax.Array], Beliefs]:
+    """Returns what could replace labels `[E, B]`, whether it may `[E, 1]`, and the new counts.
+
+    Args:
+        beliefs: before the batch.
+        shares: of the votes for each class, `[E, B, K]`.
+        confidence: mean probability of each class, `[E, B, K]`.
+        given: `[B]`, labels as given.
+        counted: `[E, B]` bool, rows whose votes are out-of-fold predictions.
+        hp: the numbers.
+    """
+    proposals = clarify.propose(shares, confidence, hp["min_share"], hp["min_confidence"])
+    best = clarify.most_confident(proposals, confidence, counted)
+    add = lambda old, new: hp["agreement_decay"] * old + new
+    count = lambda old, new: jax.tree.map(add, old, clarify.count_agreement(new, given, counted))
+    agreement, confident = count(beliefs.agreement, proposals), count(beliefs.confident, best)
+    precision = replacement_precision(agreement, confident, shares.shape[-1])
+    trusted = (precision.low >= hp["min_precision"])[:, None]
+    return (proposals, trusted), beliefs.replace(agreement=agreement, confident=confident)
 
 
 def low_loss_ballots(logits: jax.Array, given: jax.Array, present: jax.Array) -> jax.Array:
@@ -223,17 +238,8 @@ def replacement_precision(
 METHOD = Recipe(
     build,
     numbers={
-        "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
-        "label_weight": Field(0.05, NOT_NEGATIVE, "weight of the labels"),
-        "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
+        **mmcd.VOTING,
         "prior_weight": Field(0.0, NOT_NEGATIVE, "weight of the penalty of uneven classes"),
-        "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),
-        "warmup_epochs": Field(5, whole(0), "in which members train on all given labels"),
-        "held_out_members": Field(1, whole(1, 1000), "members that each label is hidden from"),
-        "held_out_share": Field(
-            0.05, SHARE, "of the rows whose labels no member is trained on, without folds"
-        ),
-        "memory_decay": Field(0.7, SHARE, "of the remembered votes on a row"),
         "threshold_decay": Field(0.95, SHARE, "of the classes' thresholds"),
         "min_share": Field(0.66, SHARE, "of the votes that a replacement needs"),
         "min_confidence": Field(0.5, SHARE, "that a replacement needs"),
@@ -243,15 +249,11 @@ METHOD = Recipe(
         "agreement_decay": Field(0.99, SHARE, "of the counts of replacements, a batch"),
     },
     choices={
-        "voters": Field("out_of_fold", choice(*VOTERS), "who votes on a row"),
+        **mmcd.VOTING_CHOICES,
         "ballots": Field("votes", choice("votes", "losses"), "what confirms a label"),
         "threshold": Field(
             "class_mean", choice("class_mean", "majority", "none"), "that accepts a label"
         ),
-        "label_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of accepted labels"),
         "clarified_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of replaced labels"),
-        "positives": Field(
-            "labels", choice("labels", "pairs"), "of the contrast; pairs: no label decides them"
-        ),
     },
 )

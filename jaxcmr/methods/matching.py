@@ -60,7 +60,7 @@ def build(config: ConfigDict) -> Method:
     def init(key: jax.Array, inputs, num_classes: int):
         variables = network.init(key, inputs, num_classes)
         centers = jnp.zeros((len(inputs), num_classes, size))
-        return {**variables, "params": {**variables["params"], "clusters": centers}}
+        return towers.with_group(variables, "clusters", centers)
 
     def apply(variables, inputs, hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)

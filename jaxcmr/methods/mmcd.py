@@ -38,7 +38,6 @@ from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.beliefs import clarify, diagnosis, folds, memory, posterior
-from jaxcmr.beliefs.folds import VOTERS
 from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, whole
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import classifiers
@@ -266,30 +265,33 @@ def check(config: ConfigDict) -> None:
         raise UsageError("members vote on one label a pair; set config.noise.per_modality to False")
 
 
+# What methods have whose members vote on labels: these numbers and choices.
+VOTING = {
+    "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
+    "label_weight": Field(
+        0.05, NOT_NEGATIVE, "weight of the labels; more, and posteriors drift from the labels"
+    ),
+    "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
+    "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),
+    "warmup_epochs": Field(5, whole(0), "in which members are trained on all given labels"),
+    "held_out_members": Field(1, whole(1, 1000), "members that each label is hidden from"),
+    "held_out_share": Field(0.05, SHARE, "of labels hidden from all members, without folds"),
+    "memory_decay": Field(0.7, SHARE, "of the remembered votes on a row"),
+}
+VOTING_CHOICES = {
+    "voters": Field("out_of_fold", choice(*folds.VOTERS), "who votes on a row"),
+    "label_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of the labels"),
+    "positives": Field(
+        "labels", choice("labels", "pairs"), "of the contrast; pairs: no label decides them"
+    ),
+}
 METHOD = Recipe(
     build,
     numbers={
-        "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
-        "label_weight": Field(
-            0.05, NOT_NEGATIVE, "weight of the labels; more, and posteriors drift from the labels"
-        ),
-        "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
-        "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),
-        "warmup_epochs": Field(5, whole(0), "in which members train on all given labels"),
-        "held_out_members": Field(1, whole(1, 1000), "members that each label is hidden from"),
-        "held_out_share": Field(
-            0.05, SHARE, "of the rows whose labels no member is trained on, without folds"
-        ),
-        "memory_decay": Field(0.7, SHARE, "of the remembered votes on a row"),
+        **VOTING,
         "confident_share": Field(0.5, SHARE, "of the votes that T is counted on"),
         "transition_decay": Field(0.99, SHARE, "of the counts of T, a batch"),
         "freeze_from": Field(1.0, SHARE, "share of the training after which beliefs are frozen"),
     },
-    choices={
-        "voters": Field("out_of_fold", choice(*VOTERS), "who votes on a row"),
-        "label_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of the posteriors"),
-        "positives": Field(
-            "labels", choice("labels", "pairs"), "of the contrast; pairs: no label decides them"
-        ),
-    },
+    choices=VOTING_CHOICES,
 )

@@ -22,6 +22,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import losses
 from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, Field, whole
+from jaxcmr.encoders.towers import with_group
 from jaxcmr.methods import classifiers
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
 from jaxcmr.methods.pairs import pair_contrast
@@ -36,7 +37,7 @@ def build(config: ConfigDict) -> Method:
         network_key, center_key = jax.random.split(key)
         variables = network.init(network_key, inputs, num_classes)
         centers = jax.random.normal(center_key, (num_classes, size))
-        return {**variables, "params": {**variables["params"], "centers": centers}}
+        return with_group(variables, "centers", centers)
 
     def apply(variables, inputs, hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)

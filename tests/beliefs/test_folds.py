@@ -9,58 +9,48 @@ from jaxcmr.beliefs import folds
 
 KEY = jax.random.key(3)
 ROWS = jnp.arange(3000)
-EVERYBODY = jnp.ones(5, bool)
+EVERYBODY = [True] * 5
 
 
-class TestHeldOut:
-    def test_depends_on_the_row_alone(self):
-        key, index = jax.random.key(3), jnp.array([5, 0, 17, 5])
-        whole = folds.held_out_rows(key, jnp.arange(20), 0.5)
-        np.testing.assert_array_equal(folds.held_out_rows(key, index, 0.5), whole[index])
-
-    def test_share(self):
-        held = folds.held_out_rows(jax.random.key(0), jnp.arange(20_000), 0.1)
-        assert abs(float(held.mean()) - 0.1) < 4 * np.sqrt(0.1 * 0.9 / 20_000)
-        assert not folds.held_out_rows(jax.random.key(0), jnp.arange(100), 0.0).any()
-
-    def test_wrong_arguments_are_told(self):
-        for rows, share, words in (
-            (ROWS, 1.5, "share is 1.5"),
-            (ROWS.astype(float), 0.5, "index are float"),
-        ):
-            with pytest.raises(ValueError, match=words):
-                folds.held_out_rows(KEY, rows, share)
+def _drawn(voters, alive, held_out_members=1, share=0.5, rows=ROWS):
+    return folds.draw(voters, KEY, rows, jnp.asarray(alive), held_out_members, share)
 
 
-def test_every_label_is_hidden_from_as_many_members_and_draws_do_not_depend_on_the_batch():
-    hidden = folds.held_out(KEY, ROWS, EVERYBODY, 2)
+def _hidden(alive, held_out_members):
+    return np.asarray(_drawn("out_of_fold", alive, held_out_members).hidden)
+
+
+def _first() -> np.ndarray:
+    """The member that is drawn for each row."""
+    return np.floor(np.asarray(folds.row_draws(KEY, ROWS)) * 5).astype(int)
+
+
+def test_draws_depend_on_the_row_alone():
+    some = jnp.array([5, 0, 17, 5])
+    np.testing.assert_array_equal(folds.row_draws(KEY, some), folds.row_draws(KEY, ROWS)[some])
+
+
+def test_every_label_is_hidden_from_as_many_members():
+    hidden = _hidden(EVERYBODY, 2)
     np.testing.assert_array_equal(hidden.sum(0), 2)
     np.testing.assert_allclose(hidden.mean(1), 0.4, atol=0.04)
-    few = folds.held_out(KEY, ROWS[70:80], EVERYBODY, 2)
-    np.testing.assert_array_equal(few, hidden[:, 70:80])
 
 
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_with_all_alive_members_follow_the_drawn_one_in_a_circle(count):
-    first = np.floor(np.asarray(folds.row_draws(KEY, ROWS)) * 5)
-    expected = (np.arange(5)[:, None] - first) % 5 < count
-    np.testing.assert_array_equal(folds.held_out(KEY, ROWS, EVERYBODY, count), expected)
+    expected = (np.arange(5)[:, None] - _first()) % 5 < count
+    np.testing.assert_array_equal(_hidden(EVERYBODY, count), expected)
 
 
 def test_dead_members_are_passed_over():
-    alive = np.array([False, True, True, False, True])
-    first = np.floor(np.asarray(folds.row_draws(KEY, ROWS)) * 5).astype(int)
-    hidden = np.asarray(folds.held_out(KEY, ROWS, jnp.asarray(alive), 2))
+    alive, first = np.array([False, True, True, False, True]), _first()
+    hidden = _hidden(alive, 2)
     np.testing.assert_array_equal(hidden.sum(0), 2)
     for start, chosen in ((0, [1, 2]), (1, [1, 2]), (2, [2, 4]), (3, [1, 4]), (4, [1, 4])):
         assert np.flatnonzero(hidden[:, first == start][:, 0]).tolist() == chosen
-    whole = np.asarray(folds.held_out(KEY, ROWS, EVERYBODY, 1))
-    kept = np.asarray(folds.held_out(KEY, ROWS, jnp.asarray(alive), 1))
-    np.testing.assert_array_equal(kept[:, alive[first]], whole[:, alive[first]])
-
-
-def _drawn(voters, alive, held_out_members=1, share=0.5):
-    return folds.draw(voters, KEY, ROWS, jnp.asarray(alive), held_out_members, share)
+    as_before = alive[first]
+    expected = _hidden(EVERYBODY, 1)[:, as_before]
+    np.testing.assert_array_equal(_hidden(alive, 1)[:, as_before], expected)
 
 
 def test_with_folds_hidden_members_vote_and_all_votes_are_out_of_fold():
@@ -72,8 +62,8 @@ def test_with_folds_hidden_members_vote_and_all_votes_are_out_of_fold():
 @pytest.mark.parametrize("voters, alive", [("all", [True, True, False]), ("peers", [True] * 3)])
 def test_without_folds_a_share_of_the_labels_is_hidden_from_all(voters, alive):
     found = _drawn(voters, alive)
-    shared = folds.held_out_rows(KEY, ROWS, 0.5)
-    np.testing.assert_array_equal(found.hidden, [shared] * 3)
+    np.testing.assert_array_equal(found.hidden, [folds.row_draws(KEY, ROWS) < 0.5] * 3)
+    np.testing.assert_allclose(found.hidden.mean(), 0.5, atol=4 * np.sqrt(0.25 / len(ROWS)))
     np.testing.assert_array_equal(found.out_of_fold, found.hidden)
     np.testing.assert_array_equal(found.voting.all(1), alive)
     assert found.count == sum(alive)
@@ -98,3 +88,13 @@ def test_the_mean_is_over_the_voters_that_are_there():
     np.testing.assert_allclose(
         folds.vote_mean("peers", found, values, present, alive), [[6.0, 6.0], [2.0, 2.0]]
     )
+
+
+def test_wrong_arguments_are_told():
+    for arguments, words in (
+        ({"share": 1.5}, "held_out_share is 1.5"),
+        ({"held_out_members": 0}, "held_out_members is 0"),
+        ({"rows": ROWS.astype(float)}, "index are float"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            _drawn("out_of_fold", EVERYBODY, **arguments)

@@ -11,7 +11,7 @@ from jaxcmr.beliefs import memory as memories
 
 E, N = 3, 10
 RNG = np.random.default_rng(0)
-REMEMBER, REMEMBER_CLASSES = jax.jit(memories.remember), jax.jit(memories.remember_classes)
+REMEMBER = jax.jit(memories.remember)
 
 
 class TestMemory:
@@ -89,22 +89,6 @@ class TestMemory:
         touched = np.isin(np.arange(5), np.asarray(index)[np.asarray(mask)])
         np.testing.assert_array_equal(plain.count - start.count, touched)
         assert ((plain.value >= 0) & (plain.value <= 1)).all()
-
-    def test_running_class_means_by_hand(self):
-        memory = memories.start((3,), 0.5)
-        memory = REMEMBER_CLASSES(
-            memory, jnp.array([0, 0, 1, -1]), jnp.array([0.2, 0.4, 0.9, 0.1]), 0.5
-        )
-        np.testing.assert_allclose(memory.value, [0.3, 0.9, 0.5], rtol=1e-6)
-        memory = REMEMBER_CLASSES(
-            memory, jnp.array([0, 1]), jnp.array([0.9, 0.0]), 0.5, jnp.array([True, False])
-        )
-        np.testing.assert_allclose(memory.value, [(0.5 * 0.3 + 0.9) / 1.5, 0.9, 0.5], rtol=1e-6)
-
-    def test_a_class_that_is_none_is_left_out_where_it_cannot_be_seen(self):
-        memory = memories.start((2,), 0.0)
-        moved = REMEMBER_CLASSES(memory, jnp.array([0, 2]), jnp.ones(2), 0.5)
-        np.testing.assert_array_equal(moved.count, [1, 0])
 
     def test_a_row_that_does_not_exist_is_not_remembered(self):
         memory, values = memories.start((3,)), jnp.zeros(2)

@@ -55,14 +55,6 @@ call(
     mask=x.mask(everything(ROWS)),
     **DECAY,
 )
-call(
-    memory.remember_classes,
-    memory=memory.start((CLASSES,)),
-    labels=x.labels(CLASS),
-    scores=x.scores(VOTES, x.SHOWN),
-    mask=x.mask(everything(ROWS)),
-    **DECAY,
-)
 exempt("plain indexing inside a step", memory.read, memory.write)
 
 call(votes.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
@@ -117,8 +109,6 @@ exempt("reports of what a run found", diagnosis.posterior_labels, diagnosis.majo
 
 BY_KEY = {"key": KEY, "index": x.free(x.ids(range(ROWS)))}
 call(folds.row_draws, **BY_KEY)
-call(folds.held_out_rows, **BY_KEY, share=x.number(0.5, 0, 1))
-call(folds.held_out, **BY_KEY, alive=everything(MEMBERS), count=x.number(1, 1))
 call(
     folds.draw,
     voters="out_of_fold",
