@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method
+from jaxcmr.types import Batch
 
 MEMBER, DATA = "member", "data"
 
@@ -149,7 +150,7 @@ def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int, num_classes: in
         model_state=jax.tree.map(lambda _: owned, shapes.model_state),
         opt_state=jax.tree.map(lambda _: owned, shapes.opt_state),
         beliefs=jax.tree.map(of_belief, shapes.beliefs, longer),
-        alive=replicated(mesh),
+        alive=owned,
         key=replicated(mesh),
     )
 
@@ -210,45 +211,49 @@ def _gather_entry(mesh: Mesh) -> Callable[[Any, int], Any]:
 
 
 def put_batches(
-    mesh: Mesh, read: Callable[[np.ndarray], Any], batches: np.ndarray
-) -> tuple[Any, jax.Array]:
+    mesh: Mesh, read: Callable[[np.ndarray], Batch], batches: np.ndarray
+) -> tuple[Batch, jax.Array]:
     """Gives each device its part of k batches, read by the process that the device belongs to.
 
     Args:
         mesh: of `build`.
-        read: gives the items of some row numbers `[n]`, as a tree of arrays `[n, ...]`.
+        read: gives the rows of some numbers `[n]`.
         batches: `[k, B]` row numbers.
 
     Returns:
-        The items, `[k B, ...]`, spread over `data`; and where the batches lie in them, `[k, B]`,
+        The rows of all k batches, spread over `data`; and where the batches lie in them, `[k, B]`,
         counted from the beginning of each device's part (see `locally`).
     """
     steps, size = batches.shape
     parts = mesh.shape[DATA]
     by_part = batches.reshape(steps, parts, size // parts)
     places = np.arange(steps * size // parts, dtype=np.int32).reshape(steps, -1)
-    spread = by_rows(mesh)
     part_of = {
         device: index.indices(parts)[0]
-        for device, (index,) in spread.addressable_devices_indices_map((parts,)).items()
+        for device, (index,) in by_rows(mesh).addressable_devices_indices_map((parts,)).items()
     }
     items = {part: read(by_part[:, part].ravel()) for part in sorted(set(part_of.values()))}
 
-    def join(shape: tuple[int, ...], sharding: NamedSharding, blocks: dict[int, Any]) -> jax.Array:
-        arrays = [jax.device_put(blocks[part], device) for device, part in part_of.items()]
-        return jax.make_array_from_single_device_arrays(shape, sharding, arrays)
+    def join(axis: int, *arrays: np.ndarray) -> jax.Array:
+        shape, of_part = list(arrays[0].shape), dict(zip(items, arrays))
+        shape[axis] *= parts
+        placed = [jax.device_put(of_part[part], device) for device, part in part_of.items()]
+        return jax.make_array_from_single_device_arrays(tuple(shape), by_rows(mesh, axis), placed)
 
-    def leaf_of(*leaves: np.ndarray) -> jax.Array:
-        shape = (steps * size, *leaves[0].shape[1:])
-        return join(shape, spread, dict(zip(items, leaves)))
-
-    where = join((steps, size), by_rows(mesh, axis=1), dict.fromkeys(items, places))
-    return jax.tree.map(leaf_of, *items.values()), where
+    axes = next(iter(items.values())).map_rows(lambda _, axis: axis)
+    return jax.tree.map(join, axes, *items.values()), join(1, *[places] * len(items))
 
 
-def locally(mesh: Mesh, gather: Callable[[Any, jax.Array], Any]) -> Callable[[Any, jax.Array], Any]:
+def locally(
+    mesh: Mesh, gather: Callable[[Batch, jax.Array], Batch]
+) -> Callable[[Batch, jax.Array], Batch]:
     """Makes `gather(data, rows [B])` take from each device's own part of `data` alone."""
     if mesh.size == 1:
         return gather
-    spread = PartitionSpec(DATA)
-    return jax.shard_map(gather, mesh=mesh, in_specs=(spread, spread), out_specs=spread)
+
+    def take(data: Batch, rows: jax.Array) -> Batch:
+        spread = data.map_rows(lambda _, axis: by_rows(mesh, axis).spec)
+        specs = (spread, PartitionSpec(DATA))
+        return jax.shard_map(gather, mesh=mesh, in_specs=specs, out_specs=spread)(data, rows)
+
+    return take

@@ -7,11 +7,11 @@ import itertools
 import math
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
-import flax.struct
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -21,7 +21,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data.heldout import folded
 from jaxcmr.storage import lazy
 from jaxcmr.train import devices
-from jaxcmr.types import Batch, Dataset, Items, axis_order
+from jaxcmr.types import Batch, Dataset, axis_order
 
 MAX_WORKERS = 8
 # A piece is this part of the limit. Training and a pass over the set hold at most MAX_WORKERS + 4
@@ -29,51 +29,30 @@ MAX_WORKERS = 8
 PIECE = 24
 
 
-@flax.struct.dataclass
-class Rows:
-    """A data set, or a part of it, row by row: what batches are gathered from.
-
-    Every leaf has the rows first; the fields are those of `Batch`, without true labels.
-    """
-
-    inputs: Mapping[str, Items]
-    labels: jax.Array
-    index: jax.Array
-    mask: jax.Array
-    present: jax.Array
-    group: jax.Array | None
-
-
-def rows_of(dataset: Dataset) -> Rows:
-    """Returns a whole data set on the host, lazy rows unread; `labels` and `present` `[N, V]`."""
+def whole(dataset: Dataset) -> Batch:
+    """Returns a data set as one batch on the host, lazy rows unread; without true labels."""
     rows, names = len(dataset), axis_order(dataset.modalities)
     complete = np.ones(rows, bool)
-    return Rows(
+    return Batch(
         inputs=dict(dataset.inputs),
-        labels=np.stack([dataset.labels_of(name).astype(np.int32) for name in names], 1),
+        labels=np.stack([dataset.labels_of(name).astype(np.int32) for name in names]),
+        present=np.stack([dataset.present.get(name, complete) for name in names]),
         index=np.arange(rows, dtype=np.int32),
         mask=complete,
-        present=np.stack([dataset.present.get(name, complete) for name in names], 1),
         group=folded(dataset.links, rows),
     )
 
 
-def gather(data: Rows, rows: jax.Array) -> Rows:
+def gather(data: Batch, rows: jax.Array) -> Batch:
     """Takes the places `rows [B]` out of `data`; negative ones give fillers with a false mask."""
-    taken = jax.tree.map(lambda leaf: jnp.take(leaf, jnp.maximum(rows, 0), axis=0), data)
-    return taken.replace(mask=taken.mask & (rows >= 0))
+    places = jnp.maximum(rows, 0)
+    batch = data.map_rows(lambda array, axis: jnp.take(array, places, axis=axis))
+    return batch.replace(mask=batch.mask & (rows >= 0))
 
 
-def as_batch(rows: Rows) -> Batch:
-    """Turns gathered rows into a batch: `labels` and `present` become `[V, B]`."""
-    return Batch(
-        inputs=rows.inputs,
-        labels=rows.labels.T,
-        present=rows.present.T,
-        index=rows.index,
-        mask=rows.mask,
-        group=rows.group,
-    )
+def read(data: Batch, rows: np.ndarray) -> Batch:
+    """Takes rows out of `data` on the host; lazy ones are read."""
+    return data.map_rows(lambda array, axis: array[rows] if axis == 0 else array[:, rows])
 
 
 def epoch_order(key: jax.Array, epoch: jax.Array, rows: int) -> jax.Array:
@@ -104,10 +83,10 @@ class Resident:
 
     def __init__(self, config: ConfigDict, dataset: Dataset, mesh: jax.sharding.Mesh):
         self._config, self._mesh, self._count = config, mesh, len(dataset)
-        whole = jax.tree.map(np.asarray, rows_of(dataset))
-        self._data = devices.put(whole, devices.replicated(mesh))
+        data = jax.tree.map(np.asarray, whole(dataset))
+        self._data = devices.put(data, devices.replicated(mesh))
 
-    def calls(self, key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Rows, jax.Array]]:
+    def calls(self, key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
         """Yields an epoch's batches after the first `done`, an element a jitted call of k steps.
 
         An element is `(data, rows [k, B])`; `rows` says where in `data` each batch lies.
@@ -117,7 +96,7 @@ class Resident:
         for first, last in _left(_spans(steps, self._config.train.steps_per_call or steps), done):
             yield self._data, self._place(order[first * size : last * size].reshape(-1, size))
 
-    def parts(self) -> Iterator[tuple[Rows, jax.Array, int]]:
+    def parts(self) -> Iterator[tuple[Batch, jax.Array, int]]:
         """Yields all rows in their order, in batches for the evaluation: `(data, rows, count)`.
 
         Of each element the first `count` rows count, the others only fill it up.
@@ -127,10 +106,11 @@ class Resident:
         rows = np.where(rows < self._count, rows, -1)
         yield self._data, self._place(rows.reshape(-1, block)), self._count
 
-    def take(self, data: Rows, rows: jax.Array) -> Batch:
+    def take(self, data: Batch, rows: jax.Array) -> Batch:
         """Gathers the batch at `rows [B]`, spread over the devices, which all hold `data`."""
-        taken = gather(data, rows)
-        return as_batch(lax.with_sharding_constraint(taken, devices.by_rows(self._mesh)))
+        batch = gather(data, rows)
+        spread = batch.map_rows(lambda _, axis: devices.by_rows(self._mesh, axis))
+        return lax.with_sharding_constraint(batch, spread)
 
     def _place(self, rows: Any) -> jax.Array:
         return devices.put(rows, devices.by_rows(self._mesh, axis=1))
@@ -148,7 +128,7 @@ class Streamed:
 
     def __init__(self, config: ConfigDict, dataset: Dataset, mesh: jax.sharding.Mesh):
         self._config, self._mesh, self._count = config, mesh, len(dataset)
-        self._host = rows_of(dataset)
+        self._host = whole(dataset)
         self._workers = min(os.cpu_count() or 1, MAX_WORKERS)
         self._pool = ThreadPoolExecutor(self._workers, "feed")
         row_bytes = max(math.ceil(lazy.size(dict(dataset.inputs)) / self._count), 1)
@@ -156,11 +136,11 @@ class Streamed:
         size = config.train.batch_size
         per_call = config.train.steps_per_call or max(self._piece_rows // size, 1)
         self._spans = _spans(self._count // size, per_call)
-        self._gather_local = devices.locally(mesh, gather)
+        self._gather = devices.locally(mesh, gather)
         # Epoch -> its stream, which is under way while the epoch before is evaluated.
         self._begun: dict[int, Iterator] = {}
 
-    def calls(self, key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Rows, jax.Array]]:
+    def calls(self, key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
         """Yields an epoch's batches, as `Resident.calls`."""
         stream = self._begun.pop(epoch, None)
         if stream is None:
@@ -170,32 +150,33 @@ class Streamed:
         yield from itertools.islice(stream, len(_left(self._spans, done)))
         self._begun[epoch + 1] = stream
 
-    def parts(self) -> Iterator[tuple[Rows, jax.Array, int]]:
+    def parts(self) -> Iterator[tuple[Batch, jax.Array, int]]:
         """Yields all rows in their order, as `Resident.parts`."""
         block = _block(self._config, self._mesh)
         # At least two blocks, for the reason that `_spans` gives.
         size = block * min(max(self._piece_rows // block, 2), -(-self._count // block))
         last = self._count - 1
 
-        def read(rows: np.ndarray) -> Rows:
-            data = jax.tree.map(lambda leaf: leaf[np.minimum(rows, last)], self._host)
-            return data.replace(mask=data.mask & (rows <= last))
+        def fill_up(rows: np.ndarray) -> Batch:
+            batch = read(self._host, np.minimum(rows, last))
+            return batch.replace(mask=batch.mask & (rows <= last))
 
-        def piece(first: int) -> tuple[Rows, jax.Array, int]:
+        def piece(first: int) -> tuple[Batch, jax.Array, int]:
             rows = np.arange(first, first + size).reshape(-1, block)
-            placed = jax.block_until_ready(devices.put_batches(self._mesh, read, rows))
+            placed = jax.block_until_ready(devices.put_batches(self._mesh, fill_up, rows))
             return *placed, min(size, self._count - first)
 
         yield from _ahead(self._pool, piece, range(0, self._count, size), self._workers)
 
-    def take(self, data: Rows, rows: jax.Array) -> Batch:
+    def take(self, data: Batch, rows: jax.Array) -> Batch:
         """Gathers the batch at `rows [B]`, on each device from its part of `data` alone."""
-        return as_batch(self._gather_local(data, rows))
+        return self._gather(data, rows)
 
-    def _read_batches(self, rows: np.ndarray) -> tuple[Rows, jax.Array]:
-        read = lambda part: jax.tree.map(lambda leaf: leaf[part], self._host)
+    def _read_batches(self, rows: np.ndarray) -> tuple[Batch, jax.Array]:
         batches = rows.reshape(-1, self._config.train.batch_size)
-        return jax.block_until_ready(devices.put_batches(self._mesh, read, batches))
+        return jax.block_until_ready(
+            devices.put_batches(self._mesh, partial(read, self._host), batches)
+        )
 
     def _rows_from(self, key: jax.Array, first_epoch: int, done: int) -> Iterator[np.ndarray]:
         """Yields the rows of each call, from the middle of an epoch to the end of the training."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from absl import logging
 
 from jaxcmr.display import shown_direction
@@ -46,6 +47,15 @@ class MetricsLog:
 def read(path: Path) -> list[dict[str, Any]]:
     """Returns the records of a `metrics.jsonl`."""
     return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def means(terms: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Averages loss terms `[steps, E]` over steps and living members: what is finite."""
+    finite = {name: values[np.isfinite(values)] for name, values in terms.items()}
+    return {
+        name: float((values if finite[name].size == values.size else finite[name]).mean())
+        for name, values in terms.items()
+    }
 
 
 def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:

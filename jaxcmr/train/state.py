@@ -6,11 +6,15 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
+import optax
+from absl import logging
 
+from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method
-from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.types import Items
 
+Terms = Mapping[str, np.ndarray]  # loss term -> [steps, E]
 STEP_STREAM, DATA_STREAM, INIT_STREAM, REFRESH_STREAM = range(4)  # what the run's key is split into
 
 
@@ -48,7 +52,7 @@ class TrainState:
 
 def create(
     method: Method,
-    optimizer: Optimizer,
+    optimizer: optax.GradientTransformation,
     inputs: Mapping[str, Items],
     *,
     num_classes: int,
@@ -85,3 +89,38 @@ def create(
 def member_keys(key: jax.Array, members: int) -> jax.Array:
     """Derives one key a member; member e's key does not depend on how many members there are."""
     return jax.vmap(lambda e: jax.random.fold_in(key, e))(jnp.arange(members))
+
+
+def check_members(
+    terms: Terms, before: np.ndarray, after: np.ndarray, steps_before: int, *, drop: bool
+) -> None:
+    """Says which members have died in a call of the step, and of what.
+
+    Args:
+        terms: loss term -> `[steps, E]` of the call.
+        before: `[E]` bool, which members were alive before it.
+        after: and which are.
+        steps_before: optimiser steps before the call.
+        drop: whether the others may go on.
+
+    Raises:
+        UsageError: a member has died and `drop` is False, or none is left.
+    """
+    for member in np.flatnonzero(before & ~after):
+        bad = {name: ~np.isfinite(values[:, member]) for name, values in terms.items()}
+        when = {name: int(steps.argmax()) for name, steps in bad.items() if steps.any()}
+        name = min(when, key=lambda name: (when[name], name == "loss", name), default="loss")
+        sentence = (
+            f"the loss term {name!r} of member {member} is not finite at step "
+            f"{steps_before + when.get(name, 0) + 1}"
+        )
+        if not drop or not after.any():
+            raise UsageError(
+                f"{sentence}; the checkpoint `last` holds the epoch before: lower "
+                "config.optimizer.learning_rate and start in another --workdir, or go on without "
+                "the member by config.train.on_nan=drop"
+            )
+        logging.warning(
+            "member %d is dropped, %d of %d are left: %s",
+            member, after.sum(), len(after), sentence,
+        )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jax import lax
 from ml_collections import ConfigDict
 
@@ -13,7 +14,6 @@ from jaxcmr import losses, methods
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Progress
 from jaxcmr.train import devices
-from jaxcmr.train.optimizer import Optimizer
 from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys
 from jaxcmr.types import Batch, Outputs
 
@@ -31,7 +31,7 @@ def method_numbers(section: ConfigDict) -> dict[str, jax.Array]:
 
 def build_step(
     method: Method,
-    optimizer: Optimizer,
+    optimizer: optax.GradientTransformationExtraArgs,
     take: Callable[[Any, jax.Array], Batch],
     *,
     steps_per_epoch: int,
@@ -71,7 +71,7 @@ def build_step(
 
 def advance(
     method: Method,
-    optimizer: Optimizer,
+    optimizer: optax.GradientTransformationExtraArgs,
     state: TrainState,
     batch: Batch,
     progress: Progress,
@@ -81,8 +81,8 @@ def advance(
 
     Forward of all members; vote across the member axis, without gradient; each member's loss and
     gradient; update. The objective is the sum of the members' losses, whose gradient with respect
-    to stacked parameters is each member's own. A member dies in the step in which an embedding or
-    its loss is not finite: it is not updated any more.
+    to stacked parameters is each member's own. A member dies in the step in which its loss is not
+    finite: it is not updated any more, and its vote no longer counts.
     """
     step_key = jax.random.fold_in(jax.random.fold_in(state.key, STEP_STREAM), state.step)
     keys = member_keys(step_key, len(state.alive))
@@ -92,9 +92,10 @@ def advance(
             variables, batch.inputs, hp["method"], key=key, train=True
         )
         outputs, model_state = jax.vmap(forward)({"params": params, **state.model_state}, keys)
-        seen = lax.stop_gradient(outputs)
-        alive = state.alive & finite_members(seen)
-        beliefs, targets = method.vote(seen, alive, state.beliefs, batch, progress, hp["method"])
+        beliefs, targets = method.vote(
+            finite(lax.stop_gradient(outputs)),
+            state.alive, state.beliefs, batch, progress, hp["method"],
+        )  # fmt: skip
         member_losses = lambda outputs, targets: {
             name: losses.masked_mean(values, batch.mask)
             for name, values in method.losses(
@@ -103,21 +104,25 @@ def advance(
         }
         terms = jax.vmap(member_losses)(outputs, lax.stop_gradient(targets))
         terms = {"loss": sum(terms.values()), **terms}
-        alive = alive & jnp.isfinite(terms["loss"])
+        alive = state.alive & jnp.isfinite(terms["loss"])
         return jnp.where(alive, terms["loss"], 0.0).sum(), (alive, model_state, beliefs, terms)
 
     grads, (alive, model_state, beliefs, terms) = jax.grad(objective, has_aux=True)(state.params)
-    update = jax.vmap(optimizer.update, in_axes=(0, 0, 0, None, None))
-    params, opt_state = update(grads, state.opt_state, state.params, state.step, hp["rates"])
+    update = partial(optimizer.update, step=state.step, rates=hp["rates"])
+    updates, opt_state = jax.vmap(update)(grads, state.opt_state, state.params)
+    params = optax.apply_updates(state.params, updates)
     updated = state.replace(params=params, model_state=model_state, opt_state=opt_state)
     return of_living(alive, updated, state).replace(
         step=state.step + 1, beliefs=beliefs, alive=alive
     ), terms
 
 
-def finite_members(outputs: Outputs) -> jax.Array:
-    """Tells which members `[E]` have finite embeddings alone."""
-    return jnp.isfinite(outputs.embeddings).all((1, 2, 3))
+def finite(outputs: Outputs) -> Outputs:
+    """Puts zeros where a member that dies in this step gives no numbers.
+
+    Others would remember its vote. Each element is looked at alone: nothing travels.
+    """
+    return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, 0.0), outputs)
 
 
 def of_living(alive: jax.Array, new: TrainState, old: TrainState) -> TrainState:

@@ -2,7 +2,7 @@
 
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,32 +16,10 @@ from jaxcmr.train import devices, evaluate, feed, log, optimizer
 from jaxcmr.train import state as train_state
 from jaxcmr.train.checkpoint import Checkpoints
 from jaxcmr.train.stages import Stage, continued, steps_per_epoch
-from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, TrainState
+from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, Terms, TrainState, check_members
 from jaxcmr.train.step import build_step, method_numbers, with_batch_statistics
 from jaxcmr.types import Dataset, Outputs
 from jaxcmr.workdir.weights import Weights
-
-Terms = Mapping[str, np.ndarray]  # loss term -> [steps, E]
-
-
-class Epoch(NamedTuple):
-    """What an epoch leaves, or the part of it until the run was asked to stop.
-
-    Attributes:
-        state: after it.
-        terms: the loss terms of all of its steps.
-        steps: how many of them this process did.
-        seconds: the wall time of these.
-        waited: seconds of it spent waiting for batches; None if there is nothing to wait for.
-        signal: the number of the signal that asked to stop; 0: none.
-    """
-
-    state: TrainState
-    terms: Terms
-    steps: int
-    seconds: float
-    waited: float | None
-    signal: int
 
 
 class Fit(NamedTuple):
@@ -95,7 +73,7 @@ class Trainer:
         self.untrained = jax.jit(create, out_shardings=self._layout)(few)
         hp = {
             "method": method_numbers(config.method),
-            "rates": rule.rates(tuple(self.untrained.params)),
+            "rates": optimizer.rates(config.optimizer, self.untrained.params),
         }
         self._hp = devices.put(hp, devices.replicated(mesh))
         self._feed = feed.build(config, train, mesh)
@@ -141,19 +119,18 @@ class Trainer:
                 terms = {k: np.float32(v) for k, v in record.pop("terms", {}).items()}
                 if not terms:
                     state = self.refresh(state, epoch)
-                done = self.run_epoch(state, epoch, terms, stop)
-                state = done.state
-                if done.signal:
+                state, terms, speed, stopped = self.run_epoch(state, epoch, terms, stop)
+                if stopped:
                     seconds = record["seconds"] + time.monotonic() - epoch_began
-                    terms = {name: values.tolist() for name, values in done.terms.items()}
+                    terms = {name: values.tolist() for name, values in terms.items()}
                     checkpoints.save_last(state, record | {"seconds": seconds, "terms": terms})
                     raise StoppedError(
-                        f"stopped by {signal.Signals(done.signal).name} after step "
-                        f"{int(state.step)} of epoch {epoch + 1}/{epochs}; the same command goes "
-                        "on from there",
-                        done.signal,
+                        f"stopped by {signal.Signals(stopped).name} after step {int(state.step)} "
+                        f"of epoch {epoch + 1}/{epochs}; the same command goes on from there",
+                        stopped,
                     )
-                line = self._line(epoch, done)
+                line = {"step": int(state.step), "epoch": epoch + 1, **log.means(terms)}
+                line |= self.diagnose(state, epoch) | speed
                 if self._score is not None and ((epoch + 1) % every == 0 or epoch + 1 == epochs):
                     line |= self.validate(state)
                     if line["val_mAP"] > record["best"]:
@@ -203,7 +180,7 @@ class Trainer:
 
     def run_epoch(
         self, state: TrainState, epoch: int, terms: Terms, stop: Callable[[], int] = lambda: 0
-    ) -> Epoch:
+    ) -> tuple[TrainState, Terms, dict[str, float], int]:
         """Advances to the end of an epoch, or to the call of the step after which `stop()` holds.
 
         Args:
@@ -212,50 +189,34 @@ class Trainer:
             terms: the loss terms of the steps of this epoch that are done; {}: none is.
             stop: gives the number of a signal to stop by, or 0.
 
+        Returns:
+            The state; the loss terms of all steps; `steps_per_second` and, where batches are
+            streamed, the `wait_share` of the time; the number of the signal.
+
         Raises:
-            UsageError: of a member, unless `config.train.on_nan` is "drop" and others live.
+            UsageError: a member dies and `config.train.on_nan` is "stop", or none is left.
         """
         key = jax.random.fold_in(devices.local(state.key), DATA_STREAM)
-        at, calls = int(state.step), [terms] if terms else []
+        first, calls, stopped = int(state.step), [terms] if terms else [], 0
         began = idle_since = time.monotonic()
-        waited, stopped, first = 0.0, 0, at
-        for data, rows in self._feed.calls(key, epoch, at - epoch * self._steps):
+        at, waited, alive = first, 0.0, np.asarray(devices.local(state.alive))
+        for data, rows in self._feed.calls(key, epoch, first - epoch * self._steps):
             waited += time.monotonic() - idle_since
-            before = np.asarray(devices.local(state.alive))
             state, of_call = self._step(state, data, rows, self._hp)
             # Fetching waits for the device: time from here on is spent waiting for batches.
             calls.append(jax.device_get(of_call))
-            self._check_members(calls[-1], before, np.asarray(devices.local(state.alive)), at)
+            before, alive = alive, np.asarray(devices.local(state.alive))
+            check_members(calls[-1], before, alive, at, drop=self._config.train.on_nan == "drop")
             at += len(rows)
             if stopped := stop():
                 break
             idle_since = time.monotonic()
         terms = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
-        waited = waited if self._feed.streamed else None
-        return Epoch(state, terms, at - first, time.monotonic() - began, waited, stopped)
-
-    def _check_members(
-        self, terms: Terms, before: np.ndarray, after: np.ndarray, steps_before: int
-    ) -> None:
-        """Says which members have died in a call of the step, of what; or raises this."""
-        for member in np.flatnonzero(before & ~after):
-            bad = {name: ~np.isfinite(values[:, member]) for name, values in terms.items()}
-            when = {name: int(steps.argmax()) for name, steps in bad.items() if steps.any()}
-            name = min(when, key=lambda name: (when[name], name == "loss", name), default="loss")
-            sentence = (
-                f"the loss term {name!r} of member {member} is not finite at step "
-                f"{steps_before + when.get(name, 0) + 1}"
-            )
-            if self._config.train.on_nan != "drop" or not after.any():
-                raise UsageError(
-                    f"{sentence}; the checkpoint `last` holds the epoch before: lower "
-                    "config.optimizer.learning_rate and start in another --workdir, or go on "
-                    "without the member by config.train.on_nan=drop"
-                )
-            logging.warning(
-                "member %d is dropped, %d of %d are left: %s",
-                member, after.sum(), len(after), sentence,
-            )  # fmt: skip
+        seconds = time.monotonic() - began
+        speed = {"steps_per_second": round((at - first) / seconds, 2)}
+        if self._feed.streamed:
+            speed["wait_share"] = round(waited / seconds, 4)
+        return state, terms, speed, stopped
 
     def refresh(self, state: TrainState, epoch: int) -> TrainState:
         """Lets the method renew what it believes, before an epoch."""
@@ -276,12 +237,15 @@ class Trainer:
             beliefs=devices.put(beliefs, self._layout.beliefs),
         )
 
-    def diagnose(self, state: TrainState) -> dict[str, Any]:
-        """Returns what the method says of its beliefs, for people."""
+    def diagnose(self, state: TrainState, epoch: int) -> dict[str, Any]:
+        """Returns what the method says of its beliefs, for people; its warning is logged."""
         diagnose = self._stage.method.diagnose
         if diagnose is None:
             return {}
-        return dict(diagnose(devices.local(state.beliefs), self._train, self._classes))
+        found = dict(diagnose(devices.local(state.beliefs), self._train, self._classes))
+        if warning := found.pop("warning", ""):
+            logging.warning("epoch %d: %s", epoch + 1, warning)
+        return {f"labels {name}": value for name, value in found.items()}
 
     def validate(self, state: TrainState) -> dict[str, float | None]:
         """Scores the validation set."""
@@ -299,25 +263,3 @@ class Trainer:
         source = feed.build(self._config, test, self._stage.mesh)
         score = evaluate.build_test(test, self._config, self._stage.mesh)
         return lambda state: score(self.predict(state, source))
-
-    def _line(self, epoch: int, done: Epoch) -> dict[str, Any]:
-        """Returns the line of metrics of an epoch."""
-        found = self.diagnose(done.state)
-        if warning := found.pop("warning", ""):
-            logging.warning("epoch %d: %s", epoch + 1, warning)
-        line = {
-            "step": int(done.state.step),
-            "epoch": epoch + 1,
-            **{name: _mean(values) for name, values in done.terms.items()},
-            **{f"labels {name}": value for name, value in found.items()},
-            "steps_per_second": round(done.steps / done.seconds, 2),
-        }
-        if done.waited is not None:
-            line["wait_share"] = round(done.waited / done.seconds, 4)
-        return line
-
-
-def _mean(values: np.ndarray) -> float:
-    """Averages over steps and living members."""
-    finite = np.isfinite(values)
-    return float(values.mean() if finite.all() else values[finite].mean())

@@ -23,14 +23,16 @@ def _step(**fields):
     config.train.batch_size = 48
     for modality in config.data.modalities:
         config.encoders[modality].options.fc.hidden = (64,) * 8
-    method, data = methods.build(config), feed.rows_of(paired.dataset())
+    method, data = methods.build(config), feed.whole(paired.dataset())
     rule = optimizer.build(config.optimizer, 4)
     start = state.create(
         method, rule, data.inputs, num_classes=paired.CLASSES, seed=0, members=2, rows=48
     )
-    hp = {"method": method_numbers(config.method), "rates": rule.rates(tuple(start.params))}
-    take = lambda data, rows: feed.as_batch(feed.gather(data, rows))
-    step = build_step(method, rule, take, steps_per_epoch=2, total_steps=4)
+    hp = {
+        "method": method_numbers(config.method),
+        "rates": optimizer.rates(config.optimizer, start.params),
+    }
+    step = build_step(method, rule, feed.gather, steps_per_epoch=2, total_steps=4)
     rows = jnp.arange(2 * 48).reshape(2, 48) % 48
     compiled = step.lower(start, data, rows, hp).compile()
     after, terms = compiled(start, data, rows, hp)

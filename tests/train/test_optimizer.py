@@ -2,6 +2,7 @@
 
 import jax.numpy as jnp
 import numpy as np
+import optax
 from ml_collections import ConfigDict
 
 from jaxcmr.config import default
@@ -21,9 +22,9 @@ def _one_update(config, step=0, total_steps=10):
     params = {"image": jnp.array([1.0, -2.0]), "centers": jnp.array([3.0])}
     grads = {"image": jnp.array([0.5, 0.5]), "centers": jnp.array([1.0])}
     rule = optimizer.build(config, total_steps)
-    rates = rule.rates(tuple(params))
-    updated, _ = rule.update(grads, rule.init(params), params, jnp.int32(step), rates)
-    return updated
+    rates = optimizer.rates(config, tuple(params))
+    updates, _ = rule.update(grads, rule.init(params), params, step=jnp.int32(step), rates=rates)
+    return optax.apply_updates(params, updates)
 
 
 def test_sgd_step_is_rate_times_gradient():

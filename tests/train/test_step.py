@@ -21,16 +21,19 @@ def _run(config, dataset, method=None, steps=(4,)):
     per_epoch = len(dataset) // config.train.batch_size
     total = per_epoch * config.train.epochs
     rule = optimizer.build(config.optimizer, total)
-    data = feed.rows_of(dataset)
+    data = feed.whole(dataset)
     now = state.create(
         method, rule, data.inputs, num_classes=paired.CLASSES, seed=config.seed,
         members=config.ensemble.members, rows=len(dataset),
     )  # fmt: skip
-    hp = {"method": method_numbers(config.method), "rates": rule.rates(tuple(now.params))}
+    hp = {
+        "method": method_numbers(config.method),
+        "rates": optimizer.rates(config.optimizer, now.params),
+    }
     step = build_step(
         method,
         rule,
-        lambda data, rows: feed.as_batch(feed.gather(data, rows)),
+        feed.gather,
         steps_per_epoch=per_epoch,
         total_steps=total,
     )
@@ -113,7 +116,7 @@ def test_every_number_of_a_method_is_an_array_that_the_step_takes(name):
 
 def test_another_value_of_a_number_compiles_nothing():
     trainer = paired.trainer(paired.config())
-    state = trainer.run_epoch(trainer.untrained, 0, {}).state
+    state, *_ = trainer.run_epoch(trainer.untrained, 0, {})
     compiled = trainer._step._cache_size()
     trainer._hp["method"]["tau1"] = trainer._hp["method"]["tau1"] * 2
     trainer.run_epoch(state, 1, {})
@@ -158,11 +161,11 @@ def test_epochs_come_in_different_orders_that_depend_on_key_and_epoch_alone():
 
 
 def test_fillers_are_masked():
-    data = feed.rows_of(paired.dataset(rows=8))
-    batch = feed.as_batch(feed.gather(data, jnp.array([3, -1, 5])))
+    data = feed.whole(paired.dataset(rows=8))
+    batch = feed.gather(data, jnp.array([3, -1, 5]))
     np.testing.assert_array_equal(batch.mask, [True, False, True])
     assert batch.labels.shape == batch.present.shape == (2, 3)
-    np.testing.assert_array_equal(batch.labels[:, ::2], data.labels[[3, 5]].T)
+    np.testing.assert_array_equal(batch.labels[:, ::2], data.labels[:, [3, 5]])
 
 
 def test_modalities_lie_in_alphabetical_order_whatever_the_data_set_says():
@@ -171,16 +174,16 @@ def test_modalities_lie_in_alphabetical_order_whatever_the_data_set_says():
     inputs = {name: dataset.inputs[name] for name in ("text", "image")}
     present = {"text": np.array([True, False, True, True])}
     mixed = dataclasses.replace(dataset, inputs=inputs, labels=labels, present=present)
-    batch = feed.as_batch(feed.gather(feed.rows_of(mixed), jnp.array([1, 0])))
+    batch = feed.gather(feed.whole(mixed), jnp.array([1, 0]))
     assert batch.labels.tolist() == [[3, 1], [2, 0]]
     assert batch.present.tolist() == [[True, True], [False, True]]
 
 
 def test_batches_know_the_first_row_that_a_row_is_linked_to():
     dataset = paired.dataset(rows=40)
-    assert feed.rows_of(dataset).group is None
+    assert feed.whole(dataset).group is None
     linked = dataclasses.replace(dataset, links={"image": np.arange(40) // 2})
-    batch = feed.as_batch(feed.gather(feed.rows_of(linked), jnp.array([3, 7])))
+    batch = feed.gather(feed.whole(linked), jnp.array([3, 7]))
     assert batch.group.tolist() == [2, 6] and batch.group.dtype == jnp.int32
 
 

@@ -9,8 +9,7 @@ import paired
 import pytest
 
 from jaxcmr.errors import StoppedError
-from jaxcmr.train import feed, log
-from jaxcmr.train.trainer import Trainer
+from jaxcmr.train import feed, log, trainer
 
 
 def _fit(folder, feeding, steps_per_call=2):
@@ -38,15 +37,15 @@ def whole(tmp_path_factory):
 def test_a_run_that_is_told_to_stop_goes_on_bit_for_bit(
     whole, tmp_path, monkeypatch, feeding, before
 ):
-    real = Trainer._check_members
+    real = trainer.check_members
 
-    def signal_in_the_call(self, terms, alive, after, steps_before):
+    def signal_in_the_call(terms, alive, after, steps_before, **more):
         if steps_before == before:
             os.kill(os.getpid(), signal.SIGTERM)
-        real(self, terms, alive, after, steps_before)
+        real(terms, alive, after, steps_before, **more)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Trainer, "_check_members", signal_in_the_call)
+        patch.setattr(trainer, "check_members", signal_in_the_call)
         with pytest.raises(StoppedError, match=f"after step {before + 2} of epoch"):
             _fit(tmp_path, feeding)
     assert len(_lines(tmp_path)) == before // 6
