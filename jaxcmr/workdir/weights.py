@@ -8,9 +8,8 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage import paths
-from jaxcmr.storage.numpyfiles import reason
 from jaxcmr.workdir.fingerprint import fingerprint
 
 
