@@ -1,4 +1,4 @@
-"""The types that travel between the floors of the library."""
+"""The types that travel between the parts of the library."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Mapping

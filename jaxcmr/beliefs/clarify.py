@@ -59,7 +59,7 @@ def propose(
 def clarify(
     labels: jax.Array, accepted: jax.Array, proposals: jax.Array, trusted: jax.Array | bool
 ) -> jax.Array:
-    """Chooses the label to teach: the given one if accepted, else the proposal if trusted.
+    """Chooses the label to train on: the given one if accepted, else the proposal if trusted.
 
     A proposal equal to the rejected label is no clarification and leaves the item unlabelled: where
     members know wrong labels by heart, most proposals on rejected rows repeat the label, and are
@@ -106,8 +106,7 @@ def count_agreement(proposals: jax.Array, labels: jax.Array, held_out: jax.Array
     Args:
         proposals: `[..., B]` from `propose`; -1 is no proposal and is not counted.
         labels: `[B]` or `[..., B]` class ids as given; negative ones are not counted.
-        held_out: `[B]` or `[..., B]` bool, the rows to count. For a check on rows that are likely
-            right, pass those held-out rows that voters *other* than the proposers accept.
+        held_out: `[B]` or `[..., B]` bool, the rows to count.
 
     Returns:
         Sums of shape `[...]`. Over batches: `old * decay + new`, leaf by leaf.

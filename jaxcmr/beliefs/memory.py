@@ -68,7 +68,7 @@ def remember(
     rows = guards.row_index(index, memory.count.shape[-1], mask)
     if memory.value.ndim > 1:
         values = jnp.asarray(values)
-        known = rows < memory.count.shape[-1]  # of the common rows: no member asks another
+        known = rows < memory.count.shape[-1]  # the same for all members
         one = lambda memory, rows, values: remember(memory, rows, values, decay, known)
         return jax.vmap(one)(memory, _by_member(values, rows), values)
     seen = memory.count.at[rows].get(mode="clip") + 1
@@ -161,8 +161,8 @@ def ema_unit_rows(
     """Moves unit rows: `M[i] <- normalize(decay M[i] + (1 - decay) values_i)`.
 
     The memory bank of RoMo (Li et al., TIP 2024; decay .9). Its released code normalises over the
-    batch axis and writes rows by their place in the batch; this writes each sample's own row, of
-    length one. A row whose mixture is zero stays zero.
+    batch axis and writes rows by their place in the batch; here every sample writes its row of the
+    training set, of length one. A row whose mixture is zero stays zero.
 
     Args:
         bank: `[N, d]`.

@@ -164,8 +164,8 @@ def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
             keys = jax.random.split(key, len(strengths) + 1)
             if any(name in IMAGE_AUGMENTATIONS for name in strengths):
                 items = as_images(items, jnp.float32)
-            for own, (name, strength) in zip(keys[1:], strengths.items()):
-                items = AUGMENTATIONS[name](own, items, strength)
+            for draw, (name, strength) in zip(keys[1:], strengths.items()):
+                items = AUGMENTATIONS[name](draw, items, strength)
             key = keys[0]
         return encoder.apply(variables, items, train=train, key=key)
 
@@ -206,7 +206,7 @@ def _by_collection(variables: Mapping[str, Mapping[str, Any]]) -> dict[str, dict
     """Turns `{part: {collection: leaves}}` into `{collection: {part: leaves}}`."""
     collections = sorted({name for part in variables.values() for name in part})
     return {
-        name: {part: own[name] for part, own in variables.items() if name in own}
+        name: {part: leaves[name] for part, leaves in variables.items() if name in leaves}
         for name in collections
     }
 

@@ -39,11 +39,8 @@ def with_head(config: ConfigDict) -> Network:
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
         params = variables["params"]["head"]
         classifier = head(params["linear2"]["kernel"].shape[-1])
-        logits = [
-            classifier.apply({"params": params}, rows, train=train)[0]
-            for rows in outputs.embeddings
-        ]
-        return outputs.replace(logits=jnp.stack(logits)), state
+        logits, _ = classifier.apply({"params": params}, outputs.embeddings, train=train)
+        return outputs.replace(logits=logits), state
 
     return Network(init, apply)
 
@@ -61,17 +58,14 @@ def with_centers(config: ConfigDict, temperature: str) -> Network:
 
     def init(key: jax.Array, inputs: Mapping[str, Items], num_classes: int):
         variables = network.init(key, inputs, num_classes)
-        orthogonal = jax.nn.initializers.orthogonal()
-        return with_group(
-            variables, "centers", orthogonal(_last_key(key, config), (num_classes, size))
-        )
+        start = jax.nn.initializers.orthogonal()
+        return with_group(variables, "centers", start(_last_key(key, config), (num_classes, size)))
 
     def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
         centers = unit_rows(variables["params"]["centers"])
-        sharpness = 1.0 / hp[temperature]
-        logits = [unit_rows(rows) @ centers.T * sharpness for rows in outputs.embeddings]
-        return outputs.replace(logits=jnp.stack(logits), centers=centers), state
+        logits = unit_rows(outputs.embeddings) @ centers.T * (1.0 / hp[temperature])
+        return outputs.replace(logits=logits, centers=centers), state
 
     return Network(init, apply)
 

@@ -9,8 +9,8 @@ vector; a linear classifier without bias, `g_v(x) = scale W_v x / |x|`, assigns 
 
 with the pair contrast PC (the paper's MLM) and d = `memory_decay`. It starts with a pass that fills
 the memories. K-means over the concatenated memories of all modalities (and members) gives clusters
-that all share, and k-means over each one's own memories, started from those, gives its `W_v` (unit
-rows).
+that all share; k-means over the memories of each modality, started from those, gives its `W_v`
+(unit rows).
 
 Beyond the paper: `warmup_epochs` of PC alone before the clusters are made, and, with
 `cluster_every > 0`, clusters made anew every so many epochs, starting from those before.
@@ -51,22 +51,21 @@ class Memories:
 def build(config: ConfigDict) -> Method:
     """Builds the stage over the encoders of `config.encoders`.
 
-    Each member has memories of its own; the first clusters are those of all members together, so
-    that cluster k is the same in all of them.
+    Each member has its memories; the first clusters are those of all members together, so that
+    cluster k is the same in all of them.
     """
     network, size = towers.bare(config), config.encoders.embedding_size
     voters = config.ensemble.members, len(config.data.modalities)
 
     def init(key: jax.Array, inputs, num_classes: int):
         variables = network.init(key, inputs, num_classes)
-        centers = jnp.zeros((len(inputs), num_classes, size))
+        centers = jnp.zeros((voters[1], num_classes, size))
         return towers.with_group(variables, "clusters", centers)
 
     def apply(variables, inputs, hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
         centers = variables["params"]["clusters"]  # [V, K, d]
-        each = zip(outputs.embeddings, centers)
-        logits = jnp.stack([hp["scale"] * unit_rows(rows) @ weights.T for rows, weights in each])
+        logits = jnp.einsum("vbd,vkd->vbk", hp["scale"] * unit_rows(outputs.embeddings), centers)
         return outputs.replace(logits=logits, centers=centers), state
 
     def beliefs(rows: int, num_classes: int) -> Memories:
