@@ -103,8 +103,8 @@ def _shown(min_precision: float):
 def test_the_gate_opens_by_what_held_out_rows_show():
     """Three of four labels met: the fourth is likely wrong, but every proposal is as sure.
 
-    eta = .25 by the surest, which are all of them here; then u = .25 / 3, pi = 1, and against a
-    label 1 x .25 / .25 are right, at the low end for 240 proposals .77.
+    eta = .25 by the most confident, which are all of them here; then u = .25 / 3, pi = 1, and
+    against a label 1 x .25 / .25 are right, at the low end for 240 proposals .77.
     """
     _, shut = _shown(min_precision=0.8)
     assert (shut.labels == -1).all()
@@ -256,7 +256,7 @@ def test_a_dead_member_has_no_vote(voters):
     np.testing.assert_array_equal(beliefs.classes[0, :, :4], [PANEL[0]] * 2)
 
 
-def test_a_label_must_be_taught_to_somebody():
+def test_a_label_must_be_shown_to_somebody():
     with pytest.raises(UsageError, match=r"held_out_members is 3, but with 3 members"):
         paired_batch.build("label_vote", MEMBERS, held_out_members=3)
 

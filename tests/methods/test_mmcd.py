@@ -159,6 +159,27 @@ def test_the_label_term_is_the_expected_loss():
     np.testing.assert_allclose(terms["dcl"], contrast.mean(0), rtol=1e-5)
 
 
+def test_a_missing_item_has_no_vote_and_no_gradient_whatever_its_values():
+    there = np.array([True, True, False, True])
+    batch, progress = paired_batch.batch(LABELS, text=there), paired_batch.progress(3)
+    outputs, method, hp = _outputs(_draw()), _method(), _hp()
+
+    def gradients(text):
+        spoiled = jax.tree.map(lambda leaf: leaf.at[:, 1, 2].set(text), outputs)
+        beliefs = method.beliefs(8, CLASSES)
+        _, targets = method.vote(spoiled, EVERYBODY, beliefs, batch, progress, hp)
+        one, targets = jax.tree.map(lambda leaf: leaf[0], (spoiled, targets))
+        total = lambda one: sum(
+            term.sum() for term in method.losses(one, batch, targets, progress, hp).values()
+        )
+        return jax.grad(total)(one)
+
+    plain, spoiled = gradients(0.0), gradients(1e6)
+    for one, other in zip(jax.tree.leaves(plain), jax.tree.leaves(spoiled)):
+        np.testing.assert_allclose(one, other, rtol=1e-5, atol=1e-7)
+        np.testing.assert_array_equal(other[1, 2], 0)
+
+
 def test_a_dead_member_has_no_vote():
     """Two members are left: each row's vote is that of the one that its label is hidden from."""
     logits, alive = _draw().at[1].set(jnp.nan), jnp.array([True, False, True])

@@ -1,4 +1,4 @@
-"""Calls of what makes, judges and finds labels."""
+"""Calls of what makes and judges labels."""
 
 from typing import Any
 
