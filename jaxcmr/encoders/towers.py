@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from ml_collections import ConfigDict
 
-from jaxcmr.encoders import ENCODERS, Encoder, augment, multi_view
+from jaxcmr.encoders import AUGMENTATIONS, ENCODERS, IMAGE_AUGMENTATIONS, Encoder, multi_view
 from jaxcmr.encoders.efficientnet_lite import efficientnet_lite0_weights
 from jaxcmr.encoders.image import as_images
 from jaxcmr.encoders.items import check_embeddings
@@ -26,29 +26,6 @@ PUBLISHED_NAMES = {
     "efficientnet_lite0": "efficientnet_lite",
     "dgcnn": "dgcnn",
     "pointnet": "pointnet",
-}
-IMAGE_AUGMENTATIONS = {
-    function.__name__: function
-    for function in (
-        augment.flip_images,
-        augment.crop_images,
-        augment.zoom_images,
-        augment.warp_images,
-        augment.jitter_colors,
-    )
-}
-AUGMENTATIONS = IMAGE_AUGMENTATIONS | {
-    function.__name__: function
-    for function in (
-        augment.scale_points,
-        augment.shift_points,
-        augment.jitter_points,
-        augment.rotate_points,
-        augment.roll_points,
-        augment.drop_points,
-        augment.jitter_faces,
-        augment.rotate_faces,
-    )
 }
 
 # What the backward pass of a tower computes anew: nothing, all but its matrix products, all.

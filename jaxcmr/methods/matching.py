@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.beliefs import cluster, diagnosis, memory
+from jaxcmr.beliefs import clusters, diagnosis, memory
 from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, whole
 from jaxcmr.encoders import towers
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
@@ -106,13 +106,13 @@ def cluster_members(
     voters = jnp.swapaxes(units, 0, 1).reshape(-1, *units.shape[2:])  # [V E, N, d]
     joint = jnp.moveaxis(voters, 0, 1).reshape(voters.shape[1], -1)
     if classes is None:
-        start = cluster.kmeans(key, joint, number)
+        start = clusters.kmeans(key, joint, number)
     else:
         share = jax.nn.one_hot(classes[finite], number).mean((0, 1))  # [N, K]
         means = share.T @ joint / jnp.maximum(share.sum(0), 1e-6)[:, None]
-        start = cluster.lloyd(joint, means)
+        start = clusters.lloyd(joint, means)
     centers = jnp.moveaxis(start.centers.reshape(number, len(voters), -1), 1, 0)
-    found = jax.lax.map(lambda one: cluster.lloyd(*one), (voters, centers))
+    found = jax.lax.map(lambda one: clusters.lloyd(*one), (voters, centers))
 
     def of_members(leaf: jax.Array, rest: float = 0.0) -> jax.Array:  # [V E, ...] -> [E, V, ...]
         leaf = jnp.swapaxes(leaf.reshape(units.shape[1], -1, *leaf.shape[1:]), 0, 1)

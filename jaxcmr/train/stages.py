@@ -23,7 +23,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import methods
-from jaxcmr.beliefs import cluster_number, votes
+from jaxcmr.beliefs import cluster_scores, votes
 from jaxcmr.config import section
 from jaxcmr.config.ranges import LARGEST_INT32
 from jaxcmr.encoders import items
@@ -213,7 +213,7 @@ def pseudo_labels(outputs: Outputs, kind: str, train: Dataset) -> np.ndarray:
 
 
 def estimate_classes(outputs: Outputs | None, train: Dataset) -> int:
-    """Estimates K from the embeddings of the stage before (`cluster_number.estimate`).
+    """Estimates K from the embeddings of the stage before (`cluster_scores.number_of_clusters`).
 
     Rows that lack an item of any modality have no say.
 
@@ -234,7 +234,7 @@ def estimate_classes(outputs: Outputs | None, train: Dataset) -> int:
             "modality, too few to estimate the number of clusters from; give the number"
         )
     units = np.asarray(unit_rows(outputs.embeddings[0][:, whole]))  # of the first member
-    number, scores = cluster_number.estimate(tuple(units), seed=0)
+    number, scores = cluster_scores.number_of_clusters(tuple(units), seed=0)
     listed = ", ".join(f"{k}: {score:.3f}" for k, score in scores.items())
     logging.info("%d clusters, by the agreement of the modalities (%s)", number, listed)
     return number

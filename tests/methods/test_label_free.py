@@ -7,7 +7,7 @@ import paired_batch
 import pytest
 
 from jaxcmr import losses
-from jaxcmr.beliefs import cluster_number
+from jaxcmr.beliefs.cluster_scores import number_of_clusters
 from jaxcmr.methods import Outputs, matching
 from jaxcmr.methods.pairs import pair_contrast
 from jaxcmr.numerics import unit_rows
@@ -136,10 +136,10 @@ def test_the_terms_of_matching_and_their_weights():
 def test_the_number_of_clusters_is_the_one_on_which_modalities_agree():
     embeddings, _ = _clustered(1, rows=120, classes=4)
     features = [np.asarray(unit_rows(rows)) for rows in embeddings[0]]
-    found, scores = cluster_number.estimate(features, seed=0, candidates=(2, 3, 4, 5, 6))
+    found, scores = number_of_clusters(features, seed=0, candidates=(2, 3, 4, 5, 6))
     assert found == 4 and scores[4] == pytest.approx(1.0)
 
 
 def test_an_estimate_needs_two_modalities_of_the_same_rows():
     with pytest.raises(ValueError, match="two or more modalities"):
-        cluster_number.estimate([np.zeros((10, 2))], seed=0)
+        number_of_clusters([np.zeros((10, 2))], seed=0)

@@ -224,7 +224,7 @@ def test_rows_without_an_item_of_every_modality_have_no_say_in_the_number_of_clu
     outputs = Outputs(embeddings=np.concatenate([rows, rows], 1))
     seen = []
     estimated = lambda features, seed: seen.extend(features) or (3, {3: 1.0})
-    monkeypatch.setattr(stages.cluster_number, "estimate", estimated)
+    monkeypatch.setattr(stages.cluster_scores, "number_of_clusters", estimated)
     assert stages.estimate_classes(outputs, train) == 3
     assert [units.tolist() for units in seen] == [[pytest.approx([0.6, 0.8])] * 5] * 2
     train.present["image"] = np.arange(6) < 3
