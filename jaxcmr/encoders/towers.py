@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -32,15 +32,10 @@ PUBLISHED_NAMES = {
 RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "towers": None}
 
 
-class Network(NamedTuple):
-    """Two pure functions over all modalities of one member: `Method.init` and `Method.apply`."""
+def bare(config: ConfigDict) -> Encoder:
+    """Builds the towers of `config.data.modalities` as one encoder, without any classifier.
 
-    init: Callable[..., Any]
-    apply: Callable[..., tuple[Outputs, Any]]
-
-
-def bare(config: ConfigDict) -> Network:
-    """Builds the towers of `config.data.modalities`, without any classifier (no logits).
+    Its two functions are called as `Method.init` and `Method.apply`; there are no logits.
 
     Parameters and batch statistics are grouped by modality.
     """
@@ -63,7 +58,7 @@ def bare(config: ConfigDict) -> Network:
         stacked = jnp.stack([embeddings[name] for name in axis_order(parts)])
         return Outputs(stacked), _by_collection(states)
 
-    return Network(init, apply)
+    return Encoder(init, apply)
 
 
 def with_group(variables, group: str, params: Any) -> dict[str, Any]:

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
-from jaxcmr.encoders import towers
+from jaxcmr.encoders import Encoder, towers
 from jaxcmr.encoders.head import head
-from jaxcmr.encoders.towers import Network, with_group
+from jaxcmr.encoders.towers import with_group
 from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Items
 
@@ -26,7 +26,7 @@ LABEL_LOSSES = {
 }
 
 
-def with_head(config: ConfigDict) -> Network:
+def with_head(config: ConfigDict) -> Encoder:
     """Builds the towers and one classification head for all of them, the parameter group `head`."""
     network, size = towers.bare(config), config.encoders.embedding_size
 
@@ -42,10 +42,10 @@ def with_head(config: ConfigDict) -> Network:
         logits, _ = classifier.apply({"params": params}, outputs.embeddings, train=train)
         return outputs.replace(logits=logits), state
 
-    return Network(init, apply)
+    return Encoder(init, apply)
 
 
-def with_centers(config: ConfigDict, temperature: str) -> Network:
+def with_centers(config: ConfigDict, temperature: str) -> Encoder:
     """Builds the towers and one center a class on the unit sphere, the parameter group `centers`.
 
     The logits are `c_k . z / temperature`, with both at length one; centers start orthogonal.
@@ -67,7 +67,7 @@ def with_centers(config: ConfigDict, temperature: str) -> Network:
         logits = unit_rows(outputs.embeddings) @ centers.T * (1.0 / hp[temperature])
         return outputs.replace(logits=logits, centers=centers), state
 
-    return Network(init, apply)
+    return Encoder(init, apply)
 
 
 def _last_key(key: jax.Array, config: ConfigDict) -> jax.Array:

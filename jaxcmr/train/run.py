@@ -15,11 +15,11 @@ from ml_collections import ConfigDict
 
 from jaxcmr import config as configuration
 from jaxcmr import data, distributed, methods
-from jaxcmr.data import prepare
+from jaxcmr.data import introduce, prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
-from jaxcmr.train import evaluate, introduce, stages
+from jaxcmr.train import evaluate, stages
 from jaxcmr.train.stages import Stage
 from jaxcmr.train.trainer import Fit, Trainer
 from jaxcmr.types import Dataset
@@ -98,7 +98,9 @@ def _train_and_evaluate(
     if distributed.first():
         keep(workdir)
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
-    introduce.introduce(config, train, validation, splits.test, record, known)
+    levels = evaluate.levels(config, splits.test)
+    missing = levels["not_measured"]
+    introduce.introduce(config, train, validation, splits.test, record, known, missing)
 
     trained = train_stages(planned, classes, train, validation, splits.test, weights)
     alive = np.asarray(trained.fit.last.alive)
@@ -120,7 +122,7 @@ def _train_and_evaluate(
         "seed": config.seed,
         "epochs": config.train.epochs,
         "best_epoch": trained.fit.best_epoch,
-        "scores": trained.scores | evaluate.levels(config, splits.test),
+        "scores": trained.scores | levels,
         "training_seconds": round(trained.seconds, 1),
         "peak_memory_bytes": _peak_memory(),
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",

@@ -7,8 +7,8 @@ import paired
 import pytest
 from absl import logging
 
-from jaxcmr.data import prepare
-from jaxcmr.train import introduce
+from jaxcmr.data import introduce, prepare
+from jaxcmr.train import evaluate
 from jaxcmr.types import Splits
 
 
@@ -24,7 +24,7 @@ def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="
     logging.set_verbosity(logging.INFO)
     caplog.clear()
     with caplog.at_level("INFO", logger="absl"):
-        introduce.introduce(config, train, validation, test, record, known)
+        introduce.introduce(config, train, validation, test, record, known, {})
     return [entry.getMessage() for entry in caplog.records], known
 
 
@@ -95,6 +95,7 @@ def test_labels_of_a_file_are_told_as_such(tmp_path, caplog):
     record, train, validation, _ = prepare.prepare(Splits(source, source), config)
     known = introduce.what_is_known(config, record, source, train, validation, source)
     with caplog.at_level("INFO", logger="absl"):
-        introduce.introduce(config, train, validation, source, record, known)
+        missing = evaluate.levels(config, source)["not_measured"]
+        introduce.introduce(config, train, validation, source, record, known, missing)
     assert f"labels of {config.noise.file}: 10 of 40 labels are changed" in caplog.text
     assert "config.noise.rate" not in caplog.text

@@ -1,5 +1,6 @@
 """What is known of a run's labels, and what is said of it before the first epoch."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -9,7 +10,6 @@ from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason, shown
 from jaxcmr.noise.injection import NoiseRecord
-from jaxcmr.train import evaluate
 from jaxcmr.types import Dataset
 
 OWN = ("own", "arrays", "manifest")  # sources whose labels nobody has checked for us
@@ -79,8 +79,17 @@ def introduce(
     test: Dataset,
     record: NoiseRecord,
     known: dict[str, Any],
+    not_measured: Mapping[str, str],
 ) -> None:
-    """Says what is about to be trained on what; `known` is from `what_is_known`."""
+    """Says what is about to be trained on what.
+
+    Args:
+        config: the run's.
+        train, validation, test: what it uses.
+        record: the noise that was made.
+        known: from `what_is_known`.
+        not_measured: direction of the test set -> why it has no score.
+    """
     source = train.provenance
     loud = logging.warning if source.get("source") == "stand-in" else logging.info
     name = shown(str(source.get("name")))
@@ -97,7 +106,7 @@ def introduce(
     drawn = record.kind != "file" and record.rate > 0
     if drawn and config.data.name in OWN and config.labels != "absent":
         logging.warning("to train on your labels as they are, set config.noise.rate to 0")
-    for line in by_reason(evaluate.levels(config, test)["not_measured"]):
+    for line in by_reason(not_measured):
         logging.warning("test %s", line)
     logging.info(
         "method %s, %d member(s), %d epochs of batches of %d on %d x %s",
