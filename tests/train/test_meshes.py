@@ -18,22 +18,28 @@ from jaxcmr.train.step import with_batch_statistics
 
 # What a compiled step sends, beside metrics after its end. On the data axis: batch norm (its
 # moments, and theirs backwards), the embeddings of the whole batch, the gradients, the means of
-# the losses; for MMCD also the rows of the beliefs, and which proposals are the surest. On the
-# member axis: MMCD's votes alone. With statistics of each device batch norm sends nothing; its
-# running moments travel with the gradients. A different compiler may find other ways: measure them,
-# and correct the table in launch/README.md too.
+# the losses; where members vote also the rows of the beliefs, and which votes are most confident.
+# On the member axis: the votes, and who is alive. With statistics of each device batch norm sends
+# nothing; its running moments travel with the gradients. A different compiler may find other ways:
+# measure them, and correct the table in launch/DEVICES.md too.
 SENT = {
     "rono 4x1": {},
-    "rono 1x8": {"all-gather data": 8, "all-reduce data": 10},
-    "rono 1x8 device": {"all-gather data": 8, "all-reduce data": 6},
-    "rono 2x4": {"all-gather data": 8, "all-reduce data": 10},
-    "label_vote 4x1": {"all-reduce member": 1},
-    "label_vote 1x8": {"all-gather data": 30, "all-reduce data": 14},
-    "label_vote 2x4": {"all-gather data": 30, "all-reduce data": 14, "all-reduce member": 1},
+    "rono 1x8": {"all-gather data": 8, "all-reduce data": 11},
+    "rono 1x8 device": {"all-gather data": 8, "all-reduce data": 7},
+    "rono 2x4": {"all-gather data": 8, "all-reduce data": 11},
+    "label_vote 4x1": {"all-gather member": 1, "all-reduce member": 2},
+    "label_vote 1x8": {"all-gather data": 33, "all-reduce data": 16},
+    "label_vote 2x4": {
+        "all-gather data": 33,
+        "all-gather member": 1,
+        "all-reduce data": 16,
+        "all-reduce member": 2,
+    },
     "mmcd 2x4": {
         "all-gather data": 25,
-        "all-reduce data": 16,
-        "all-reduce member": 1,
+        "all-gather member": 1,
+        "all-reduce data": 17,
+        "all-reduce member": 2,
         "all-to-all data": 2,
     },
 }
@@ -93,9 +99,9 @@ def test_statistics_of_each_device_are_those_of_its_part_of_the_batch(report):
 def test_members_without_votes_meet_in_the_metrics_alone(report):
     assert {axis for _, axis, _ in report["rono 4x1"]["outside"]} == {"member"}
     assert all(size <= 10 * 4 * 4 for *_, size in report["rono 4x1"]["outside"])  # [10, 4] numbers
-    assert report["label_vote 4x1"]["sent"] == 4 * (
-        16 * 4 + 16 * 4 + 16
-    )  # [B, K] shares twice, ballots
+    votes = 4 * 16 * (2 * 4 + 1)  # [B, K] shares twice, ballots
+    voters = 4 * 16  # how many there are, [B]
+    assert votes + voters <= report["label_vote 4x1"]["sent"] <= votes + voters + 24
 
 
 @pytest.mark.parametrize("method", ["rono", "label_vote"])

@@ -132,12 +132,12 @@ def test_a_truth_that_the_source_knows_is_kept(rate):
 def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
     splits = Splits(_without_truth(200), _without_truth(40, seed=2))
     _, train, _, _ = prepare.prepare(splits, _config())
-    beliefs = {
-        "labels": train.labels[None],
-        "classes": np.stack([train.labels] * 2)[None],
-        "thresholds": SimpleNamespace(value=np.full((1, 4), 0.5)),
-        "memory": SimpleNamespace(value=np.ones((1, len(train)))),
-    }
+    beliefs = SimpleNamespace(
+        labels=train.labels[None],
+        classes=np.stack([train.labels] * 2)[None],
+        thresholds=SimpleNamespace(value=np.full((1, 4), 0.5)),
+        ballots=SimpleNamespace(value=np.ones((1, len(train)))),
+    )
     found = diagnosis.believed_labels(beliefs, train)
     clean = (train.labels == train.true_labels).mean()
     assert found["precision"] == pytest.approx(clean) and found["recall"] == 1
