@@ -8,7 +8,7 @@ import time
 
 import numpy as np
 from stopwatch import HAS_TORCH, interleaved
-from training import compiled_steps
+from training import epochs
 
 ROWS, BATCH, CLASSES = 5000, 128, 10
 STEPS = ROWS // BATCH
@@ -56,20 +56,18 @@ def ours():
     """Returns a function that runs one epoch in one jitted call: the step of `launch/main.py`."""
     from ml_collections import ConfigDict
 
-    from jaxcmr import presets
-    from jaxcmr.config import default, encoder
+    from jaxcmr.config import default, encoder, method
 
     config = default()
     config.train.batch_size = BATCH
     config.encoders.image = encoder("mnist_cnn")
     config.encoders.points = encoder("feature_mlp")
-    config.method = ConfigDict(presets.RONO_MNIST3D)
+    config.method = method("rono")
     config.optimizer.learning_rate, config.optimizer.schedule = 1e-4, "constant"
     config.optimizer.groups.image = ConfigDict({"learning_rate": 5e-5})
     config.optimizer.groups.centers = ConfigDict({"weight_decay": 0.0})
     images, features, labels = random_pairs()
-    inputs = {"image": images, "points": features}
-    return compiled_steps(config, inputs, labels, steps=STEPS, total_steps=50 * STEPS)
+    return epochs(config, {"image": images, "points": features}, labels)
 
 
 def theirs():

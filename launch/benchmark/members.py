@@ -9,9 +9,10 @@ from itertools import pairwise
 
 import numpy as np
 from stopwatch import HAS_TORCH, interleaved
-from training import compiled_steps
+from training import epochs
 
-ROWS, BATCH, CLASSES, STEPS = 2000, 100, 10, 10
+ROWS, BATCH, CLASSES = 1000, 100, 10
+STEPS = ROWS // BATCH
 SIZES = {"image": 128, "text": 1000}
 HIDDEN, EMBEDDING = (1024, 1024), 256
 MEMBERS = (1, 2, 4, 8)
@@ -26,10 +27,7 @@ def random_pairs():
 
 def ours(members, models):
     """Returns a function that trains `models` models of `members` members, one after the other."""
-    from ml_collections import ConfigDict
-
-    from jaxcmr import presets
-    from jaxcmr.config import default, encoder
+    from jaxcmr.config import default, encoder, method
 
     config = default()
     config.train.batch_size = BATCH
@@ -37,10 +35,10 @@ def ours(members, models):
     config.encoders.embedding_size = EMBEDDING
     for name in SIZES:
         config.encoders[name] = encoder("fc", hidden=HIDDEN)
-    config.method = ConfigDict(presets.MMCD)
+    config.method = method("mmcd")
     config.ensemble.members = members
     inputs, labels = random_pairs()
-    return compiled_steps(config, inputs, labels, steps=STEPS, total_steps=1000, models=models)
+    return epochs(config, inputs, labels, models)
 
 
 def theirs(members):
