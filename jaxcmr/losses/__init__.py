@@ -11,10 +11,12 @@ Every loss returns per-example values; take the mean once, under the mask of the
 | `rono` | `mean_absolute_error` (CRC), `robust_center` with `warmup_ramp` (RDC) | \
 pair contrast (MG) |
 | `matching` | `cross_entropy` of pseudo labels | pair contrast, `negative_information` |
-| `romo` | `robust_concentrating` (RCLL) or `cross_entropy`, `mean_absolute_error`, `unhinged` | \
-pair contrast (MLM) |
-| `mmcd`, `label_vote` | `unhinged`, `cross_entropy`, `focal`, `generalized_cross_entropy` or \
-`mean_absolute_error`; `class_prior_penalty` | `denoising_contrastive` (DCL) |
+| `romo` | `robust_concentrating` (RCLL), or a label loss | pair contrast (MLM) |
+| `mmcd` | a label loss, `unhinged` by default | `denoising_contrastive` (DCL) |
+| `label_vote` | label losses, `class_prior_penalty` | `denoising_contrastive` (DCL) |
+
+A label loss is `cross_entropy`, `focal`, `generalized_cross_entropy`, `mean_absolute_error` or
+`unhinged`, as the config chooses.
 
 The pair contrast is `multimodal_contrastive`, one loss that papers call by three names; methods
 take its mean over the modalities that a pair has.
