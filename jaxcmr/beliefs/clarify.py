@@ -1,14 +1,14 @@
-"""Clarification: new labels for items whose given label the votes reject, gated by evidence.
+"""Clarification: new labels for items whose given label the votes reject.
 
-A class is proposed where enough votes agree (`propose`). Whether such proposals deserve belief
-cannot be seen on rows whose labels the voters were trained on, nor on rows that were accepted
-*because* the same votes confirm their label: there the rule is right by construction. So the rule
-is applied to out-of-fold votes (`beliefs.folds`), and its agreement with the given labels is
-counted (`count_agreement`). The given labels are noisy, but independently of what the voters have
-learned, and so the noise can be taken out again (`rule_precision`, `relabel_precision`); the lower
-end of the interval opens the gate of `clarify`. Against a label that they were trained on, voters
-agree less easily, and were right more often than estimated in trials: the gate errs on the safe
-side.
+A class is proposed where enough votes agree (`propose`), and replaces the given label only where
+such proposals are likely right. Their precision cannot be measured on rows whose labels the voters
+were trained on, nor on rows that were accepted *because* the same votes confirm their label: there
+the rule is right by construction. So the rule is applied to out-of-fold votes (`beliefs.folds`),
+and its agreement with the given labels is counted (`count_agreement`). The given labels are noisy,
+but independently of the votes, so the noise can be taken out again (`rule_precision`,
+`relabel_precision`); `clarify` uses the proposals if the lower end of the interval is high enough.
+The estimate is cautious: against a label that they were trained on, voters agree less easily, and
+in trials were right more often than estimated.
 """
 
 from typing import NamedTuple
@@ -30,9 +30,10 @@ def propose(
     """Proposes the class with most votes if `share >= r` and `mean confidence >= c`.
 
     Args:
-        shares: `[..., B, K]`, the share of the votes for each class (`panel_mean(votes(logits))`).
-        confidence: `[..., B, K]`, the mean probability of each class (`panel_mean` of the softmax);
-            that of the proposed class counts, over all voters, also those who voted for another.
+        shares: `[..., B, K]`, the share of the votes for each class
+            (`ensemble_mean(votes(logits))`).
+        confidence: `[..., B, K]`, the mean probability of each class, `ensemble_mean` of the
+            softmax. It is the mean over all voters, also those that voted for another class.
         min_share: r, 2/3 for instance.
         min_confidence: c.
 
@@ -62,16 +63,17 @@ def clarify(
     """Chooses the label to train on: the given one if accepted, else the proposal if trusted.
 
     A proposal equal to the rejected label is no clarification and leaves the item unlabelled: where
-    members know wrong labels by heart, most proposals on rejected rows repeat the label, and are
-    as wrong. (Wikipedia, 40 % wrong, three members after 15 epochs of generalised cross-entropy:
-    59 % of all proposals on rejected rows were right, 98 % of those that contradict the label.)
+    members have memorised wrong labels, most proposals on rejected rows repeat the label, and
+    are as wrong. (Wikipedia, 40 % wrong, three members after 15 epochs of generalised
+    cross-entropy: 59 % of all proposals on rejected rows were right, 98 % of those that contradict
+    the label.)
 
     Args:
         labels: `[B]` class ids as given.
         accepted: `[..., B]` bool (`votes.accept`).
         proposals: `[..., B]` from `propose`.
-        trusted: bool, the gate; a scalar, or broadcastable to `[..., B]` (`[E, 1]`: one gate a
-            member). False leaves every rejected item unlabelled.
+        trusted: bool, whether proposals are used; a scalar, or broadcastable to `[..., B]`
+            (`[E, 1]`: by member). False leaves every rejected item unlabelled.
 
     Returns:
         `[..., B]` int32 class ids, -1 where unlabelled. Padding must not be accepted; it is -1 if
@@ -189,8 +191,8 @@ def relabel_precision(
         z: half width of the interval in deviations: 1.645 leaves 5 % below `low`.
 
     Returns:
-        The precision; gate by its low end, `clarify(..., trusted=precision.low >= .8)`: few
-        held-out proposals, or none, keep the gate shut.
+        The precision; decide by its low end, `clarify(..., trusted=precision.low >= .8)`: it is low
+        where held-out proposals are few or absent.
 
     Raises:
         UsageError: K is below 2, or a number is out of range.
@@ -205,9 +207,9 @@ def relabel_precision(
 def most_confident(
     proposals: jax.Array, confidence: jax.Array, rows: jax.Array, share: jax.Array | float = 0.1
 ) -> jax.Array:
-    """Keeps the proposals with the highest confidence: how these agree with labels tells the noise.
+    """Keeps the proposals with the highest confidence, whose agreement with labels shows the noise.
 
-    If they are right, they miss the given label where it is wrong: `eta = 1 - a` with a their
+    Right proposals differ from the given label only where it is wrong: `eta = 1 - a` with a their
     agreement with labels that the voters were not trained on. If some are wrong, eta comes out too
     large, but less so than from all proposals.
 

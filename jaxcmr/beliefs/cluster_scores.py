@@ -25,10 +25,10 @@ def number_of_clusters(
 
         K = argmax_k mean over pairs (u, v) of ARI( kmeans(features_u, k), kmeans(features_v, k) )
 
-    A true grouping shows in every modality; what k-means makes up where there is none differs from
-    one to the other, and the adjusted Rand index is 0 for chance at any k. The largest k among
-    equals: modalities may also agree on which two of the groups are alike. It is stability
-    (Ben-Hur et al., 2002) with modalities in place of subsamples.
+    A true grouping shows in every modality; where there is none, the clusters of k-means differ
+    between modalities, and the adjusted Rand index is 0 for chance at any k. Among equal scores the
+    largest k is taken: modalities may also agree on which two of the groups are alike. It is
+    stability (Ben-Hur et al., 2002) with modalities in place of subsamples.
 
     Args:
         features: `[N, d_v]` a modality, two or more; row i of all shows the same thing.

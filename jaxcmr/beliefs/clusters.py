@@ -1,4 +1,4 @@
-"""k-means, for pseudo labels without any label: in blocks of rows, from a key or from a start."""
+"""k-means in blocks of rows, from a key or from given centers: pseudo labels without any label."""
 
 import math
 from functools import partial

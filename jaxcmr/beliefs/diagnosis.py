@@ -1,4 +1,4 @@
-"""What people want to know of the labels that a method found: for reports alone (numpy)."""
+"""Diagnosis of the labels that a method found, for reports only (numpy)."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ def pseudo_labels(beliefs: Any, dataset: Dataset, num_classes: int) -> dict[str,
 
 
 def majority_class(votes: np.ndarray) -> np.ndarray:
-    """Returns the class with most votes of each row, `[M, N] -> [N]`; -1 where nobody votes.
+    """Returns the class with most votes of each row, `[M, N] -> [N]`; -1 without a vote.
 
     The lowest class among equals.
     """
@@ -51,7 +51,7 @@ def majority_class(votes: np.ndarray) -> np.ndarray:
 
 
 def believed_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
-    """Describes which labels an ensemble trains on, and, where the truth is known, how rightly.
+    """Describes the labels that an ensemble is trained on and, with the truth, their quality.
 
     Args:
         beliefs: `labels [E, N]` int, what each member is trained on, -1 for nothing; `classes
@@ -77,7 +77,7 @@ def believed_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
 
 
 def posterior_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
-    """Describes the posteriors of an ensemble, and, where the truth is known, how right they are.
+    """Describes the posteriors of an ensemble and, if the truth is known, how often they are right.
 
     Args:
         beliefs: `labels [E, N]` int, the likeliest class of each row, -1 for none;
@@ -109,7 +109,7 @@ def posterior_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
 
 
 def _of_present(classes: Any, dataset: Dataset) -> np.ndarray:
-    """Returns `classes [E, V, N]` with -1 for missing items, of which predictions mean nothing."""
+    """Returns `classes [E, V, N]` with -1 for missing items, whose predictions are meaningless."""
     complete = np.ones(len(dataset), bool)
     present = [dataset.present.get(name, complete) for name in axis_order(dataset.modalities)]
     return np.where(np.stack(present), np.asarray(classes), -1)
@@ -139,7 +139,7 @@ def _likelihood(sums: np.ndarray, rows: np.ndarray) -> dict[str, float]:
 def _kept(labels: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
     """Describes chosen labels `[E, N]`, with the votes `[E, N]` for the given ones.
 
-    A share of nothing is left out.
+    A share over no labels is left out.
     """
     given = dataset.labels
     accepted = (labels == given) & (labels >= 0)

@@ -1,4 +1,4 @@
-"""Memories: arrays with one entry a training row, of which each batch renews its own rows.
+"""Memories: arrays with one entry a training row; each batch updates its rows.
 
 All functions return a new array: under `jax.jit` with the old one donated, only the touched rows
 are written. Rows are named by `index`, which must lie in `[0, N)` where `mask` is true (a traced
@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 
 def start(shape: tuple[int, ...], value: float = 1.0) -> Memory:
-    """Returns a memory of `shape`, `(N,)` or `(E, N)`, at a value that nobody has observed."""
+    """Returns a memory of `shape`, `(N,)` or `(E, N)`, at a start value, without observations."""
     guards.check_range("value", value)
     return Memory(jnp.full(shape, value, jnp.float32), jnp.zeros(shape, jnp.int32))
 
@@ -47,9 +47,9 @@ def remember(
     """Takes one more observation of the rows of a batch into their exponential average.
 
     With x_1 .. x_n the observations of a row: `s_n = sum_j d^(n-j) x_j / sum_j d^(n-j)`, the
-    bias-corrected average: the first observation replaces the start value, nothing of which is
-    left, and d = 1 gives the plain mean. A row that occurs several times in the batch is observed
-    once, at the mean of its values.
+    bias-corrected average: the first observation replaces the start value, and d = 1 gives the
+    plain mean. A row that occurs several times in the batch is observed once, at the mean of its
+    values.
 
     Args:
         memory: of `[..., N]`.
@@ -100,8 +100,8 @@ def write(memories: jax.Array, index: jax.Array, values: jax.Array) -> jax.Array
 def _by_member(memories: jax.Array, rows: jax.Array) -> jax.Array:
     """Returns row numbers `[E, B]`, the same for every member.
 
-    Where memories lie on several devices, the partitioner would take common ones apart between
-    them, and put them together again.
+    Where memories lie on several devices, the partitioner would split shared row numbers between
+    the devices, and gather them again.
     """
     return jnp.broadcast_to(rows, (len(memories), *rows.shape))
 

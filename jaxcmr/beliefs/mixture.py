@@ -61,7 +61,7 @@ def fit_mixture(
 
     Returns:
         The mixture. Where the values are all equal (or none is left) both components coincide, at
-        the value (at 0), with weights 1/2: the posterior is 1/2 everywhere and tells nothing.
+        the value (at 0), with weights 1/2: the posterior is 1/2 everywhere, without information.
 
     Raises:
         UsageError: values or mask are not `[N]`, or a number is out of range.

@@ -5,11 +5,11 @@ often an item of the class k is given the label y, Bayes' rule says
 
     q_k = P(true label k | votes, given label y) = p_k T[k, y] / sum_j p_j T[j, y]
 
-With few wrong labels q is near the given label, unless the votes are sure of another one; with
-many it is near p; labels that say nothing (rows of T alike) leave `q = p`. T and the sharpness of p
-come from the labels as given: T from how the most confident votes meet them (Northcutt et al.,
+With few wrong labels q is near the given label, unless the votes are sure of another one; with many
+it is near p; labels without information (all rows of T alike) leave `q = p`. T and the sharpness of
+p come from the labels as given: T from how the most confident votes meet them (Northcutt et al.,
 "Confident learning", JAIR 2021), the sharpness by likelihood. Both need out-of-fold votes; wrong
-votes make T flatter than it is, which trusts labels less.
+votes make the estimate of T flatter, so that labels count less.
 """
 
 import jax
@@ -50,7 +50,7 @@ def transition(counts: jax.Array, prior: jax.Array | float) -> jax.Array:
     """Estimates T from counts: `T[k, j] = (n_kj + prior m_j) / (sum_j n_kj + prior)`.
 
     m are the frequencies of the labels, with one pseudo-count each: a class with few counts is
-    taken for one whose labels say nothing.
+    treated as one whose labels carry no information.
 
     Args:
         counts: `[..., K, K]` from `count_transitions`.
@@ -94,7 +94,7 @@ def likelihood(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> 
 def label_posterior(beliefs: jax.Array, labels: jax.Array, transition: jax.Array) -> jax.Array:
     """Returns `q_k = p_k T[k, y] / sum_j p_j T[j, y]`; p where there is no label.
 
-    A label that the votes and T rule out together says nothing either: p.
+    For a label that the votes and T together rule out it is p, too.
 
     Args:
         beliefs: p, `[..., B, K]`.

@@ -2,7 +2,7 @@
 
 E members with V modalities each are E*V voters an item, fewer where a modality is missing. Shapes:
 B items, K classes. A label below 0 means that there is none; so does one that is no class, which is
-refused where values can be looked at. Votes are targets: call these functions on logits without a
+refused where values are not traced. Votes are targets: call these functions on logits without a
 gradient.
 """
 
@@ -21,7 +21,7 @@ def ballots(logits: jax.Array, labels: jax.Array) -> jax.Array:
 
     Args:
         logits: `[..., B, K]`, for instance `[E, V, B, K]`.
-        labels: `[B]` or `[..., B]` class ids as given; nobody predicts a negative one.
+        labels: `[B]` or `[..., B]` class ids as given; a negative one is confirmed by no voter.
 
     Returns:
         `[..., B]` float32, 1 or 0. Among equal logits the lowest class is predicted; none where
@@ -58,7 +58,7 @@ def _predicted(logits: jax.Array) -> jax.Array:
     return jnp.where(jnp.isnan(logits).any(-1), -1, logits.argmax(-1))
 
 
-def panel_mean(
+def ensemble_mean(
     values: jax.Array, present: jax.Array | None = None, alive: jax.Array | None = None
 ) -> jax.Array:
     """Averages over all voters of each item: the mean over members and present modalities.
@@ -74,7 +74,7 @@ def panel_mean(
             have one if absent.
 
     Returns:
-        `[B, ...]` float32; 0 where nobody votes.
+        `[B, ...]` float32; 0 where there is no vote.
 
     Raises:
         UsageError: values are not `[E, V, B, ...]`, `present` is not `[V, B]`, `alive` not `[E]`.
@@ -86,7 +86,7 @@ def panel_mean(
 def peer_mean(
     values: jax.Array, present: jax.Array | None = None, alive: jax.Array | None = None
 ) -> jax.Array:
-    """Averages over the voters of the other members, so that nobody judges its own labels.
+    """Averages over the voters of the other members, so that no member votes on its own targets.
 
     Member e gets the mean of `values` over the members other than e and the present modalities.
     A member without peers gets its own mean. The sum over members is the only communication: one
@@ -94,11 +94,11 @@ def peer_mean(
 
     Args:
         values: `[E, V, B, ...]`, one entry a voter and item.
-        present: `[V, B]` bool, as for `panel_mean`.
-        alive: `[E]` bool, as for `panel_mean`.
+        present: `[V, B]` bool, as for `ensemble_mean`.
+        alive: `[E]` bool, as for `ensemble_mean`.
 
     Returns:
-        `[E, B, ...]` float32; 0 where nobody votes.
+        `[E, B, ...]` float32; 0 where there is no vote.
 
     Raises:
         UsageError: values are not `[E, V, B, ...]`, `present` is not `[V, B]`, `alive` not `[E]`.

@@ -7,11 +7,11 @@ Every loss returns per-example values; take the mean once, under the mask of the
 |---|---|---|
 | `ce` | `cross_entropy` | |
 | `pairs` | | pair contrast |
-| `mrl` | `robust_clustering` (RC) | pair contrast (MC) |
+| `mrl` | `robust_clustering` (RC) | pair contrast |
 | `rono` | `mean_absolute_error` (CRC), `robust_center` with `warmup_ramp` (RDC) | \
-pair contrast (MG) |
+pair contrast |
 | `matching` | `cross_entropy` of pseudo labels | pair contrast, `negative_information` |
-| `romo` | `robust_concentrating` (RCLL), or a label loss | pair contrast (MLM) |
+| `romo` | `robust_concentrating` (RCLL), or a label loss | pair contrast |
 | `mmcd` | a label loss, `unhinged` by default | `denoising_contrastive` (DCL) |
 | `label_vote` | label losses, `class_prior_penalty` | `denoising_contrastive` (DCL) |
 

@@ -69,8 +69,7 @@ class Method(NamedTuple):
             epoch, on the host, or None. `predict()` passes the training set, not augmented,
             through all members; a method that does not call it pays nothing.
         diagnose: `(beliefs, training set, num_classes) -> {name: number, ..., "warning": sentence}`
-            after each epoch, for people alone: the only place that may look at true labels. Or
-            None.
+            after each epoch, for reports: the only function that may look at true labels. Or None.
     """
 
     init: Callable[..., Any]

@@ -2,8 +2,8 @@
 
     sum_v CE_vi
 
-through the same encoders and the same shared head as the robust methods. The shared head is all
-that brings the modalities together.
+The encoders and the shared head are those of the robust methods. Only the shared head brings the
+modalities together.
 """
 
 import jax.numpy as jnp

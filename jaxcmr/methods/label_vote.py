@@ -4,8 +4,8 @@ An earlier reconstruction of MMCD (see `methods/mmcd.py`). Other settings of its
 peer splits and co-teaching, variants of `configs/mmcd_wikipedia.py`. In one step, without gradient
 and over all members:
 
-1. Each of the E V voters says whether it confirms the given label: whether it predicts it
-   (`ballots = "votes"`), or whether its loss is a low one ("losses": Li et al., "DivideMix", ICLR
+1. Each of the E V voters confirms the given label or not: a voter confirms it if it predicts it
+   (`ballots = "votes"`), or if its loss is a low one ("losses": Li et al., "DivideMix", ICLR
    2020). `voters` chooses whose ballots count (`beliefs/folds.py`).
 2. The mean ballot enters the exponential memory s of the row.
 3. A label is accepted if s reaches its class's threshold: the running mean of s over the labels of
@@ -22,7 +22,7 @@ with logits `c_k . z / center_temperature` of unit embeddings and learned unit c
 `label_loss` of accepted labels and the `clarified_loss` of replaced ones, and w is s, or the share
 of the votes for the replacement. DCL is the denoising contrastive loss, whose positives share a
 label; it is the pair contrast where there is none. In the first `warmup_epochs` members are trained
-on all given labels (but hidden ones) with weight 1, and DCL uses no label; with `positives =
+on all given labels (except hidden ones) with weight 1, and DCL uses no label; with `positives =
 "pairs"` it never does.
 """
 

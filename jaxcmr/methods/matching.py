@@ -7,17 +7,16 @@ vector; a linear classifier without bias, `g_v(x) = scale W_v x / |x|`, assigns 
     ssm_weight sum_v CE( g_v(f_v(x_i)), argmax_k g_v(M_v[i])_k ) + pair_weight mean_v PC_vi
     M_v[i] <- normalize( d M_v[i] + (1 - d) f_v(x_i) / |f_v(x_i)| )    after every step
 
-with the pair contrast PC (the paper's MLM) and d = `memory_decay`. It starts with a pass that fills
-the memories. K-means over the concatenated memories of all modalities (and members) gives clusters
-that all share; k-means over the memories of each modality, started from those, gives its `W_v`
-(unit rows).
+with the pair contrast PC and d = `memory_decay`. It starts with a pass that fills the memories.
+K-means over the concatenated memories of all modalities (and members) gives clusters that all
+share; k-means over the memories of each modality, started from those, gives its `W_v` (unit rows).
 
 Beyond the paper: `warmup_epochs` of PC alone before the clusters are made, and, with
-`cluster_every > 0`, clusters made anew every so many epochs, starting from those before.
+`cluster_every > 0`, new clusters every so many epochs, started from the ones before.
 
 The released code takes its pseudo labels from ground truth looked up at the farthest sample,
 normalises memories over the batch axis and writes them to wrong rows, pairs by class instead of by
-instance, and selects on the test set; none of this is here.
+instance, and selects on the test set. This package does none of that.
 """
 
 import flax.struct
@@ -76,7 +75,7 @@ def build(config: ConfigDict) -> Method:
 
 
 def refresh(predict, params, memories: Memories, epoch: int, key: jax.Array, hp):
-    """Makes the clusters after the warm-up, and anew every `cluster_every` epochs."""
+    """Makes the clusters after the warm-up, and again every `cluster_every` epochs."""
     since, every = epoch - int(hp["warmup_epochs"]), int(hp["cluster_every"])
     if since < 0 or (since > 0 and (every == 0 or since % every)):
         return params, memories
@@ -89,7 +88,7 @@ def refresh(predict, params, memories: Memories, epoch: int, key: jax.Array, hp)
 def cluster_members(
     key: jax.Array, embeddings: jax.Array, number: int, classes: jax.Array | None
 ) -> tuple[jax.Array, Memories]:
-    """Clusters the embeddings of all modalities and members such that they share cluster k.
+    """Clusters the embeddings of all modalities and members, which then share cluster k.
 
     Args:
         key: of the start, where there is none.
@@ -116,17 +115,17 @@ def cluster_members(
 
     def of_members(leaf: jax.Array, rest: float = 0.0) -> jax.Array:  # [V E, ...] -> [E, V, ...]
         leaf = jnp.swapaxes(leaf.reshape(units.shape[1], -1, *leaf.shape[1:]), 0, 1)
-        everyone = jnp.full((len(embeddings), *leaf.shape[1:]), rest, leaf.dtype)
-        return everyone.at[finite].set(leaf)
+        filled = jnp.full((len(embeddings), *leaf.shape[1:]), rest, leaf.dtype)
+        return filled.at[finite].set(leaf)
 
     rows, classes = of_members(voters), of_members(found.labels, -1)
     return unit_rows(of_members(found.centers)), Memories(rows, classes)
 
 
 def vote(outputs: Outputs, alive, memories: Memories, batch: Batch, progress: Progress, hp):
-    """Reads the clusters `[E, V, B]` of the memories, which are the targets, then moves these.
+    """Reads the clusters `[E, V, B]` of the memories as targets, then updates the memories.
 
-    In the warm-up, of missing items and of dead members there are none: -1.
+    There is no cluster (-1) in the warm-up, for missing items and for dead members.
     """
     present = present_rows(batch)  # [V, B]
     logits = jnp.einsum("evbd,evkd->evbk", memories.rows[:, :, batch.index], outputs.centers)

@@ -9,14 +9,14 @@ All members see the same batch, and each label is hidden from one of them (`beli
 one step, without gradient and over all members:
 
 1. The mean logits of the members that a label is hidden from, its out-of-fold votes, minus their
-   mean over the batch, enter the memory of the row; their softmax, sharpened as the given labels
-   make likeliest, is the prediction p.
+   mean over the batch, enter the memory of the row. Their softmax, at the sharpness under which the
+   given labels are likeliest, is the out-of-fold prediction p.
 2. The noise transition matrix T, how often each class is given which label, is counted where the
    votes are most confident (the `confident_share` of each batch).
-3. The posterior `q_k ~ p_k T[k, y]` (`beliefs/posterior.py`) is what the members are trained on
-   that the label y is not hidden from.
-4. After the share `freeze_from` of the training beliefs are frozen. No vote is needed any more, so
-   that all members are trained on them.
+3. The posterior `q_k ~ p_k T[k, y]` (`beliefs/posterior.py`) is the target of the members that the
+   label y is not hidden from.
+4. After the share `freeze_from` of the training beliefs are frozen. They need no more votes, so
+   all members are trained on them.
 
 Each member then minimises
 
@@ -25,10 +25,10 @@ Each member then minimises
 with logits `c_k . z / center_temperature` of unit embeddings and learned unit centers, and ell the
 `label_loss`. DCL is the denoising contrastive loss: its positives share the likeliest class, with
 the weight `max_k q_k`; where no label is believed, it is the pair contrast. In the first
-`warmup_epochs` members are trained on all given labels (but hidden ones), and DCL uses no label;
+`warmup_epochs` members are trained on all given labels (except hidden ones), and DCL uses no label;
 with `positives = "pairs"` it never does.
 
-The unhinged loss of an even q is 0: where labels say little, the posteriors leave little but DCL.
+The unhinged loss of an even q is 0: where labels carry little information, mostly DCL is left.
 """
 
 import flax.struct
@@ -45,7 +45,7 @@ from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean
 from jaxcmr.methods.classifiers import LABEL_LOSSES
 from jaxcmr.types import Batch
 
-# How sharp the softmax of the mean logits may be: that under which given labels are likeliest.
+# Factors of the mean logits before the softmax; the given labels choose one by likelihood.
 SHARPNESS = tuple(2.0 ** (step / 2) for step in range(-6, 5))  # 1/8 to 4
 PRIOR = 5.0  # pseudo-counts a class: see `posterior.transition`
 
@@ -211,8 +211,8 @@ def _posterior(
 def _minus_batch_mean(logits: jax.Array, mask: jax.Array) -> jax.Array:
     """Takes the mean over the rows of the batch from the logits `[E, B, K]` of each class.
 
-    Without it members would be trained on a class that is believed a little too often, and would
-    believe it, ever more.
+    Without it a class that is predicted slightly too often becomes a target too often, and the bias
+    grows.
     """
     rows = mask[None, :, None]
     mean = jnp.where(rows, logits, 0.0).sum(1, keepdims=True) / jnp.maximum(mask.sum(), 1)
@@ -220,7 +220,7 @@ def _minus_batch_mean(logits: jax.Array, mask: jax.Array) -> jax.Array:
 
 
 def draw_folds(voters: str, key: jax.Array, alive: jax.Array, batch: Batch, hp) -> folds.Folds:
-    """Draws the folds of a batch; linked rows share one, so that none betrays another's label."""
+    """Draws the folds of a batch; linked rows share one, so that none reveals another's label."""
     rows = batch.index if batch.group is None else batch.group
     return folds.draw(voters, key, rows, alive, hp["held_out_members"], hp["held_out_share"])
 
@@ -265,11 +265,11 @@ def check(config: ConfigDict) -> None:
         raise UsageError("members vote on one label a pair; set config.noise.per_modality to False")
 
 
-# What methods have whose members vote on labels: these numbers and choices.
+# The numbers and choices of the methods whose members vote on labels.
 VOTING = {
     "center_temperature": Field(0.05, POSITIVE, "of the unit centers"),
     "label_weight": Field(
-        0.05, NOT_NEGATIVE, "weight of the labels; more, and posteriors drift from the labels"
+        0.05, NOT_NEGATIVE, "weight of the labels; with more, posteriors drift from the labels"
     ),
     "dcl_weight": Field(1.0, NOT_NEGATIVE, "weight of the denoising contrastive loss"),
     "temperature": Field(0.22, POSITIVE, "of the denoising contrastive loss"),

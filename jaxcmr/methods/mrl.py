@@ -5,8 +5,8 @@ unit centers c, and `p = softmax_k(c_k . z / tau)`, for a pair i with the label 
 
     beta sum_v RC_vi + (1 - beta) mean_v PC_vi,     RC = log(1 - p_y)
 
-RC learns most from rows that already fit their label; the pair contrast PC makes partners find each
-other without any label. The default numbers are those for Wikipedia.
+RC learns most from rows that already fit their label; the pair contrast PC brings partners together
+without any label. The default numbers are those for Wikipedia.
 
 The centers are orthogonal at the start. The released code scales them back to length one after each
 step; here the loss divides by their length, so that no gradient goes into it. Its RC is not

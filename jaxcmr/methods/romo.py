@@ -6,17 +6,17 @@ Li et al., "RoMo: Robust Unsupervised Multimodal Learning with Noisy Pseudo Labe
     rcll_weight sum_v RCLL_vi + pair_weight mean_v PC_vi
 
 RCLL concentrates on labels that are likely right: below the probability `clip` it has no gradient.
-PC is the pair contrast (the paper's modality invariance, MLM). Without any label this stage follows
+PC is the pair contrast (the paper's modality invariance). Without any label this stage follows
 `matching` (see the configs `romo_*`); on labels as given it is a robust method like the others.
 
 `label_loss` replaces RCLL, and `classifier = "centers"` puts logits `c_k . z / center_temperature`
 of unit centers in place of the head: "unhinged" on centers does better behind good clusters
 (`configs/romo_mnist3d.py`).
 
-The flag of the released code promises the weight .3 for PC, and its code computes .7: the default.
-It uses the batch size, 50, for K in the clip, and so clips almost nothing. With the real K the clip
-must wait until there is something to clip (`clip_from`): with ten classes and a clip from the first
-step on, six of them were never learned.
+The flag of the released code gives PC the weight .3, but its code computes .7, the default here. It
+uses the batch size, 50, for K in the clip, and so clips almost nothing. With the number of classes
+for K the clip must start later (`clip_from`): with ten classes and a clip from the first step on,
+six classes were never learned.
 """
 
 import flax.struct
@@ -37,7 +37,7 @@ RCLL = "robust_concentrating"
 
 @flax.struct.dataclass
 class Notes:
-    """What is noted of the training set, for people.
+    """What is noted of the training set, for reports.
 
     Attributes:
         classes: `[E, V, N]` int32, the class that each row is predicted to have; -1 for none yet.

@@ -6,12 +6,13 @@ Retrieval", CVPR 2023. The objective of a pair i with the label y as given:
     crc_weight sum_v CRC_vi + rdc_weight mean_v RDC_vi + pair_weight mean_v PC_vi
 
 RDC pulls an embedding to the center of its label if it looks clean and pushes it away if not, after
-a warm-up that pulls all; the pair contrast PC (the paper's multimodal gap MG) makes the partners of
-a pair find each other without any label; CRC is the mean absolute error of one classifier shared by
+a warm-up that pulls all; the pair contrast PC (the paper's multimodal gap) brings the partners of a
+pair together without any label; CRC is the mean absolute error of one classifier shared by
 the modalities, which forgives wrong labels. The default numbers are those of the released branch
 `ModelNet`.
 
-Deviations from the released code: no rate decay by accident (choose `optimizer.schedule =
+Deviations from the released code: no accidental decay of the learning rate (choose
+`optimizer.schedule =
 "as_released"` to have it), a warm-up of one epoch does not divide by zero, and the epoch that is
 reported is chosen on a validation set.
 """
@@ -70,9 +71,9 @@ METHOD = Recipe(
     build,
     numbers={
         "tau1": Field(0.01, POSITIVE, "temperature of the warm-up"),
-        "tau2": Field(0.5, POSITIVE, "temperature behind it"),
+        "tau2": Field(0.5, POSITIVE, "temperature after the warm-up"),
         "margin": Field(0.2, NOT_NEGATIVE, "how much closer than the mean center a clean row is"),
-        "warmup_epochs": Field(20, whole(0), "until the robust center loss is alone"),
+        "warmup_epochs": Field(20, whole(0), "epochs until RDC is the robust loss alone"),
         "crc_scale": Field(20.0, NOT_NEGATIVE, "factor of the classification loss"),
         "pair_temperature": Field(0.3, POSITIVE, "of the pair contrast"),
         "crc_weight": Field(0.1, NOT_NEGATIVE, "weight of the classification loss"),

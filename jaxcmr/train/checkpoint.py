@@ -1,7 +1,7 @@
 """Checkpoints: `last` to go on from, `best` to serve, both written by orbax in the background.
 
 All processes write their parts, and any mesh can read them. Each checkpoint carries a fingerprint
-of its bits: what was cut short, or changed on the disk, is noticed, and the one before is used.
+of its bits: one that was cut short, or changed on the disk, is not used, but the one before it.
 """
 
 import hashlib
@@ -191,7 +191,7 @@ def storable(state: TrainState) -> TrainState:
 
 
 def _put_aside(kind: Series, step: int) -> Path:
-    """Moves a checkpoint to where it is neither read nor in the way; returns the place."""
+    """Moves a damaged checkpoint out of the series; returns its new place."""
     folder = kind.folder
     place = folder.parent / "damaged" / f"{folder.name}-{step}"
     if distributed.first():

@@ -1,9 +1,9 @@
 """Where a run's arrays lie: a mesh of devices with the axes `member` and `data`.
 
-What members own is spread over `member`, the rows of a batch and of what is believed about them
-over `data`. Nothing else of the library, but `retrieval` with its galleries, knows how many devices
-there are: the step is written for the whole batch, and XLA's partitioner finds out what must
-travel. Losses, batch statistics and votes are therefore those of the whole batch and of all members
+The arrays of the members are spread over `member`; the rows of a batch, and the beliefs about
+them, over `data`. Only this file, and `retrieval` with its galleries, depend on the number of
+devices: the step is written for the whole batch, and XLA's partitioner adds the communication.
+Losses, batch statistics and votes are therefore those of the whole batch and of all members
 on every mesh.
 """
 
@@ -27,9 +27,9 @@ MEMBER, DATA = "member", "data"
 def build(config: ConfigDict) -> Mesh:
     """Builds the mesh of `config.mesh` over the devices of all processes.
 
-    -1 stands for a size that is chosen: such that the members and the batch can be divided and as
-    many devices as possible work; of two such meshes the one over which members are spread more,
-    for they meet only when they vote.
+    A size of -1 is chosen: it divides the members, or the batch, and as many devices as possible
+    work. Of two such meshes the one that spreads members more is taken, because members
+    communicate only when they vote.
 
     Raises:
         UsageError: if the devices, the members or the batch cannot be divided so.
@@ -114,14 +114,14 @@ def by_rows(mesh: Mesh, axis: int = 0) -> NamedSharding:
 
 
 def of_predictions(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of what members make of k batches, `[k, E, V, B, ...]`."""
+    """Returns the sharding of the members' outputs on k batches, `[k, E, V, B, ...]`."""
     return NamedSharding(mesh, PartitionSpec(None, MEMBER, None, DATA))
 
 
 def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int, num_classes: int) -> Any:
     """Returns the sharding of each leaf of a `TrainState`, as a tree like it.
 
-    What a member owns lies with the member. Beliefs are spread along their axis of rows, if the
+    The arrays of a member lie on its devices. Beliefs are spread along their axis of rows, if the
     devices divide its size, and along that of members; they are whole on every device otherwise.
 
     Args:
@@ -247,7 +247,7 @@ def put_batches(
 def locally(
     mesh: Mesh, gather: Callable[[Batch, jax.Array], Batch]
 ) -> Callable[[Batch, jax.Array], Batch]:
-    """Makes `gather(data, rows [B])` take from each device's own part of `data` alone."""
+    """Makes `gather(data, rows [B])` read, on each device, only the device's part of `data`."""
     if mesh.size == 1:
         return gather
 

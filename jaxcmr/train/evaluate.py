@@ -32,7 +32,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
 
     Every leaf of the result is `[E, V, N, ...]` (`centers` is left out), a numpy array, whole in
     every process; on the devices, which share every batch, it lies spread over all of them.
-    Embeddings of missing items are zeros, alike to nothing; so is everything of dead members.
+    Embeddings of missing items are zeros, similar to nothing; all outputs of dead members are 0.
     """
 
     @partial(jax.jit, static_argnames="take", out_shardings=devices.of_predictions(mesh))
@@ -101,23 +101,23 @@ def build_validation(
 ) -> Callable[[Outputs], dict[str, float | None]] | None:
     """Returns `outputs -> {"val_mAP": mean over directions, "val_mAP image->points": ...}`.
 
-    Relevance is by the labels as given: noisy ones, for nothing else would be known in earnest.
-    Such a mAP has a bias: the partner of a query shares its label, right or wrong, and to rank it
-    first counts as much as to know the class. `val_mAP_others` leaves the partner out of the
-    gallery; `val_precision` is the precision at the mean size of a class, where one item counts
-    little. Symmetric noise only scales and shifts what is expected of that one. Where classes are
-    found nearly whole it is the sharper, too: the order inside a class tells nothing about it, but
-    says which of its wrong labels all queries meet first, and a noisy mAP depends on that.
+    Relevance is by the given labels, noise included: true labels are for the final evaluation. Such
+    a mAP is biased: the partner of a query shares its label, right or wrong, so ranking it first
+    counts as much as knowing the class. `val_mAP_others` leaves the partner out of the gallery.
+    `val_precision` is the precision at the mean size of a class, where one item counts little;
+    symmetric noise only scales and shifts its expected value. It is also the sharper score where
+    classes are found nearly whole: it does not depend on the order inside a class, whereas a noisy
+    mAP depends on which wrong labels of the class come first.
 
-    A direction in which nothing can be measured is None, and no part of a mean; a mean of nothing
-    is None. Where this holds for every direction there is nothing to score: None, and a warning.
+    A direction in which nothing can be measured is None and is left out of the means; a mean over
+    no direction is None. If no direction can be measured, returns None and logs a warning.
     """
     labels = {name: validation.labels_of(name) for name in config.data.modalities}
     every = directions(validation, labels)
     for line in by_reason({one.name: one.why_not() for one in every if one.why_not()}):
         logging.warning("validation %s", line)
-    asked = [one for one in every if not one.why_not()]
-    if not asked:
+    measured = [one for one in every if not one.why_not()]
+    if not measured:
         logging.warning("the validation set measures nothing: the last epoch counts as the best")
         return None
     apart = [one for one in directions(validation, labels, keep_self=False) if not one.why_not()]
@@ -127,7 +127,7 @@ def build_validation(
         check_finite(outputs, validation, "validation")
         embeddings = ensemble_embeddings(outputs, names)
         found, precisions = {one.name: None for one in every}, []
-        for one in asked:
+        for one in measured:
             size = max(1, round(one.gallery.sum() / len(validation.class_names)))
             scores = one.measure(embeddings, (size,), mesh)
             found[one.name] = scores.mean_average_precision
@@ -183,7 +183,7 @@ def _scores(
     at: Sequence[int],
     mesh: jax.sharding.Mesh,
 ) -> dict[str, Any]:
-    """Returns what `build_test` says of one direction."""
+    """Returns the scores of one direction, see `build_test`."""
     scores = direction.measure(embeddings, at, mesh)
     labels = direction.query_labels[direction.queries]
     per_class = scores.per_class(labels, len(class_names))
@@ -193,19 +193,19 @@ def _scores(
             name: None if np.isnan(value) else float(value)
             for name, value in zip(class_names, per_class)
         },
-        "members": [direction.measure(own, (), mesh).mean_average_precision for own in members],
+        "members": [direction.measure(rows, (), mesh).mean_average_precision for rows in members],
     }
 
 
 def _emptied(value: Any) -> Any:
     """Returns the same names and lengths with None for every number."""
     if isinstance(value, dict):
-        return {name: _emptied(own) for name, own in value.items()}
+        return {name: _emptied(part) for name, part in value.items()}
     return [None] * len(value) if isinstance(value, list) else None
 
 
 def levels(config: ConfigDict, test: Dataset) -> dict[str, Any]:
-    """Says what the scores of a test set are to be compared with, and which ones there are not.
+    """Returns what the scores of a test set compare with, and the directions without a score.
 
     Returns:
         `chance_by_direction`, the mAP that a random ranking of the same gallery is expected to have

@@ -25,7 +25,7 @@ from jaxcmr.types import Batch, Dataset, axis_order
 
 MAX_WORKERS = 8
 # A piece is this part of the limit. Training and a pass over the set hold at most MAX_WORKERS + 4
-# each: what is under way, what is ready, what is in use, what is spent.
+# pieces each: being read, ready, in use, and used.
 PIECE = 24
 
 
@@ -214,8 +214,8 @@ def _ahead(
 ) -> Iterator[Any]:
     """Yields `work(job)` of every job, in order; `depth` later ones are under way meanwhile.
 
-    A result is dropped in the pool, one after it was used: giving megabytes back to the system
-    takes longer than handing them over, and the device would wait meanwhile.
+    A result is freed in the pool, one later than its use: returning megabytes to the system takes
+    long, and the device would wait for it.
     """
 
     def drop_then_work(spent: list[Any], job: Any) -> Any:
@@ -225,7 +225,7 @@ def _ahead(
     waiting, used = deque(), deque()
     try:
         for job in jobs:
-            # The consumer has the latest result still in its hands.
+            # The consumer still uses the latest result.
             spent = [used.popleft()] if len(used) > 1 else []
             waiting.append(pool.submit(drop_then_work, spent, job))
             if len(waiting) > depth:

@@ -1,4 +1,4 @@
-"""What a run says: `metrics.jsonl` for programs, one line an epoch for people."""
+"""The metrics of a run: `metrics.jsonl` for programs, one line an epoch on the screen."""
 
 import json
 from collections.abc import Mapping
@@ -50,7 +50,7 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def means(terms: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Averages loss terms `[steps, E]` over steps and living members: what is finite."""
+    """Averages the finite values of loss terms `[steps, E]`, over steps and living members."""
     finite = {name: values[np.isfinite(values)] for name, values in terms.items()}
     return {
         name: float((values if finite[name].size == values.size else finite[name]).mean())
@@ -59,7 +59,7 @@ def means(terms: Mapping[str, np.ndarray]) -> dict[str, float]:
 
 
 def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
-    """Says in one line how the run stands; `left` is in seconds."""
+    """Logs the progress of the run in one line; `left` is in seconds."""
     quiet = {"step", "epoch", "steps_per_second", "wait_share"}
     terms = {
         k.removeprefix("labels "): v

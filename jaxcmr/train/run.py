@@ -68,8 +68,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
     finished run goes on.
 
     Raises:
-        UsageError: for everything that the user can mend: also for a `workdir` in use, or with a
-            run of another config or on other data.
+        UsageError: for every mistake that the user can correct, such as a `workdir` in use, or with
+            a run of another config or on other data.
     """
     with logfile.kept() as keep:
         given = config
@@ -85,7 +85,7 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
 def _train_and_evaluate(
     config: ConfigDict, planned: list[Stage], workdir: Path, keep: Callable[[Path], None]
 ) -> Outcome:
-    """Does so in a folder that is ours; `keep` starts the log there."""
+    """Trains and evaluates in a folder that is held; `keep` starts the log there."""
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = prepare.prepare(splits, config)
     stages.check_data(planned, train)
@@ -93,7 +93,7 @@ def _train_and_evaluate(
     weights = stages.weights_to_start(planned, classes, train)
     describe = lambda: trained_on.describe(config, splits, record, rows)
     content = distributed.by_the_first(describe) or {}
-    # Not before: a mistake must not take the folder.
+    # After all checks of the data: a config that is refused must leave the folder as it was.
     folder.claim(workdir, config, content, splits, record, rows)
     if distributed.first():
         keep(workdir)
@@ -152,7 +152,7 @@ def train_stages(
         train: the training set, labels as given.
         validation: on which the last stage chooses its best epoch.
         test: the test set.
-        weights: stage -> what it starts from, of another run; here come those of each stage.
+        weights: stage -> the weights of another run that it starts from.
     """
     *_, last = planned
     weights, scores, seconds, outputs = dict(weights), {}, 0.0, None

@@ -1,4 +1,4 @@
-"""The stages of a run, each a training of its own in a folder of its own.
+"""The stages of a run, each trained and kept in a folder of its own.
 
 `config.stages` names them in their order, the last one included; `config.stage` has a section with
 the fields in which an earlier one differs (its `method` replaces the whole one). The fields that
@@ -141,7 +141,7 @@ def weights_to_start(stages: list[Stage], num_classes: int, train: Dataset) -> d
 def _check_fit(
     stage: Stage, field: str, weights: Weights, num_classes: int, train: Dataset
 ) -> None:
-    """Says how much of the weights a stage takes over; refuses those of which nothing fits."""
+    """Logs which arrays of the weights a stage takes over; refuses weights of which none fits."""
     few = jax.tree.map(lambda leaf: leaf[:2], dict(train.inputs))
     init = lambda few: stage.method.init(jax.random.key(0), few, num_classes)
     ours = _by_name(jax.eval_shape(init, few)["params"])
@@ -208,14 +208,14 @@ def pseudo_labels(outputs: Outputs, kind: str, train: Dataset) -> np.ndarray:
         labels = np.where(present, np.asarray(share.argmax(-1)), -1).astype(np.int32)
         return labels[[names.index(name) for name in train.modalities]].T
     each = votes.votes(logits) if kind == "votes" else jax.nn.softmax(logits)
-    share = votes.panel_mean(each, jnp.asarray(present))
+    share = votes.ensemble_mean(each, jnp.asarray(present))
     return np.where(present.any(0), np.asarray(share.argmax(-1)), -1).astype(np.int32)
 
 
 def estimate_classes(outputs: Outputs | None, train: Dataset) -> int:
     """Estimates K from the embeddings of the stage before (`cluster_scores.number_of_clusters`).
 
-    Rows that lack an item of any modality have no say.
+    Rows that lack an item of any modality are left out.
 
     Raises:
         UsageError: no stage comes before, or too few rows are whole.

@@ -94,14 +94,14 @@ def member_keys(key: jax.Array, members: int) -> jax.Array:
 def check_members(
     terms: Terms, before: np.ndarray, after: np.ndarray, steps_before: int, *, drop: bool
 ) -> None:
-    """Says which members have died in a call of the step, and of what.
+    """Reports the members that died in a call of the step, and the loss term that was the reason.
 
     Args:
         terms: loss term -> `[steps, E]` of the call.
         before: `[E]` bool, which members were alive before it.
-        after: and which are.
+        after: `[E]` bool, which are alive after it.
         steps_before: optimiser steps before the call.
-        drop: whether the others may go on.
+        drop: whether the others go on.
 
     Raises:
         UsageError: a member has died and `drop` is False, or none is left.

@@ -120,7 +120,7 @@ def advance(
 def finite(outputs: Outputs) -> Outputs:
     """Puts zeros where a member that dies in this step gives no numbers.
 
-    Others would remember its vote. Each element is looked at alone: nothing travels.
+    Its vote would stay in the memories otherwise. The check is by element, without communication.
     """
     return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, 0.0), outputs)
 
@@ -165,7 +165,7 @@ def with_batch_statistics(config: ConfigDict, method: Method, mesh: jax.sharding
 def by_parts(
     method: Method, parts: int, lay: Callable[[jax.Array], jax.Array] = lambda rows: rows
 ) -> Method:
-    """Makes `Method.apply`, in training, see a batch in as many parts.
+    """Applies `Method.apply`, in training, to a batch cut into parts.
 
     Each part is normalised by its own moments and has a key of its own. The running moments become
     the mean over the parts of what each would have made of them, so that they, and the evaluation,

@@ -156,7 +156,7 @@ class Trainer:
     def _begin(
         self, checkpoints: Checkpoints, start: Weights | None
     ) -> tuple[TrainState, dict[str, Any]]:
-        """Returns the state and the record to go on from; the untrained ones are saved first."""
+        """Returns the state and the record to go on from; those of a new run are saved first."""
         restored = checkpoints.restore_last(self.untrained)
         if restored is not None:
             state, record = restored
@@ -219,7 +219,7 @@ class Trainer:
         return state, terms, speed, stopped
 
     def refresh(self, state: TrainState, epoch: int) -> TrainState:
-        """Lets the method renew what it believes, before an epoch."""
+        """Lets the method refresh its beliefs, before an epoch."""
         method = self._stage.method
         if method.refresh is None:
             return state
@@ -238,7 +238,7 @@ class Trainer:
         )
 
     def diagnose(self, state: TrainState, epoch: int) -> dict[str, Any]:
-        """Returns what the method says of its beliefs, for people; its warning is logged."""
+        """Returns the method's diagnosis of its beliefs; a warning in it is logged."""
         diagnose = self._stage.method.diagnose
         if diagnose is None:
             return {}
@@ -252,7 +252,7 @@ class Trainer:
         return self._score(self.predict(state, self._validation))
 
     def predict(self, state: TrainState, source: evaluate.Feed | None = None) -> Outputs:
-        """Returns what the living members make of a set, `[E, V, N, ...]`; of the training set."""
+        """Returns the outputs of the living members, by default over the training set."""
         outputs = self._predict(state, self._hp["method"], source or self._feed)
         return evaluate.of_living(outputs, state.alive)
 

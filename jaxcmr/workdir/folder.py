@@ -1,6 +1,6 @@
-"""The folder of a run: it has one user at a time, one config, one set of data, and nobody else's.
+"""The folder of a run: one run at a time, one config, one data set.
 
-Nothing is written into it that a later check could refuse, nothing of a person's overwritten.
+All checks come before the first write, and no file of the user is overwritten.
 """
 
 import json
@@ -116,15 +116,16 @@ def _check_fields(
 ) -> None:
     """Refuses a run whose config was another one.
 
-    Fields that the data have chosen are left out: if they differ, so do the data, as is told later.
+    Fields that the data have chosen are left out: if they differ, so do the data, which
+    `_check_data` reports.
     """
     # A field that the config of an older version does not have yet has its default there.
     was, now = _flat(_plain(default())) | _flat(found), _flat(_plain(config))
-    asked = _flat(_plain(given))
+    requested = _flat(_plain(given))
     for field in sorted(was.keys() | now.keys()):
         before, after = was.get(field, "absent"), now.get(field, "absent")
         free = field.startswith(FREE) or field.endswith(".pretrained")
-        if before != after and not free and asked.get(field, "absent") == after:
+        if before != after and not free and requested.get(field, "absent") == after:
             raise UsageError(
                 f"{workdir} holds a run of another config: config.{field} was {before!r} and is "
                 f"{after!r}; choose another --workdir or remove the folder"
@@ -194,7 +195,7 @@ def claim(
     series.try_out(workdir)
 
     def write() -> None:
-        # In this order: the next run knows this one again, whenever it is killed.
+        # In this order, so that the next run recognises this one whenever it is killed.
         files.write_json(workdir / DATA, data)
         files.write_json(workdir / CONFIG, _plain(config))
         record.save(workdir / "noise.npz")
@@ -237,7 +238,7 @@ def _check_data(
 def _changed_labels(workdir: Path, splits: Splits, record: NoiseRecord) -> str:
     """Counts the rows that the run was trained on and that have another label now.
 
-    Said first: where no split is given, other labels make another split, too.
+    Reported before other differences: where no split is given, other labels make another split.
     """
     with suppress(UsageError, KeyError, ValueError):
         old = NoiseRecord.load(workdir / "noise.npz")

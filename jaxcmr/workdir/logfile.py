@@ -1,4 +1,4 @@
-"""The log of a run, kept in its folder beside what people see on the screen."""
+"""The log of a run, kept in its folder as well as shown on the screen."""
 
 import logging as std_logging
 import os
@@ -15,17 +15,17 @@ from absl import logging
 
 from jaxcmr.errors import StoppedError, UsageError
 
-NAMES = ("log.txt", "jaxcmr-log.txt")  # the second where a person has a file of the first name
-MARK = "# jaxcmr "  # what a log of ours begins with
+NAMES = ("log.txt", "jaxcmr-log.txt")  # the second where the first is a file of the user
+MARK = "# jaxcmr "  # what the log of a run begins with
 PACKAGE = str(Path(__file__).resolve().parents[1])
 
 
 @contextmanager
 def kept() -> Iterator[Callable[[Path], None]]:
-    """Gives a function that puts the log into a folder: what was said before, and all that follows.
+    """Yields a function that puts the log into a folder: the lines so far, and all that follow.
 
-    Until it is called nothing is written, for the folder may turn out to be somebody else's. What
-    ends the run is kept, too. A later run appends.
+    Until it is called nothing is written, because the folder may not be usable. The error that ends
+    the run is kept, too. A later run appends.
     """
     logger = logging.get_absl_logger()
     memory = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, flushOnClose=False)
@@ -78,7 +78,7 @@ def _open(folder: Path) -> _File | None:
 
 
 def _may_be_ours(path: Path) -> bool:
-    """Tells a log that a run has begun, or a name that is free, from a person's file."""
+    """Returns whether a file is the log of a run, or absent; False for a file of the user."""
     if not path.is_file():
         return not os.path.lexists(path)
     with open(path, "rb") as file:
@@ -86,15 +86,15 @@ def _may_be_ours(path: Path) -> bool:
 
 
 def _is_ours(record: std_logging.LogRecord) -> bool:
-    """Leaves out what libraries say of their own progress."""
+    """Leaves out the messages of libraries."""
     return record.pathname.startswith(PACKAGE)
 
 
 def _record(error: BaseException) -> std_logging.LogRecord:
-    """Makes a line of what ends a run; a traceback where it is a fault of ours."""
-    told = isinstance(error, UsageError | StoppedError | KeyboardInterrupt | SystemExit)
+    """Makes a log record of the error that ends a run, with a traceback if it is a bug."""
+    expected = isinstance(error, UsageError | StoppedError | KeyboardInterrupt | SystemExit)
     text = str(error) or type(error).__name__
-    if not told:
+    if not expected:
         text = "".join(traceback.format_exception(error))
     level = std_logging.INFO if isinstance(error, StoppedError) else std_logging.ERROR
     return std_logging.LogRecord("absl", level, PACKAGE, 0, text, None, None)

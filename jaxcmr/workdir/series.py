@@ -1,4 +1,4 @@
-"""A folder of checkpoints of one kind, whatever it is called and whatever the disk does."""
+"""A folder of checkpoints of one kind, of any name; errors of the disk are sentences."""
 
 import hashlib
 import os
@@ -29,15 +29,15 @@ class Series(NamedTuple):
 def opened(folder: Path) -> Iterator[Series]:
     """Opens the checkpoints in `folder`, and waits in the end for the writes under way.
 
-    What goes wrong with these is raised, unless something else did before.
+    An error of these writes is raised, unless there was another error before.
     """
     if distributed.first():
         with files.writing(folder):
             folder.mkdir(parents=True, exist_ok=True)
     distributed.wait_for_all(f"{folder!a}")
-    # The processes meet while they write. Without names of its own, the meetings of `last`, in its
-    # thread, are taken for those of `best`, in ours, and both wait forever. With the processes
-    # named they meet at the coordinator, not in a collective of the devices that a step uses.
+    # The processes wait for each other while they write. Without a prefix, the barriers of `last`,
+    # in its thread, are taken for those of `best`, in this one, and both wait forever. With
+    # `active_processes` the barriers are at the coordinator, not a collective on the devices.
     together = ocp.options.MultiprocessingOptions(
         active_processes=set(range(jax.process_count())),
         barrier_sync_key_prefix=hashlib.sha256(os.fsencode(folder.resolve())).hexdigest(),
@@ -68,7 +68,7 @@ def try_out(folder: Path) -> None:
     A run does so before it trains.
 
     Raises:
-        UsageError: one of both fails.
+        UsageError: either fails.
     """
     trial, content = folder / ".trial", {"numbers": np.arange(8)}
     items = ocp.args.Composite(state=ocp.args.StandardSave(content), record=ocp.args.JsonSave({}))
@@ -87,7 +87,7 @@ def try_out(folder: Path) -> None:
         raise
     except Exception as error:  # whatever a decoder may raise
         raise UsageError(
-            f"a checkpoint that was written to {folder} cannot be read back ({told(error)}); "
+            f"a checkpoint that was written to {folder} cannot be read back ({shortened(error)}); "
             "choose another --workdir"
         ) from error
     finally:
@@ -101,15 +101,15 @@ def _remove(folder: Path) -> None:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Turns what the disk raises, now or for a write before, into a sentence."""
+    """Turns an error of the disk, in this write or an earlier one, into a `UsageError`."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as error:
         full = _full(error)
         advice = "make room there" if full else "choose a folder that can be written"
         raise UsageError(
-            f"a checkpoint could not be written to {folder}: {full or told(error)}; {advice}, and "
-            "the same command goes on from the last one that is whole"
+            f"a checkpoint could not be written to {folder}: {full or shortened(error)}; {advice}, "
+            "and the same command goes on from the last one that is whole"
         ) from error
 
 
@@ -124,6 +124,6 @@ def _full(error: Exception) -> str:
     return next(found, "")
 
 
-def told(error: Exception) -> str:
-    """Returns the beginning of what an error says, in one line."""
+def shortened(error: Exception) -> str:
+    """Returns the beginning of an error's message, in one line."""
     return textwrap.shorten(str(error) or type(error).__name__, 200, placeholder=" ...")

@@ -1,7 +1,7 @@
-"""What a run is trained on, as a record that changes with any of it, and stays with any place.
+"""The record of what a run is trained on: hashes that depend on the content, not on its place.
 
-A run that goes on, or a result that is made anew, must be of the same items, labels and split. The
-config does not say so: a file may have changed under its name.
+A run that goes on must have the same items, labels and split. The config does not guarantee that: a
+file may have changed under its name.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ def describe(
         config: the run's; of it the files of weights are read.
         splits: the data as the source delivers them.
         record: the noise over the training set.
-        rows: which of its rows train and which validate, `noisy.prepare`'s.
+        rows: which of its rows train and which validate, `prepare.prepare`'s.
     """
     sets = {"train": splits.train, "validation": splits.validation, "test": splits.test}
     return {
@@ -56,7 +56,7 @@ def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...
 
 
 def in_words(name: tuple[str, ...]) -> str:
-    """Says what a name of a part of a record stands for."""
+    """Describes the part of a record with this name."""
     kind, *more = name
     if kind == "sets":
         where = {"train": "training set"}.get(more[0], f"{more[0]} set")
@@ -81,8 +81,8 @@ def of_array(array: np.ndarray | LazyRows) -> str:
     for first in range(0, count, step):
         part = slice(first, first + step) if chosen is None else chosen[first : first + step]
         digest.update(np.ascontiguousarray(array[part], dtype).data.cast("B"))
-    told = "" if chosen is None else f" of {count} of {len(array)} rows"
-    return digest.hexdigest() + told
+    sampled = "" if chosen is None else f" of {count} of {len(array)} rows"
+    return digest.hexdigest() + sampled
 
 
 def of_texts(texts: Sequence[str]) -> str:
@@ -110,7 +110,7 @@ def _of_items(items: Items) -> str:
 
 
 def _of_file(path: str) -> str:
-    """Returns the hash of a file of weights; those of a package are known by the word for them."""
+    """Returns the hash of a file of weights; for those of a package, the word "package"."""
     file = expanded(path)
     return sha256(file) if file.is_file() else path
 

@@ -48,10 +48,10 @@ class TestRule:
         predicted = np.array([[[0, 2, 0], [0, 2, 1]], [[0, 2, 2], [1, 2, 0]]])
         logits = 8.0 * jax.nn.one_hot(predicted, 3)
         labels = jnp.array([0, 1, 2])
-        scores = votes.panel_mean(votes.ballots(logits, labels))
+        scores = votes.ensemble_mean(votes.ballots(logits, labels))
         accepted = votes.accept(scores, labels, jnp.full(3, 0.51))
-        shares = votes.panel_mean(votes.votes(logits))
-        confidence = votes.panel_mean(jax.nn.softmax(logits))
+        shares = votes.ensemble_mean(votes.votes(logits))
+        confidence = votes.ensemble_mean(jax.nn.softmax(logits))
         proposals = clarify.propose(shares, confidence, 2 / 3, 0.9)
         np.testing.assert_array_equal(
             clarify.clarify(labels, accepted, proposals, True), [0, 2, -1]
@@ -139,7 +139,7 @@ def simulate(skill, noise, rows=30_000, taught=0.0, seed=0):
         own = np.where(rng.random(rows) < 0.5, guess, rng.integers(0, K, rows))
         vote = np.where(rng.random(rows) < skill, true, own)
         voters.append(np.where(~held_out & (rng.random(rows) < taught), given, vote))
-    shares = votes.panel_mean(jax.nn.one_hot(np.stack(voters), K)[:, None])
+    shares = votes.ensemble_mean(jax.nn.one_hot(np.stack(voters), K)[:, None])
     return shares, jnp.asarray(given), jnp.asarray(true), jnp.asarray(held_out)
 
 

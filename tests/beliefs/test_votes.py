@@ -17,7 +17,7 @@ PRESENT = np.array([[1, 1, 0, 1, 0, 1], [1, 0, 1, 1, 0, 1]], bool)
 
 
 def scores_of(logits, labels, present):
-    return votes.panel_mean(votes.ballots(logits, labels), present)
+    return votes.ensemble_mean(votes.ballots(logits, labels), present)
 
 
 class TestVotes:
@@ -41,9 +41,9 @@ class TestPanel:
         ballots = jnp.array(
             [[[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
         )
-        np.testing.assert_allclose(votes.panel_mean(ballots), [3 / 4, 1 / 4, 2 / 4])
+        np.testing.assert_allclose(votes.ensemble_mean(ballots), [3 / 4, 1 / 4, 2 / 4])
         present = jnp.array([[True, False, False], [True, True, False]])
-        np.testing.assert_allclose(votes.panel_mean(ballots, present), [3 / 4, 1 / 2, 0])
+        np.testing.assert_allclose(votes.ensemble_mean(ballots, present), [3 / 4, 1 / 2, 0])
 
     def test_peers_by_hand(self):
         ballots = jnp.array([[[1.0], [1.0]], [[0.0], [1.0]], [[0.0], [0.0]]])
@@ -54,7 +54,7 @@ class TestPanel:
     def test_vote_shares_sum_to_one(self):
         each = votes.votes(LOGITS)
         somebody = PRESENT.any(0).astype(float)
-        np.testing.assert_allclose(votes.panel_mean(each, PRESENT).sum(-1), somebody, atol=1e-6)
+        np.testing.assert_allclose(votes.ensemble_mean(each, PRESENT).sum(-1), somebody, atol=1e-6)
         peers = votes.peer_mean(each, PRESENT)
         assert peers.shape == (E, B, K)
         np.testing.assert_allclose(peers.sum(-1), np.tile(somebody, (E, 1)), atol=1e-6)
@@ -62,7 +62,7 @@ class TestPanel:
     def test_one_member_is_its_own_peer(self):
         ballots = votes.ballots(LOGITS, LABELS)[:1]
         np.testing.assert_array_equal(
-            votes.peer_mean(ballots, PRESENT), votes.panel_mean(ballots, PRESENT)[None]
+            votes.peer_mean(ballots, PRESENT), votes.ensemble_mean(ballots, PRESENT)[None]
         )
 
     def test_own_votes_do_not_reach_their_member(self):
@@ -77,7 +77,7 @@ class TestPanel:
     def test_missing_items_may_hold_anything(self):
         spoiled = jnp.where(PRESENT[None, :, :, None], LOGITS, jnp.nan)
         probabilities = jax.nn.softmax(spoiled)
-        for mean in (votes.panel_mean, votes.peer_mean):
+        for mean in (votes.ensemble_mean, votes.peer_mean):
             found = mean(probabilities, PRESENT)
             assert np.isfinite(found).all()
             np.testing.assert_allclose(found, mean(jax.nn.softmax(LOGITS), PRESENT), atol=1e-6)
@@ -100,13 +100,15 @@ class TestPanel:
         probabilities = jax.nn.softmax(LOGITS)
         dead, alive = probabilities.at[1].set(jnp.nan), np.array([True, False, True])
         two = probabilities[alive]
-        found = votes.panel_mean(dead, PRESENT, alive)
-        np.testing.assert_allclose(found, votes.panel_mean(two, PRESENT), atol=1e-6)
+        found = votes.ensemble_mean(dead, PRESENT, alive)
+        np.testing.assert_allclose(found, votes.ensemble_mean(two, PRESENT), atol=1e-6)
         peers = votes.peer_mean(dead, PRESENT, alive)
         np.testing.assert_allclose(peers[alive], votes.peer_mean(two, PRESENT), atol=1e-6)
         np.testing.assert_allclose(peers[1], found, atol=1e-6)
         last = votes.peer_mean(dead, PRESENT, np.array([False, False, True]))
-        np.testing.assert_allclose(last[2], votes.panel_mean(probabilities[2:], PRESENT), atol=1e-6)
+        np.testing.assert_allclose(
+            last[2], votes.ensemble_mean(probabilities[2:], PRESENT), atol=1e-6
+        )
 
 
 class TestAcceptance:
@@ -118,7 +120,7 @@ class TestAcceptance:
         np.testing.assert_array_equal(masked, [False, True, False, False, False])
 
     def test_scores_that_differ_from_the_threshold_by_rounding_are_accepted(self):
-        scores = votes.panel_mean(jnp.array([1.0, 0.0, 1.0])[:, None, None])
+        scores = votes.ensemble_mean(jnp.array([1.0, 0.0, 1.0])[:, None, None])
         assert votes.accept(scores, jnp.array([0]), jnp.array([1 - 1 / 3])).all()
 
     def test_each_member_may_have_its_own(self):
@@ -137,7 +139,7 @@ class TestWhatIsNoVote:
     def test_present_is_not_taken_the_wrong_way_round(self):
         values = jnp.ones((1, 2, 3))
         with pytest.raises(ValueError, match=r"present has shape \(3, 2\): give \[2, 3\]"):
-            votes.panel_mean(values, jnp.ones((3, 2), bool))
+            votes.ensemble_mean(values, jnp.ones((3, 2), bool))
         with pytest.raises(ValueError, match=r"present has shape \(3, 2\)"):
             votes.peer_mean(values, jnp.ones((3, 2), bool))
 

@@ -60,7 +60,7 @@ exempt("plain indexing inside a step", memory.read, memory.write)
 call(votes.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
 call(votes.votes, logits=x.scores(VOTERS))
 EVERYBODY = {"present": x.mask(PRESENT), "alive": everything(MEMBERS)}
-call(votes.panel_mean, values=x.scores(VOTERS), **EVERYBODY)
+call(votes.ensemble_mean, values=x.scores(VOTERS), **EVERYBODY)
 call(votes.peer_mean, values=x.scores(VOTERS), **EVERYBODY)
 call(
     votes.accept,
@@ -117,7 +117,7 @@ call(
     held_out_share=x.number(0.2, 0, 1),
 )
 TABLE["beliefs.folds.draw"] = TABLE["beliefs.folds.draw"]._replace(function=_voting)
-exempt("means of votes, see `votes.panel_mean`", folds.vote_mean)
+exempt("means of votes, see `votes.ensemble_mean`", folds.vote_mean)
 
 LOSSES = np.array([0.1, 0.2, 1.5, 0.15, 1.7], np.float32)
 call(
