@@ -8,10 +8,9 @@ import flax.struct
 import jax
 import numpy as np
 
-from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy
 
-__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "UsageError", "axis_order"]
+__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "axis_order"]
 
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
 # (a mesh is centers, corners, normals, neighbors and mask). An array may be a `lazy.LazyRows`.

@@ -105,8 +105,8 @@ def robust_center(
 
 
 def center_logits(
-    embeddings: Float[Array, "n d"], centers: Float[Array, "k d"], *, temperature: ScalarLike
-) -> Float[Array, "n k"]:
+    embeddings: Float[Array, "*rows d"], centers: Float[Array, "k d"], *, temperature: ScalarLike
+) -> Float[Array, "*rows k"]:
     """Compute the logits `cos(embeddings_i, centers_k) / temperature` of a center classifier.
 
     Args:
@@ -115,7 +115,7 @@ def center_logits(
         temperature: positive.
 
     Returns:
-        `[n, K]`; a row or a center that is zero gives 0, a row that holds NaN or infinity NaN.
+        `[..., K]`; a row or a center that is zero gives 0, a row that holds NaN or infinity NaN.
 
     Example:
         >>> rows, centers = jnp.array([[3.0, 4.0]]), jnp.eye(2)
@@ -123,8 +123,8 @@ def center_logits(
         [[1.2 1.6]]
     """
     guards.check_positive("temperature", temperature)
-    embeddings = guards.check_shape("embeddings", embeddings, "n", "d")
-    centers = guards.check_shape("centers", centers, "K", embeddings.shape[1])
+    embeddings = guards.check_shape("embeddings", embeddings, "...", "d")
+    centers = guards.check_shape("centers", centers, "K", embeddings.shape[-1])
     embeddings = at_least_float32(embeddings)
     # NaN times a gradient of 0 would still be NaN in the gradient of the centers.
     sound = jnp.all(jnp.isfinite(embeddings), axis=-1, keepdims=True)

@@ -64,7 +64,7 @@ def with_centers(config: ConfigDict, temperature: str) -> Encoder:
     def apply(variables, inputs: Mapping[str, Items], hp, *, key, train: bool):
         outputs, state = network.apply(variables, inputs, hp, key=key, train=train)
         centers = unit_rows(variables["params"]["centers"])
-        logits = unit_rows(outputs.embeddings) @ centers.T * (1.0 / hp[temperature])
+        logits = losses.center_logits(outputs.embeddings, centers, temperature=hp[temperature])
         return outputs.replace(logits=logits, centers=centers), state
 
     return Encoder(init, apply)

@@ -19,9 +19,10 @@ from ml_collections import ConfigDict
 
 from jaxcmr import distributed
 from jaxcmr.config import default
+from jaxcmr.errors import UsageError
 from jaxcmr.noise.injection import NoiseRecord
 from jaxcmr.storage import files, locks, numpyfiles
-from jaxcmr.types import Splits, UsageError
+from jaxcmr.types import Splits
 from jaxcmr.workdir import series, trained_on
 
 CONFIG, DATA, LOCK = "config.json", "trained_on.json", ".jaxcmr-lock"

@@ -14,8 +14,8 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxcmr import distributed
+from jaxcmr.errors import UsageError
 from jaxcmr.storage import files, paths
-from jaxcmr.types import UsageError
 
 
 class Series(NamedTuple):
