@@ -2,10 +2,10 @@
 
     python launch/main.py --config=configs/mmcd_mnist3d.py
 
-A stage without labels, `contrast`, comes first: what looks alike is together before a label is
-believed. Then five members vote. Both networks start from scratch; nothing is selected, so all
-rows train and the last epoch is reported. Without MNIST's files and without a connection,
-scikit-learn's digits stand in.
+A stage without labels, `pairs`, comes first: similar items are close together before labels are
+used. Then five members vote. Both networks start from scratch; nothing is selected, so all rows
+train and the last epoch is reported. Without MNIST's files and without a connection, scikit-learn's
+digits stand in.
 
 A variant puts another method on the same data and networks, one member and no first stage: `:ce`,
 `:pairs`, `:mrl`, `:rono`, `:clean` (RONO on the true labels: the ceiling). `:one` trains a single
@@ -25,7 +25,7 @@ from jaxcmr.config import check_variant, default, method, stage
 # quarters of the training beliefs are frozen, and all members train on every label.
 MEMBERS = 5
 VOTE = {"warmup_epochs": 12, "freeze_from": 0.75}
-# Labels that the panel agreed on are used as they are: no votes, no filter, no held-out rows.
+# The pseudo labels of the ensemble are used as given: no votes, no filter, no held-out rows.
 DISTIL = {
     "label_weight": 0.5,
     "voters": "all",
@@ -51,11 +51,11 @@ def get_config(variant: str = "") -> ConfigDict:
     config.method = method("mmcd", **VOTE)
     begin_with_pairs(config, epochs=20)
     if variant == "one":
-        config.stages, config.start_from = ("contrast", "vote", "main"), "vote"
+        config.stages, config.start_from = ("pairs", "vote", "main"), "vote"
         config.stage.vote = stage(
-            config.method, epochs=40, start_from="contrast", pseudo_labels="mean"
+            config.method, epochs=40, start_from="pairs", pseudo_labels="mean"
         )
-        for part in (config.stage.contrast, config.stage.vote):
+        for part in (config.stage.pairs, config.stage.vote):
             part.ensemble = ConfigDict({"members": MEMBERS})
         config.ensemble.members = 1
         config.method = method("label_vote", **DISTIL)
@@ -86,5 +86,5 @@ def wrong_labels(config: ConfigDict, variant: str) -> None:
 def begin_with_pairs(config: ConfigDict, epochs: int) -> None:
     """Sets five members, and a stage without labels from whose parameters they start."""
     config.ensemble.members = MEMBERS
-    config.stages, config.start_from = ("contrast", "main"), "contrast"
-    config.stage.contrast = stage(method("pairs", copies=2), epochs=epochs, batch_size=128)
+    config.stages, config.start_from = ("pairs", "main"), "pairs"
+    config.stage.pairs = stage(method("pairs", copies=2), epochs=epochs, batch_size=128)

@@ -6,9 +6,10 @@
 puts another method on the same data and networks: `:ce`, `:pairs`, `:mrl`, `:rono`, `:clean` (RONO
 on the true labels: the ceiling), one member each; `:nrcl` and `:co_teaching`, two.
 
-MMCD has five members and chooses no epoch: what it learned it does not forget, and noisy validation
-labels mislead when most are wrong. The validation set is scored once, after the last epoch, and the
-last epoch is reported. The other methods take the epoch that the noisy validation set chose.
+MMCD has five members and chooses no epoch: its scores do not fall late in the training, and noisy
+validation labels mislead when most are wrong. The validation set is scored once, after the last
+epoch, and the last epoch is reported. The other methods take the epoch that the noisy validation
+set chose.
 
 At 40 % the released code of RONO gets 44.1 / 39.0 on the same labels (three seeds, chosen epoch),
 MMCD 45.2 / 40.2 (three seeds, last epoch); configs/README.md has the other rates.
@@ -21,8 +22,7 @@ from configs.rono_mnist3d import RONO
 from jaxcmr import presets
 from jaxcmr.config import check_variant, default, method
 
-# Chosen by noisy labels of rows that were kept out, see configs/ABLATIONS.md: a label of these data
-# leaves much open, and every class is weighed.
+# Chosen by the noisy labels of held-out rows, see configs/ABLATIONS.md.
 VOTE = {
     "label_weight": 1.0,
     "warmup_epochs": 3,
@@ -30,7 +30,7 @@ VOTE = {
     "memory_decay": 0.9,
     "transition_decay": 0.98,
 }
-# Two members, each trained on the labels that the losses of the other call clean.
+# Two members, each trained on the labels on which the loss of the other is low.
 CO_TEACHING = {
     "center_temperature": 0.1,
     "label_loss": "cross_entropy",
@@ -43,7 +43,7 @@ CO_TEACHING = {
     "held_out_share": 0.0,
     "min_precision": 2.0,
 }
-# NRCL's peer splits; the panel clarifies labels where NRCL has a bank of them.
+# NRCL's peer splits; votes replace labels where NRCL has a label bank.
 NRCL = CO_TEACHING | {
     "center_temperature": 0.4,
     "label_loss": "focal",

@@ -1,4 +1,4 @@
-"""Shows names that a person chose in terminals and pictures: on one line, with its width."""
+"""Shows a user's names in terminals and pictures: on one line, of limited width."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence

@@ -23,7 +23,7 @@ from jaxcmr.errors import UsageError
 
 T = TypeVar("T")
 
-SENTENCE = 4096  # bytes of an error that process 0 tells the others
+SENTENCE = 4096  # bytes of an error that process 0 sends to the others
 
 _CALLS = itertools.count(1)  # how often processes have agreed on whether to stop
 
@@ -72,9 +72,9 @@ def start(coordinator_address: str = "", num_processes: int = 0, process_id: int
 
 
 def _in_a_cluster() -> bool:
-    """Tells by the environment whether JAX will find that this process is one of several.
+    """Returns, by the environment, whether JAX will find this process to be one of several.
 
-    Asked first because JAX fails where it finds none.
+    Checked first because JAX fails where it finds none.
     """
     present = lambda *names: all(name in os.environ for name in names)
     several = lambda name: int(os.environ.get(name) or 1) > 1
@@ -87,23 +87,23 @@ def _in_a_cluster() -> bool:
 
 
 def _has_tpu() -> bool:
-    """Tells whether this machine has TPU chips, and the library that drives them."""
+    """Returns whether this machine has TPU chips, and the library that drives them."""
     chips = Path("/dev/accel0").exists() or Path("/dev/vfio/0").exists()
     return chips and importlib.util.find_spec("libtpu") is not None
 
 
 def _worker_names() -> bool:
-    """Tells whether Kubernetes has named the workers of a TPU slice."""
+    """Returns whether Kubernetes has named the workers of a TPU slice."""
     return "TPU_WORKER_HOSTNAMES" in os.environ or "TPU_PROCESS_ADDRESSES" in os.environ
 
 
 def several() -> bool:
-    """Tells whether the run has more than one process."""
+    """Returns whether the run has more than one process."""
     return jax.distributed.is_initialized() and jax.process_count() > 1
 
 
 def first() -> bool:
-    """Tells whether this is process 0: the one that writes files and speaks."""
+    """Returns whether this is process 0: the one that writes files and logs."""
     return jax.process_index() == 0
 
 
@@ -114,7 +114,7 @@ def wait_for_all(place: str) -> None:
 
 
 def in_turn(work: Callable[[], T]) -> T:
-    """Returns `work()`, done by process 0 first: the others then find what it has left on disk."""
+    """Returns `work()`, run by process 0 first: the others then find its files on the disk."""
     if first():
         found = work()
         wait_for_all("the first is done")
@@ -145,18 +145,18 @@ def by_the_first(work: Callable[[], T]) -> T | None:
 
 @contextmanager
 def stopping() -> Iterator[Callable[[], int]]:
-    """Gives a function that tells, between two calls of the step, whether to save and stop.
+    """Yields a function that returns, between two calls of the step, whether to save and stop.
 
     It returns the number of the signal that asks for it, SIGTERM or SIGINT (Ctrl-C), or 0. With
     several processes it does so at the same call in all of them after a signal to any. All
-    processes must ask equally often.
+    processes must call it equally often.
     """
-    if threading.current_thread() is not threading.main_thread():  # signals are not ours
+    if threading.current_thread() is not threading.main_thread():  # signals are the main one's
         yield lambda: _reached() if several() else 0
         return
     received: list[int] = []
     note = lambda number, _: received.append(number)
-    # JAX itself waits for a SIGTERM to one of several processes, and tells the others.
+    # JAX itself waits for a SIGTERM to one of several processes, and informs the others.
     pass_on = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     handlers = (
         {signal.SIGINT: pass_on} if several() else {signal.SIGTERM: note, signal.SIGINT: note}
@@ -170,5 +170,5 @@ def stopping() -> Iterator[Callable[[], int]]:
 
 
 def _reached() -> int:
-    """Tells whether all processes are to stop at this call."""
+    """Returns SIGTERM if all processes are to stop at this call, else 0."""
     return signal.SIGTERM if multihost_utils.reached_preemption_sync_point(next(_CALLS)) else 0

@@ -6,7 +6,7 @@ from typing import Any
 
 
 class UsageError(ValueError):
-    """A mistake of the user, said in one sentence: what is wrong, the value seen, what to do.
+    """A mistake of the user in one sentence: what is wrong, the value seen, what to do.
 
     The entry points in `launch/` print it without a traceback and exit with code 2; every other
     exception is a bug of ours and keeps its traceback. Names in damaged files may hold line breaks

@@ -13,9 +13,9 @@ _level = _speaks.level
 if "matplotlib" in sys.modules:
     import matplotlib
 else:
-    # A notebook names its own backend to all that it starts; where that one is not installed, the
-    # import fails. Pictures are drawn into files here, by none of them. And without a home folder
-    # it works, but complains.
+    # A notebook sets its backend for every process that it starts; where that one is not installed,
+    # the import fails. Pictures are drawn into files here, which needs none. Without a home folder
+    # matplotlib works, but warns.
     _backend = os.environ.pop("MPLBACKEND", None)
     _speaks.setLevel(logging.ERROR)
     import matplotlib

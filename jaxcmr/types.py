@@ -25,7 +25,7 @@ class Dataset:
         inputs: modality name -> items `[N, ...]` (numpy; a dict of arrays for a mesh).
         labels: `[N]` int32, as given, possibly wrong, -1 where there is none; or `[N, V]`, a column
             a modality, where each has labels of its own.
-        true_labels: `[N]` int32, or None if nobody knows them. Used by reports and by the final
+        true_labels: `[N]` int32, or None if they are unknown. Used by reports and by the final
             evaluation alone; no training step ever sees them.
         ids: `[N]` stable strings, one an item.
         class_names: `K` names; a label k is `class_names[k]`.

@@ -1,8 +1,8 @@
 """The command line of every entry point.
 
-An entry point imports this file first: from then on neither streams nor signals do harm. The
-environment is prepared before flags are read: the numbers of a method stand beside its formula, and
-reading them imports JAX.
+An entry point imports this file first: it opens closed streams and installs handlers of signals.
+The environment is prepared before flags are read: the numbers of a method stand beside its formula,
+and reading them imports JAX.
 """
 
 import re
@@ -32,7 +32,7 @@ class ConfigFlag:
     Attributes:
         value: the config, checked and locked.
         name: of the config, `rono_modelnet` or `rono_modelnet-quick`.
-        notes: what is to be said of how it came about.
+        notes: sentences for the user on how it was made.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class ConfigFlag:
         """Takes its flags out of a command line, and returns the others.
 
         Raises:
-            UsageError: no config, one that cannot be used, or a field that it has not.
+            UsageError: no config, one that cannot be used, or a field that it does not have.
         """
         files, rest = _files(argv)
         if len(set(files)) > 1:
@@ -166,7 +166,7 @@ def _overrides(config: ConfigDict, argv: list[str]) -> tuple[list[tuple[str, str
 
 
 def _no_flag(name: str) -> str:
-    """Says that there is no such flag, and which one may be meant."""
+    """Returns the error for an unknown flag, with the flag that may be meant."""
     field = closest(name, _config[0].value.method.name) if _config and _config[0].value else ""
     near = [f"config.{field}"] if field else get_close_matches(name, list(flags.FLAGS), 1, 0.7)
     hint = f" (did you mean --{near[0]}?)" if near else ""
@@ -174,7 +174,7 @@ def _no_flag(name: str) -> str:
 
 
 def _join() -> None:
-    """Joins the other processes, before any other call of JAX; process 0 alone speaks."""
+    """Joins the other processes, before any other call of JAX; only process 0 logs."""
     from jaxcmr import distributed
 
     fields = flags.FLAGS

@@ -23,16 +23,16 @@ HERE = Path(__file__).resolve().parent
 
 
 def prepare() -> None:
-    """Sets up logging for people, and caches; before JAX is imported."""
+    """Sets up the lines of the log, and caches; called before JAX is imported."""
     _drop_lost_writes()
     os.environ["MPLBACKEND"] = "agg"  # a notebook's is not installed here, and no window is shown
-    log_for_people()
+    set_up_log()
     os.environ[paths.COMPILED] = paths.compiled_programs()  # "": none are kept
     os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
 
 
 def guarded(work: Callable[[], int | None]) -> None:
-    """Runs `work` and exits with its code; what the user can mend is one sentence and code 2.
+    """Runs `work` and exits with its code; a mistake of the user is one sentence and code 2.
 
     Output to a reader that has gone away is dropped. A signal ends the command with one
     line, and its code (`interrupts.CODES`).
@@ -60,9 +60,9 @@ def guarded(work: Callable[[], int | None]) -> None:
 
 def mistake(sentence: str) -> NoReturn:
     """Prints the sentence in one line, and ends the command with code 2."""
-    say(f"error: {UsageError(sentence)}")  # which keeps printable characters alone
+    say(f"error: {UsageError(sentence)}")  # which keeps only printable characters
     if "jax" in sys.modules and sys.modules["jax"].distributed.is_initialized():
-        time.sleep(2.0)  # the others may have met the same mistake, and say so
+        time.sleep(2.0)  # the others may have met the same mistake, and print it
         os._exit(2)  # an orderly exit would wait minutes for processes that wait for this one
     interrupts.end_children()
     _leave(2)
@@ -150,7 +150,7 @@ def _drop_lost_writes() -> None:
     """Keeps the threads that write checkpoints from printing tracebacks after one has failed.
 
     The event loop of a write ends with its first error, which is raised to us. Writes still under
-    way then find the loop closed, and nobody can catch that.
+    way then find the loop closed, an error that no code of ours can catch.
     """
     before = sys.unraisablehook
 
@@ -161,8 +161,8 @@ def _drop_lost_writes() -> None:
     sys.unraisablehook = report
 
 
-def log_for_people() -> None:
-    """Makes log lines of a time and a sentence, and leaves out what libraries say of themselves."""
+def set_up_log() -> None:
+    """Makes log lines of a time and a sentence, and leaves out the messages of libraries."""
     logging.use_absl_handler()
     logging.set_verbosity(logging.INFO)
     handler = logging.get_absl_handler()

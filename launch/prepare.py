@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     try:
         arguments = _parse(argv)
         flags.FLAGS.mark_as_parsed()  # there are no flags of absl; its logger asks for this
-        environment.log_for_people()
+        environment.set_up_log()
         arguments.run(arguments)
     except UsageError as error:
         # What a config calls config.data.views is the flag --views here.

@@ -25,7 +25,7 @@ def open_all() -> None:
 
 
 def say(sentence: str) -> None:
-    """Prints a sentence to stderr, if anybody reads it."""
+    """Prints a sentence to stderr, if it has a reader."""
     try:
         print(sentence, file=sys.stderr, flush=True)
     except (OSError, ValueError):

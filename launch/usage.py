@@ -21,7 +21,7 @@ def of(
         command: its module, whose docstring says how it is used.
         words: what may stand beside flags.
         configs: the folder of the configs; None: it takes none.
-        files: methods beside those of `jaxcmr.methods.METHODS`, files of a person.
+        files: methods beside those of `jaxcmr.methods.METHODS`, files of the user.
     """
     lines = [(command.__doc__ or "").strip(), ""]
     if words:

@@ -32,7 +32,7 @@ NOISES = ("symmetric", "symmetric_inclusive", "asymmetric", "asymmetric_half", "
 def check(config: ConfigDict) -> None:
     """Raises a `UsageError` that names the first field that is unknown, missing or out of range.
 
-    What `jaxcmr.data.own.complete` is still to choose may be open.
+    Fields that `jaxcmr.data.own.complete` fills in later may be open.
     """
     _check_names(config)
     present = dict(leaves(config))
@@ -78,7 +78,7 @@ def check_value(path: str, value: Any, method: str = "", open_: bool = False) ->
 
 
 def unknown(path: str, method: str = "", dashes: str = "") -> UsageError:
-    """Returns what to say of a field that a config has not; `dashes` are "--" before a flag."""
+    """Returns the sentence on an unknown field of a config; `dashes` are "--" before a flag."""
     close = closest(path, method)
     hint = f" (did you mean {dashes}config.{close}?)" if close else ""
     if close and close == path:  # a field that other configs have
@@ -124,7 +124,7 @@ def _check_names(config: ConfigDict) -> None:
 
 
 def _check_method(path: str, part: Any) -> None:
-    """Finds a method that there is not, and a section without all of its numbers."""
+    """Finds an unknown method, and a section without all of its numbers."""
     method = part.get("method") if isinstance(part, ConfigDict) else None
     if not isinstance(method, ConfigDict) or method.get("name", "") == "":
         known = ", ".join(methods().METHODS)
@@ -211,7 +211,7 @@ def _check_data(config: ConfigDict) -> None:
 
 
 def _check_encoders(config: ConfigDict) -> None:
-    """Finds encoders that there are not, and what does not belong to them."""
+    """Finds unknown encoders, and options that do not belong to them."""
     for modality, section in config.encoders.items():
         if modality == "embedding_size":
             continue

@@ -181,7 +181,7 @@ _NOT_OF_A_STAGE = ("data.", "noise.", "labels", "classes", "stages", "seed", "me
 
 
 def methods() -> ModuleType:
-    """Returns the package `jaxcmr.methods`. It imports JAX and this package: not before its use."""
+    """Returns the package `jaxcmr.methods`, imported late: it imports JAX and this package."""
     from jaxcmr import methods
 
     return methods

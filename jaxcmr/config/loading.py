@@ -23,7 +23,7 @@ def load(argument: str, known: Path) -> ConfigDict:
 
     Args:
         argument: of `--config`.
-        known: the folder of the configs that there are, for suggestions and imports.
+        known: the folder of the configs of this project, for suggestions and imports.
 
     Raises:
         UsageError: there is no such file, it is no config file, or it fails.

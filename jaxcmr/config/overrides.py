@@ -26,7 +26,7 @@ def apply(config: ConfigDict, overrides: list[tuple[str, str]]) -> list[str]:
             of several for one field the last one counts.
 
     Returns:
-        Sentences for people: what was done beyond what was asked for.
+        Sentences for the user on what was changed beyond the overrides.
 
     Raises:
         UsageError: there is no such field, or it cannot have such a value.

@@ -1,4 +1,4 @@
-"""A person's Python file: it may import its neighbours, and what fails in it is one sentence."""
+"""Runs a user's Python file: it may import its neighbours, and an error in it is one sentence."""
 
 import importlib
 import os
@@ -49,7 +49,7 @@ def run(file: Path, kind: str) -> ModuleType:
 
     Args:
         file: its path.
-        kind: what it is, for people: "config file".
+        kind: what to call it in sentences: "config file".
 
     Raises:
         UsageError: it cannot be read, is no Python, or fails.
@@ -63,7 +63,7 @@ def run(file: Path, kind: str) -> ModuleType:
 
 
 def tried(file: Path, kind: str, work: Callable[[], Any]) -> Any:
-    """Returns `work()`; what fails in the file or beside it is one sentence that names the line."""
+    """Returns `work()`; an error in the file or beside it is one sentence that names the line."""
     try:
         return work()
     except UsageError:

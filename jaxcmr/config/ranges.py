@@ -1,4 +1,4 @@
-"""What a config's values may be: a range tells what a value must be, or nothing if it fits."""
+"""The ranges of a config's values: functions that return what a value must be, or "" if it fits."""
 
 import math
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 Range = Callable[[Any], str]  # value -> "at least 1", or "" for a value in the range
 
-LARGE = 1_000_000  # more epochs, rows of a batch, points, ... than anybody means
+LARGE = 1_000_000  # more epochs, rows of a batch, points, ... than any run has
 LARGEST_INT32 = 2**31 - 1
 
 
@@ -15,9 +15,9 @@ class Field(NamedTuple):
     """A value that a config has.
 
     Attributes:
-        default: what it is unless somebody says otherwise.
-        range: what it may be.
-        meaning: for people.
+        default: the value if none is given.
+        range: the values that it may have.
+        meaning: a few words for `--help`.
     """
 
     default: Any

@@ -27,7 +27,7 @@ def as_images(images: jax.Array, dtype: Any = jnp.float32) -> jax.Array:
 
     Raises:
         ValueError: if the array has neither three nor four axes, or other integers than uint8,
-            whose scale nobody knows.
+            whose scale is unknown.
     """
     if images.ndim == 3:
         images = images[..., None]

@@ -132,8 +132,8 @@ class MeshNet(Backbone):
 
     Source: Feng et al., MeshNet, AAAI 2019, as released with Li et al., RoMo, TIP 2024. The
     embedding is the input of the released classifier's last layer, before its dropout. The
-    released division of the features by the norm of the whole batch matrix is left out, for an
-    item's embedding must not depend on the batch, and so is the random masking of faces.
+    released division of the features by the norm of the whole batch matrix is left out, because
+    an embedding must not depend on the batch, and so is the random masking of faces.
     """
 
     kernels: int = 64

@@ -13,7 +13,7 @@ class FeatureMLP(Backbone):
 
     With the defaults the network of 3D MNIST, 2048-512-256; with `hidden=()` that of ModelNet,
     512-256. The first layer has no bias; the others have one, as released, although the batch
-    norm behind them takes it away again. Embeddings are not negative.
+    norm after them cancels it. Embeddings are not negative.
 
     Attributes:
         hidden: widths of the layers before the last.

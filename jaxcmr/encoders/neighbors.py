@@ -1,8 +1,8 @@
 """Neighbor graphs of points: finding the nearest, and reducing over them without edge tensors.
 
-A graph is `neighbors [B, N, k]` int32: the rows that each of N points looks at, in its own cloud.
-Every reduction walks over the k columns and gathers `[B, N, C]` at a time: nothing here has the
-size of the edges times the channels, `[B, N, k, C]`, neither forward nor backward.
+A graph is `neighbors [B, N, k]` int32: the rows of the neighbors of each of N points, in the same
+cloud. Every reduction walks over the k columns and gathers `[B, N, C]` at a time: nothing here has
+the size of the edges times the channels, `[B, N, k, C]`, neither forward nor backward.
 """
 
 import functools
@@ -120,7 +120,7 @@ def neighbor_max(x: jax.Array, neighbors: jax.Array) -> jax.Array:
 def _max_forward(x, neighbors):
     highest, x = lax.optimization_barrier((neighbor_max(x, neighbors), x))
     # A second walk is far cheaper than carrying the winner along in the first: XLA on CPU does
-    # not fuse two results, and would walk the first k columns anew for each of them.
+    # not fuse two results, and would walk the first k columns again for each of them.
     winner = jnp.zeros(highest.shape, neighbors.dtype)
     for column in jnp.unstack(neighbors, axis=-1):
         winner = jnp.where(take(x, column) == highest, column[..., None], winner)

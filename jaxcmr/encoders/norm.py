@@ -30,7 +30,7 @@ def moments(x: jax.Array, mask: jax.Array | None = None) -> Moments:
 
 
 def along(channels: jax.Array, x: jax.Array) -> jax.Array:
-    """Gives `[C]` as many leading axes as `x` has, for ranks are never promoted silently."""
+    """Gives `[C]` as many leading axes as `x` has, because ranks are never promoted silently."""
     return lax.expand_dims(channels, range(x.ndim - 1))
 
 

@@ -28,7 +28,7 @@ PUBLISHED_NAMES = {
     "pointnet": "pointnet",
 }
 
-# What the backward pass of a tower computes anew: nothing, all but its matrix products, all.
+# What the backward pass of a tower computes again: nothing, all but its matrix products, all.
 RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "towers": None}
 
 
@@ -75,7 +75,7 @@ def tower(
         config: of the encoder.
         embedding_size: d.
         compute_dtype: dtype of its products, "float32" or "bfloat16"; parameters, statistics and
-            embeddings are float32, and so is all that follows: classifiers, losses, votes.
+            embeddings are float32, and so are classifiers, losses and votes.
         remat: a key of `RECOMPUTED`: what training keeps of the tower for the backward pass.
     """
     if config.name not in ENCODERS:
@@ -105,7 +105,7 @@ def _recomputed(encoder: Encoder, policy: Callable[..., Any] | None) -> Encoder:
 
 
 def _pretrained(encoder: Encoder, config: ConfigDict) -> Encoder:
-    """Starts the encoder from published weights; reads them now, so that mistakes show at once."""
+    """Starts the encoder from published weights; reads them now, so that mistakes appear early."""
     names = config.pretrained_names or PUBLISHED_NAMES.get(config.name, "")
     if names not in NAMES:
         raise UsageError(
@@ -145,7 +145,7 @@ def _augmented(encoder: Encoder, strengths: Mapping[str, float]) -> Encoder:
 
 
 def _few_views(encoder: Encoder, count: int) -> Encoder:
-    """Shows the encoder `count` of an item's views, drawn anew, in training, and all otherwise."""
+    """Gives the encoder `count` random views of an item in training, and all views otherwise."""
     if count == 0:
         return encoder
     encoder = multi_view(encoder)

@@ -9,8 +9,8 @@ def multi_view(encoder: Encoder) -> Encoder:
     """Wraps an image encoder so that it embeds V views of an object: `mean_v encoder(view_v)`.
 
     All views share the weights and, in training, the moments of batch norms: the encoder is called
-    once on all `B V` images. (RONO's released two-view network normalises each view by its own.)
-    Any number of views, another one at every call if need be; their order does not matter.
+    once on all `B V` images. (RONO's released two-view network normalises each view by its own
+    moments.) The number of views may differ between calls; their order does not matter.
 
     Args:
         encoder: embeds `[B, H, W, C]` as `[B, d]`.

@@ -38,7 +38,7 @@ def _drawn(draw: Callable[[Path], None], path: Path) -> bool:
     """Draws a picture; returns whether that worked."""
     try:
         draw(path)
-    except Exception as error:  # whatever it is: a picture is no reason to lose a finished run
+    except Exception as error:  # any error: a picture is no reason to lose a finished run
         logging.warning(
             "%s could not be drawn (%s: %s); everything else is saved, and the same command draws "
             "it again",

@@ -1,7 +1,7 @@
 """Sends queries through the devices in blocks, so that memory does not grow with Q times G.
 
 The gallery lies spread over the devices: none of them has to hold its embeddings whole. Each scores
-a block of queries against its part; then the scores change places, so that each device has
+a block of queries against its part; then the scores are exchanged, so that each device has
 whole rows for its share of the queries, to be ranked as on one device.
 """
 
@@ -34,7 +34,7 @@ def map_blocks(
     """Returns `work(rows)` of all queries, one block of them after the other.
 
     The blocks of a single CPU run on all its cores, one a thread, because XLA sorts on a single
-    one. Several devices run them in turn, for they meet in each.
+    one. Several devices run them in turn, because all work on each block.
 
     Args:
         work: of arrays with an entry a query, as many in each call; so are its results.

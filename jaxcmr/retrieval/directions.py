@@ -1,4 +1,4 @@
-"""The directions of retrieval that a set can measure: who asks, and who may be found."""
+"""The directions of retrieval in a data set: queries of one modality, gallery of another."""
 
 from collections.abc import Mapping, Sequence
 from itertools import permutations
@@ -12,13 +12,13 @@ from jaxcmr.types import Dataset
 
 
 class Direction(NamedTuple):
-    """One ordered pair of modalities; missing items neither ask nor answer.
+    """One ordered pair of modalities; missing items are neither queries nor in the gallery.
 
     Attributes:
         source: modality of the queries.
         target: modality of the gallery.
-        queries: `[N]` bool, the rows that ask.
-        gallery: `[N]` bool, the rows that may be found.
+        queries: `[N]` bool, the rows that are queries.
+        gallery: `[N]` bool, the rows that are in the gallery.
         query_labels: `[N]`.
         gallery_labels: `[N]`.
         keep_self: whether a query's own row is in its gallery.
@@ -38,7 +38,7 @@ class Direction(NamedTuple):
         return f"{self.source}->{self.target}"
 
     def why_not(self) -> str:
-        """Says why nothing can be measured; "" where something can."""
+        """The reason why nothing can be measured; "" where something can."""
         for modality, rows in ((self.source, self.queries), (self.target, self.gallery)):
             if not rows.any():
                 return f"no row has {modality!r}"

@@ -86,7 +86,7 @@ def test_a_config_builds_on_ours_whatever_the_working_directory(write, tmp_path,
         "    return config\n",
     )
     config = loading.load(file, CONFIGS)
-    assert (config.seed, config.train.epochs, config.stage.contrast.train.epochs) == (30, 2, 2)
+    assert (config.seed, config.train.epochs, config.stage.pairs.train.epochs) == (30, 2, 2)
     modules = set(sys.modules)
     assert loading.load("mine.py", CONFIGS) == config
     assert set(sys.modules) == modules

@@ -52,9 +52,9 @@ def changed(*fields: str, file: str = "mmcd_modelnet.py"):
         ("optimizer.groups.image.learning_rate", "1e-4", 1e-4),
         ("encoders.image.augment.zoom_images", "0.3", 0.3),
         ("encoders.image.options.resnet18.width", "32", 32),
-        ("stage.contrast.train.epochs", "2", 2),
-        ("stage.contrast.optimizer.learning_rate", "1e-3", 1e-3),
-        ("stage.contrast.method.pair_temperature", "0.5", 0.5),
+        ("stage.pairs.train.epochs", "2", 2),
+        ("stage.pairs.optimizer.learning_rate", "1e-3", 1e-3),
+        ("stage.pairs.method.pair_temperature", "0.5", 0.5),
     ],
 )
 def test_a_text_is_read_by_the_type_of_the_field(path, text, value):
@@ -131,17 +131,17 @@ def test_numbers_of_another_method_are_set_whatever_their_order():
     assert len(notes) == 1
     with pytest.raises(UsageError, match="there is no method 'none'"):
         changed("method.name=none")
-    config, _ = changed("stage.contrast.method.name=matching")
-    assert config.stage.contrast.method.to_dict() == method("matching").to_dict()
+    config, _ = changed("stage.pairs.method.name=matching")
+    assert config.stage.pairs.method.to_dict() == method("matching").to_dict()
 
 
 @pytest.mark.parametrize(
     ("file", "fields"),
     [
         ("mmcd_mnist3d.py", ["stages=main", "start_from="]),
-        ("romo_mnist3d.py", ["labels=given", "stages=contrast,main", "start_from=contrast"]),
+        ("romo_mnist3d.py", ["labels=given", "stages=pairs,main", "start_from=pairs"]),
         ("romo_mnist3d.py:described", ["start_from="]),
-        ("mmcd_mnist3d.py:one", ["stage.contrast.start_from=runs/a", "method.name=ce"]),
+        ("mmcd_mnist3d.py:one", ["stage.pairs.start_from=runs/a", "method.name=ce"]),
     ],
 )
 def test_stages_are_left_out_at_the_command_line(file, fields):

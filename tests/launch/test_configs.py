@@ -80,19 +80,19 @@ def test_romo_runs_through_the_main_command(tmp_path):
     sizes = "--config.data.train_size=120", "--config.data.test_size=40"
     result, said = _run(tmp_path, "romo_mnist3d.py:quick", *sizes)
     assert result["labels"] == "absent" and result["sizes"]["validation"] == 0
-    assert set(result["scores"]["stages"]) == {"contrast", "match"}
+    assert set(result["scores"]["stages"]) == {"pairs", "match"}
     assert result["data"]["source"] == "stand-in" and "no labels" in said
 
 
 @pytest.mark.slow
 def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
     """The variant `one` shrunk: five members vote in a stage, the last stage has one."""
-    shrunk = [f"--config.{part}train.epochs=2" for part in ("", "stage.contrast.", "stage.vote.")]
+    shrunk = [f"--config.{part}train.epochs=2" for part in ("", "stage.pairs.", "stage.vote.")]
     shrunk += ["--config.data.train_size=150", "--config.data.test_size=40"]
     shrunk += ["--config.data.name=digits", "--config.data.points=64"]
     shrunk += ["--config.train.batch_size=50", "--config.stage.vote.method.warmup_epochs=1"]
     result, _ = _run(tmp_path, "mmcd_mnist3d.py:one", *shrunk)
-    assert result["members"] == 1 and set(result["scores"]["stages"]) == {"contrast", "vote"}
+    assert result["members"] == 1 and set(result["scores"]["stages"]) == {"pairs", "vote"}
     votes = result["scores"]["stages"]["vote"]["image->points"]
     assert len(votes["members"]) == 5
 

@@ -34,7 +34,7 @@ NESTED = ("state_dict", "model_state_dict", "model")
 def read_weights(path: str | Path) -> dict[str, np.ndarray]:
     """Reads the weights in a file, by name; nothing in the file is ever executed.
 
-    The format is told by the content. A checkpoint's `state_dict` (or `model_state_dict`, or
+    The format is recognised by the content. A checkpoint's `state_dict` (or `model_state_dict`, or
     `model`) is unwrapped, and a prefix `module.` that all names share is dropped.
 
     Raises:
