@@ -120,7 +120,7 @@ def _read_checkpoint(path: Path):
     from jaxcmr.train import checkpoint
 
     run = next(parent for parent in path.parents if parent.name == "run")
-    with checkpoint.Checkpoints(run, range(1)) as checkpoints:
+    with checkpoint.Checkpoints(run) as checkpoints:
         checkpoints.restore_last(seeds.state())
 
 

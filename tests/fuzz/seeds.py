@@ -195,12 +195,7 @@ def config() -> dict[str, bytes]:
 def state():
     import paired
 
-    from jaxcmr import methods
-    from jaxcmr.train import loop
-
-    config = paired.config()
-    method = methods.build(config, paired.CLASSES)
-    return loop.assemble(config, method, paired.dataset(rows=20), None).start
+    return paired.trainer(paired.config(), train=paired.dataset(rows=20)).untrained
 
 
 def checkpoint() -> dict[str, bytes]:
@@ -209,7 +204,7 @@ def checkpoint() -> dict[str, bytes]:
     from jaxcmr.train import checkpoint
 
     with tempfile.TemporaryDirectory() as name:
-        with checkpoint.Checkpoints(Path(name), range(1)) as checkpoints:
+        with checkpoint.Checkpoints(Path(name)) as checkpoints:
             checkpoints.save_last(state(), {"epoch": 1})
         files = [path for path in Path(name).rglob("*") if path.is_file()]
         return {f"run/{path.relative_to(name)}": path.read_bytes() for path in files}
