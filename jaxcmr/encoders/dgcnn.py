@@ -22,14 +22,9 @@ class GraphLayer(nn.Module):
         channels = x.shape[-1]
         kernel = self.param("kernel", torch_kernel, (2 * channels, self.features))
         difference, center = kernel[:channels], kernel[channels:]
+        neighbors, norm = nearest(x, self.k), BatchNorm(name="bn")
         return edge_conv(
-            x,
-            nearest(x, self.k),
-            difference,
-            center - difference,
-            BatchNorm(name="bn"),
-            train=train,
-            negative_slope=0.2,
+            x, neighbors, difference, center - difference, norm, train=train, negative_slope=0.2
         )
 
 

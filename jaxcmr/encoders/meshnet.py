@@ -83,9 +83,7 @@ class MeshConv(nn.Module):
     @nn.compact
     def __call__(self, spatial, structural, neighbors, mask, *, train: bool):
         both = jnp.concatenate([spatial, structural], -1)
-        combined = FaceMLP((self.spatial,), self.dtype, name="combination_mlp")(
-            both, mask, train=train
-        )
+        combine = FaceMLP((self.spatial,), self.dtype, name="combination_mlp")
         if self.aggregation == "concat":
             pooled = NeighborConcat(name="concat_mlp")(structural, neighbors, mask, train=train)
         elif self.aggregation == "max":
@@ -95,7 +93,7 @@ class MeshConv(nn.Module):
         else:
             raise ValueError(f"aggregation is {self.aggregation!r}; choose concat, max or average")
         mlp = FaceMLP((self.structural,), self.dtype, name="aggregation_mlp")
-        return combined, mlp(pooled, mask, train=train)
+        return combine(both, mask, train=train), mlp(pooled, mask, train=train)
 
 
 class NeighborConcat(nn.Module):

@@ -43,9 +43,8 @@ def _pixels(images, window: int, stride: int, padding: int) -> list[jax.Array]:
         edge = (padding, padding, 0)
         lowest = jnp.asarray(-jnp.inf, images.dtype)
         # Padded once: without the barrier every slice would test each pixel for the border.
-        images = lax.optimization_barrier(
-            lax.pad(images, lowest, ((0, 0, 0), edge, edge, (0, 0, 0)))
-        )
+        images = lax.pad(images, lowest, ((0, 0, 0), edge, edge, (0, 0, 0)))
+        images = lax.optimization_barrier(images)
     return slices(images, (window, window), (stride, stride), ((0, 0), (0, 0)))
 
 
