@@ -1,4 +1,4 @@
-"""What people are told: one line that no terminal takes for a command."""
+"""Sentences of errors: one line, without control characters for the terminal."""
 
 import pickle
 

@@ -1,4 +1,4 @@
-"""Rows that are read when they are asked for: the face of an array, and nothing read too early."""
+"""Rows that are read when they are used: the face of an array, and nothing read too early."""
 
 import numpy as np
 import pytest

@@ -84,7 +84,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
                                       "call; 0: a whole epoch"),
         "train.compute_dtype": Field("float32", choice("float32", "bfloat16"),
                                      "of the encoders' products; bfloat16 needs half the memory"),
-        "train.remat": Field("none", choice("none", "products", "towers"), "computed anew for the "
+        "train.remat": Field("none", choice("none", "products", "towers"), "computed again for the "
                              "backward pass: none, all but matrix products, whole towers"),
         "train.batch_statistics": Field("global", choice("global", "device"),
                                         "batch norm's moments: of the whole batch, or of each "

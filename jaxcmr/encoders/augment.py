@@ -1,4 +1,4 @@
-"""Augmentations: pure functions of a key and a batch, each item drawn anew.
+"""Augmentations: pure functions of a key and a batch, with new draws for each item.
 
 Each takes `(key, batch, strength)`, keeps shapes and dtypes, runs inside `jit`, and is the identity
 at strength zero; the defaults are the field's. Points are `[B, N, 3]`, images `[B, H, W, C]` float

@@ -1,4 +1,4 @@
-"""DGCNN: edge convolutions over neighbor graphs found anew in each layer's features."""
+"""DGCNN: edge convolutions over neighbor graphs of each layer's input features."""
 
 import flax.linen as nn
 import jax.numpy as jnp

@@ -19,7 +19,7 @@ from jaxcmr.storage import files, paths
 
 
 class Series(NamedTuple):
-    """The checkpoints of one kind: the folder as people name it, and orbax's manager of it."""
+    """The checkpoints of one kind: the folder as the user names it, and orbax's manager of it."""
 
     folder: Path
     manager: ocp.CheckpointManager

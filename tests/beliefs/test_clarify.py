@@ -1,4 +1,4 @@
-"""Clarification by hand, and its estimated precision against simulated panels."""
+"""Clarification by hand, and its estimated precision against simulated voters."""
 
 from functools import partial
 
@@ -19,8 +19,10 @@ class TestRule:
         rule = partial(clarify.propose, shares, confidence)
         np.testing.assert_array_equal(rule(2 / 3, 0.5), [0, -1, -1, -1])
         np.testing.assert_array_equal(rule(2 / 3, 0.4), [0, -1, 0, -1])
-        np.testing.assert_array_equal(rule(1 / 2, 0.0), [0, 1, 0, -1])  # a tie: the surer class
-        np.testing.assert_array_equal(rule(0.0, 0.0), [0, 1, 0, -1])  # nobody voted: no proposal
+        np.testing.assert_array_equal(
+            rule(1 / 2, 0.0), [0, 1, 0, -1]
+        )  # a tie: the class of higher confidence
+        np.testing.assert_array_equal(rule(0.0, 0.0), [0, 1, 0, -1])  # no votes: no proposal
 
     def test_labels_by_hand(self):
         labels, proposals = jnp.array([0, 1, 2, 0]), jnp.array([1, 2, -1, 1])
@@ -37,7 +39,7 @@ class TestRule:
         found = clarify.clarify(labels, jnp.array([False, True]), labels, True)
         np.testing.assert_array_equal(found, [-1, 1])
 
-    def test_each_member_has_its_gate(self):
+    def test_each_member_may_trust_proposals_or_not(self):
         labels, proposals = jnp.array([0, 1]), jnp.array([[2, 2], [2, 2]])
         accepted = jnp.array([[True, False], [True, False]])
         found = clarify.clarify(labels, accepted, proposals, jnp.array([[True], [False]]))
@@ -110,7 +112,7 @@ class TestCounting:
         assert ((found >= 0) & (found <= 1)).all()
         assert found[1] <= found[2]
 
-    def test_without_evidence_the_gate_stays_shut(self):
+    def test_without_evidence_the_precision_is_low(self):
         for agreement in (
             clarify.Agreement(jnp.float32(0), jnp.float32(0)),
             clarify.Agreement(jnp.float32(2), jnp.float32(2)),
@@ -122,11 +124,11 @@ class TestCounting:
         assert clarify.relabel_precision(agreement, 0.0, K).high == 0
 
 
-def simulate(skill, noise, rows=30_000, taught=0.0, seed=0):
+def simulate(skill, noise, rows=30_000, memorised=0.0, seed=0):
     """Draws six voters that share half of their mistakes, and noisy labels.
 
-    A voter is right with probability `skill`; on rows that are not held out it has learned the
-    given label by heart with probability `taught`.
+    A voter is right with probability `skill`; on rows that are not held out it repeats the
+    given label with probability `memorised`.
     """
     rng = np.random.default_rng(seed)
     true = rng.integers(0, K, rows)
@@ -136,14 +138,14 @@ def simulate(skill, noise, rows=30_000, taught=0.0, seed=0):
     held_out = rng.random(rows) < 0.2
     voters = []
     for _ in range(6):
-        own = np.where(rng.random(rows) < 0.5, guess, rng.integers(0, K, rows))
-        vote = np.where(rng.random(rows) < skill, true, own)
-        voters.append(np.where(~held_out & (rng.random(rows) < taught), given, vote))
+        mistake = np.where(rng.random(rows) < 0.5, guess, rng.integers(0, K, rows))
+        vote = np.where(rng.random(rows) < skill, true, mistake)
+        voters.append(np.where(~held_out & (rng.random(rows) < memorised), given, vote))
     shares = votes.ensemble_mean(jax.nn.one_hot(np.stack(voters), K)[:, None])
     return shares, jnp.asarray(given), jnp.asarray(true), jnp.asarray(held_out)
 
 
-class TestSimulatedPanels:
+class TestSimulatedVoters:
     @pytest.mark.parametrize("skill", [0.4, 0.7, 0.9])
     @pytest.mark.parametrize("noise", [0.2, 0.4, 0.6])
     def test_estimate_is_the_precision_of_relabelling(self, skill, noise):
@@ -160,37 +162,37 @@ class TestSimulatedPanels:
         np.testing.assert_allclose(found.estimate, actual, atol=0.06)
         assert found.low - 0.02 <= actual <= found.high + 0.02
 
-    def test_taught_rows_flatter_the_rule_and_held_out_rows_do_not(self):
-        shares, given, true, held_out = simulate(0.4, 0.4, taught=0.5)
+    def test_the_rule_looks_better_on_rows_it_was_trained_on_than_on_held_out_rows(self):
+        shares, given, true, held_out = simulate(0.4, 0.4, memorised=0.5)
         proposals = clarify.propose(shares, shares, 2 / 3, 0.0)
         scores = shares[jnp.arange(len(given)), given]
         accepted = votes.accept(scores, given, jnp.full(K, 0.51))
         rows = accepted & ~held_out & (proposals >= 0)
-        assert (proposals == given)[rows].mean() > 0.99  # what the rule thinks of itself
-        # On the rows held out the wrong labels are not learned by heart, and tell the truth.
+        assert (proposals == given)[rows].mean() > 0.99  # which overestimates the rule
+        # On held-out rows no wrong label is memorised, so agreement shows the precision.
         replaced = held_out & (proposals >= 0) & (proposals != given)
         actual = (proposals == true)[replaced].mean()
         agreement = clarify.count_agreement(proposals, given, held_out)
         found = clarify.relabel_precision(agreement, 0.4, K)
         np.testing.assert_allclose(found.estimate, actual, atol=0.08)
-        taught = ~held_out & (proposals >= 0) & (proposals != given)
-        assert (proposals == true)[taught].mean() > found.low
+        trained = ~held_out & (proposals >= 0) & (proposals != given)
+        assert (proposals == true)[trained].mean() > found.low
 
 
-def test_the_most_confident_proposals_tell_the_noise_of_labels():
+def test_the_most_confident_proposals_show_the_noise_of_labels():
     """Simulated: 40 % wrong labels; half of the proposals are right, of the sure ones 95 %."""
     keys = jax.random.split(jax.random.key(0), 5)
     rows = (200, 500)  # batches
     truth = jax.random.randint(keys[0], rows, 0, K)
 
-    def witness(key, right):
+    def draw_classes(key, right):
         draw, shift = jax.random.split(key)
         wrong = truth + jax.random.randint(shift, truth.shape, 1, K)
         return jnp.where(jax.random.uniform(draw, truth.shape) < right, truth, wrong % K)
 
-    labels = witness(keys[1], 0.6)
+    labels = draw_classes(keys[1], 0.6)
     sure = jax.random.uniform(keys[2], rows) < 0.1
-    proposals = witness(keys[3], jnp.where(sure, 0.95, 0.5))
+    proposals = draw_classes(keys[3], jnp.where(sure, 0.95, 0.5))
     noise = 0.2 * jax.random.uniform(keys[4], rows)
     confidence = jnp.repeat((jnp.where(sure, 0.8, 0.3) + noise)[..., None], K, -1)
     everywhere = jnp.ones(rows, bool)
@@ -218,7 +220,7 @@ def test_a_proposal_of_no_known_confidence_is_not_among_the_most_confident():
     np.testing.assert_array_equal(kept, [0, -1, -1])
 
 
-def test_wrong_arguments_are_told():
+def test_wrong_arguments_are_named():
     agreement = clarify.Agreement(jnp.float32(3), jnp.float32(4))
     for call, words in (
         (lambda: clarify.rule_precision(agreement, 0.4, 1), "num_classes is 1"),

@@ -1,4 +1,4 @@
-"""What people are told of found labels, by hand."""
+"""The diagnosis of found labels, by hand."""
 
 from types import SimpleNamespace
 
@@ -48,17 +48,17 @@ def test_diagnosis_without_the_truth_says_what_it_can():
     assert "accuracy" not in found and found["agreement"] == 1.0
 
 
-def test_what_is_said_of_missing_items_counts_for_nothing():
+def test_predictions_of_missing_items_do_not_count():
     missing = {"text": np.array([True, True, False, False])}
     truth = _dataset([0, 0, 1, 1], present=missing)
     classes = np.array([[[0, 0, 1, 1], [0, 1, 0, 0]]])  # texts of rows 2 and 3: of nothing
     found = diagnosis.pseudo_labels(_found(classes), truth, 2)
     assert found["agreement"] == 1 / 2 and found["accuracy"] == 1.0
-    nobody = _dataset([0, 0, 1, 1], present={"text": np.zeros(4, bool)})
-    assert "agreement" not in diagnosis.pseudo_labels(_found(classes), nobody, 2)
+    empty = _dataset([0, 0, 1, 1], present={"text": np.zeros(4, bool)})
+    assert "agreement" not in diagnosis.pseudo_labels(_found(classes), empty, 2)
 
 
-def test_a_likelihood_is_that_of_members_that_judged_any_row():
+def test_a_likelihood_is_that_of_members_that_counted_any_row():
     assert diagnosis._likelihood(np.array([[-4.0, -2.0], [0, 0]]), np.array([4.0, 0])) == {
         "likelihood": -0.5
     }

@@ -9,7 +9,7 @@ from jaxcmr.beliefs import folds
 
 KEY = jax.random.key(3)
 ROWS = jnp.arange(3000)
-EVERYBODY = [True] * 5
+ALL_ALIVE = [True] * 5
 
 
 def _drawn(voters, alive, held_out_members=1, share=0.5, rows=ROWS):
@@ -31,7 +31,7 @@ def test_draws_depend_on_the_row_alone():
 
 
 def test_every_label_is_hidden_from_as_many_members():
-    hidden = _hidden(EVERYBODY, 2)
+    hidden = _hidden(ALL_ALIVE, 2)
     np.testing.assert_array_equal(hidden.sum(0), 2)
     np.testing.assert_allclose(hidden.mean(1), 0.4, atol=0.04)
 
@@ -39,7 +39,7 @@ def test_every_label_is_hidden_from_as_many_members():
 @pytest.mark.parametrize("count", [1, 2, 4])
 def test_with_all_alive_members_follow_the_drawn_one_in_a_circle(count):
     expected = (np.arange(5)[:, None] - _first()) % 5 < count
-    np.testing.assert_array_equal(_hidden(EVERYBODY, count), expected)
+    np.testing.assert_array_equal(_hidden(ALL_ALIVE, count), expected)
 
 
 def test_dead_members_are_passed_over():
@@ -49,7 +49,7 @@ def test_dead_members_are_passed_over():
     for start, chosen in ((0, [1, 2]), (1, [1, 2]), (2, [2, 4]), (3, [1, 4]), (4, [1, 4])):
         assert np.flatnonzero(hidden[:, first == start][:, 0]).tolist() == chosen
     as_before = alive[first]
-    expected = _hidden(EVERYBODY, 1)[:, as_before]
+    expected = _hidden(ALL_ALIVE, 1)[:, as_before]
     np.testing.assert_array_equal(_hidden(alive, 1)[:, as_before], expected)
 
 
@@ -90,11 +90,11 @@ def test_the_mean_is_over_the_voters_that_are_there():
     )
 
 
-def test_wrong_arguments_are_told():
+def test_wrong_arguments_are_named():
     for arguments, words in (
         ({"share": 1.5}, "held_out_share is 1.5"),
         ({"held_out_members": 0}, "held_out_members is 0"),
         ({"rows": ROWS.astype(float)}, "index are float"),
     ):
         with pytest.raises(ValueError, match=words):
-            _drawn("out_of_fold", EVERYBODY, **arguments)
+            _drawn("out_of_fold", ALL_ALIVE, **arguments)

@@ -36,7 +36,7 @@ class TestVotes:
         np.testing.assert_array_equal(votes.ballots(LOGITS, LABELS), expected)
 
 
-class TestPanel:
+class TestMeans:
     def test_mean_by_hand(self):
         ballots = jnp.array(
             [[[1.0, 0.0, 1.0], [1.0, 1.0, 0.0]], [[0.0, 0.0, 1.0], [1.0, 0.0, 0.0]]]
@@ -53,11 +53,11 @@ class TestPanel:
 
     def test_vote_shares_sum_to_one(self):
         each = votes.votes(LOGITS)
-        somebody = PRESENT.any(0).astype(float)
-        np.testing.assert_allclose(votes.ensemble_mean(each, PRESENT).sum(-1), somebody, atol=1e-6)
+        voted = PRESENT.any(0).astype(float)
+        np.testing.assert_allclose(votes.ensemble_mean(each, PRESENT).sum(-1), voted, atol=1e-6)
         peers = votes.peer_mean(each, PRESENT)
         assert peers.shape == (E, B, K)
-        np.testing.assert_allclose(peers.sum(-1), np.tile(somebody, (E, 1)), atol=1e-6)
+        np.testing.assert_allclose(peers.sum(-1), np.tile(voted, (E, 1)), atol=1e-6)
 
     def test_one_member_is_its_own_peer(self):
         ballots = votes.ballots(LOGITS, LABELS)[:1]
@@ -131,7 +131,7 @@ class TestAcceptance:
 
 
 class TestWhatIsNoVote:
-    def test_a_voter_whose_logits_hold_nan_votes_for_nobody(self):
+    def test_a_voter_whose_logits_hold_nan_has_no_vote(self):
         logits = jnp.array([[jnp.nan, 1.0], [0.0, 1.0], [-jnp.inf, 1.0]])
         np.testing.assert_array_equal(votes.votes(logits), [[0, 0], [0, 1], [0, 1]])
         np.testing.assert_array_equal(votes.ballots(logits, jnp.array([0, 1, -1])), [0, 1, 0])

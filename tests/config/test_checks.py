@@ -164,7 +164,7 @@ def test_a_value_out_of_range_is_named(path, value, words):
         ("optimizer.groups.center", "groups has 'center', but the groups of parameters are"),
     ],
 )
-def test_a_field_that_nobody_reads_is_named(path, words):
+def test_a_field_without_an_effect_is_named(path, words):
     config = small()
     if path.startswith("stage.first.data"):
         config.stage.first.data = ConfigDict()

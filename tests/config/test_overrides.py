@@ -201,17 +201,17 @@ def test_a_file_that_is_no_method_is_said(tmp_path, content, words):
         changed(f"method.name={tmp_path / 'my_method.py'}")
 
 
-def test_own_data_get_the_noise_of_a_config_only_when_it_is_asked_for():
-    own = ("data.name=own", "data.path=items.csv")
-    config, notes = changed(*own)
+def test_own_data_get_the_noise_of_a_config_only_where_it_is_set():
+    own_data = ("data.name=own", "data.path=items.csv")
+    config, notes = changed(*own_data)
     assert config.noise.rate == 0.0
     assert notes == [
         "your own data get none of this config's noise; --config.noise.rate=0.4 puts it in"
     ]
-    assert changed(*own, "noise.rate=0.2")[0].noise.rate == 0.2
-    assert changed(*own, "noise.kind=asymmetric")[0].noise.rate == 0.4
+    assert changed(*own_data, "noise.rate=0.2")[0].noise.rate == 0.2
+    assert changed(*own_data, "noise.kind=asymmetric")[0].noise.rate == 0.4
     assert changed("noise.seed=1")[0].noise.rate == 0.4  # the config's own data
-    assert changed(*own, file="rono_custom.py")[1] == []
+    assert changed(*own_data, file="rono_custom.py")[1] == []
 
 
 def test_an_encoder_is_chosen_for_a_modality_of_own_data():

@@ -94,7 +94,7 @@ def _child(name: str, seconds: float, seed: int, folder: Path, most: int) -> Non
         if outcome != "accepted" and not said.startswith("opened"):
             raise RuntimeError(f"the valid file {file} is not read: {outcome}, {said}")
     guard.bound_memory()
-    counts, faults, start, told = Counter(tried=0), Counter(), time.monotonic(), 0.0
+    counts, faults, start, written = Counter(tried=0), Counter(), time.monotonic(), 0.0
     while counts["tried"] < most and time.monotonic() - start < seconds:
         _copy(whole, folder / "now")
         path = folder / "now" / rng.choice(files)
@@ -105,8 +105,8 @@ def _child(name: str, seconds: float, seed: int, folder: Path, most: int) -> Non
         if outcome == "fault":
             faults[said] += 1
             _keep(folder / "now", folder.parent / "faults" / f"{seed}-{counts['tried']}", said)
-        if time.monotonic() - told > 1 or counts["tried"] == 1:
-            told = time.monotonic()
+        if time.monotonic() - written > 1 or counts["tried"] == 1:
+            written = time.monotonic()
             text = json.dumps({"counts": counts, "faults": faults})
             (folder / "report.part").write_text(text)
             (folder / "report.part").replace(folder / "report.json")
@@ -179,7 +179,7 @@ class _Guard:
     def __enter__(self) -> None:
         self.opened, self.memory = [], 0
         with contextlib.suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # the peak of memory begins anew
+            Path("/proc/self/clear_refs").write_text("5")  # the peak of memory starts again
         self._before = _status("VmHWM:")
         signal.setitimer(signal.ITIMER_PROF, SECONDS)
         self.active = True
@@ -190,7 +190,7 @@ class _Guard:
         self.memory = _status("VmHWM:") - self._before
 
     def bound_memory(self) -> None:
-        """Lets what is beyond any honest need fail at once."""
+        """Bounds the memory of this process far above what a valid file needs."""
         import resource
 
         limit = _status("VmSize:") + ADDRESSES

@@ -85,7 +85,7 @@ def test_romo_runs_through_the_main_command(tmp_path):
 
 
 @pytest.mark.slow
-def test_mmcd_teaches_one_member_what_the_panel_agreed_on(tmp_path):
+def test_one_member_is_trained_on_the_pseudo_labels_of_five(tmp_path):
     """The variant `one` shrunk: five members vote in a stage, the last stage has one."""
     shrunk = [f"--config.{part}train.epochs=2" for part in ("", "stage.pairs.", "stage.vote.")]
     shrunk += ["--config.data.train_size=150", "--config.data.test_size=40"]

@@ -26,7 +26,7 @@ CODES = {signal.SIGTERM: 0, signal.SIGINT: 130}
 
 
 def _interrupted(run, moment: str, number: int, presses: int = 1) -> str:
-    """Sends a signal to the run and its children, as a terminal does, when it says `moment`."""
+    """Sends a signal to the run and its children, as a terminal does, when it prints `moment`."""
     for line in run.stderr:
         if moment in line:
             break

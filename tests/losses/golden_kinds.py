@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxcmr import losses
 
 
-def _mg(x, hp):
+def _pair_contrast(x, hp):
     modalities = hp.get("num_modalities", 2)
     features = x["features"].reshape(modalities, -1, x["features"].shape[-1])
     return losses.multimodal_contrastive(features, temperature=hp["temperature"]).mean(), {}
@@ -72,9 +72,9 @@ def _rono_total(x, hp):
     crc = hp["scale"] * losses.mean_absolute_error(logits, labels).mean(1).sum()
     rows = features.reshape(-1, features.shape[-1])
     rdc, _ = _rdc(rows, labels.reshape(-1), x["centers"], hp)
-    mg = losses.multimodal_contrastive(features, temperature=hp["temperature"]).mean()
-    total = hp["weight_crc"] * crc + hp["weight_rdc"] * rdc + hp["weight_mg"] * mg
-    return total, {"part_crc": crc, "part_rdc": rdc, "part_mg": mg}
+    pair = losses.multimodal_contrastive(features, temperature=hp["temperature"]).mean()
+    total = hp["weight_crc"] * crc + hp["weight_rdc"] * rdc + hp["weight_mg"] * pair
+    return total, {"part_crc": crc, "part_rdc": rdc, "part_mg": pair}
 
 
 def _rcll(x, hp):
@@ -91,9 +91,9 @@ def _romo_total(x, hp):
     logits, labels = _numbered(x, "logits"), _numbered(x, "labels")
     rcll = _rcll({"logits": logits, "labels": labels}, hp).mean(1)
     features = _numbered(x, "features")
-    mlm = losses.multimodal_contrastive(features, temperature=hp["temperature"]).mean()
-    total = hp["weight_rcll"] * rcll.sum() + hp["weight_mlm"] * mlm
-    return total, {"part_rcll_per_modality": rcll, "part_mlm": mlm}
+    pair = losses.multimodal_contrastive(features, temperature=hp["temperature"]).mean()
+    total = hp["weight_rcll"] * rcll.sum() + hp["weight_mlm"] * pair
+    return total, {"part_rcll_per_modality": rcll, "part_mlm": pair}
 
 
 def _focal(x, hp):
@@ -173,7 +173,7 @@ def _supervised(loss):
 
 
 KINDS = {
-    "mg": _mg,
+    "mg": _pair_contrast,
     "mrl_mc": _mrl_mc,
     "mrl_rc": _mrl_rc,
     "mrl_total": _mrl_total,

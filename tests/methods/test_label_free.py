@@ -67,7 +67,7 @@ def test_a_cluster_is_the_same_in_all_modalities_and_members(members):
     np.testing.assert_array_equal(assigned, classes)
 
 
-def test_clusters_made_anew_keep_their_names():
+def test_clusters_made_again_keep_their_numbers():
     embeddings, _ = _clustered(1)
     _, first = matching.cluster_members(jax.random.key(0), embeddings, 3, None)
     _, again = matching.cluster_members(jax.random.key(7), embeddings, 3, first.classes)

@@ -12,7 +12,7 @@ from jaxcmr.methods import Outputs
 
 MEMBERS, CLASSES = 3, 4
 LABELS = [0, 1, 2, 3]
-EVERYBODY = jnp.ones(MEMBERS, bool)
+ALL_ALIVE = jnp.ones(MEMBERS, bool)
 NUMBERS = {
     "voters": "peers",
     "held_out_share": 0.0,
@@ -41,7 +41,7 @@ def _outputs(classes) -> Outputs:
     return Outputs(jnp.stack([embeddings] * 2, 1), jnp.stack([logits] * 2, 1))
 
 
-def _vote(classes, epoch=3, alive=EVERYBODY, outputs=None, **numbers):
+def _vote(classes, epoch=3, alive=ALL_ALIVE, outputs=None, **numbers):
     method = _method(**numbers)
     return method.vote(
         _outputs(classes) if outputs is None else outputs,
@@ -53,19 +53,19 @@ def _vote(classes, epoch=3, alive=EVERYBODY, outputs=None, **numbers):
     )
 
 
-# Row 0: all confirm; 1: all say 2; 2: member 0 alone dissents; 3: member 0 alone confirms.
-PANEL = [[0, 2, 0, 3], [0, 2, 2, 1], [0, 2, 2, 1]]
+# Row 0: all confirm; 1: all predict 2; 2: member 0 alone dissents; 3: member 0 alone confirms.
+PREDICTED = [[0, 2, 0, 3], [0, 2, 2, 1], [0, 2, 2, 1]]
 
 
-def test_in_the_warm_up_every_given_label_is_taught_and_nobody_shares_a_class():
-    _, targets = _vote(PANEL, epoch=0)
+def test_in_the_warm_up_all_given_labels_are_targets_and_none_decides_a_positive():
+    _, targets = _vote(PREDICTED, epoch=0)
     np.testing.assert_array_equal(targets.labels, [LABELS] * MEMBERS)
     np.testing.assert_array_equal(targets.weights, np.ones((MEMBERS, 4)))
     assert (targets.positives == -1).all() and not targets.clarified.any()
 
 
 def test_a_member_uses_what_the_others_confirm():
-    beliefs, targets = _vote(PANEL)
+    beliefs, targets = _vote(PREDICTED)
     np.testing.assert_array_equal(targets.labels[0], [0, -1, 2, -1])
     np.testing.assert_array_equal(targets.labels[1], [0, -1, -1, -1])
     np.testing.assert_allclose(targets.weights[0], [1, 0, 1, 0], atol=1e-6)
@@ -73,35 +73,35 @@ def test_a_member_uses_what_the_others_confirm():
     np.testing.assert_array_equal(beliefs.ballots.count[:, 4:], 0)
 
 
-def test_if_everybody_votes_all_use_what_all_confirm():
-    beliefs, targets = _vote(PANEL, voters="all")
+def test_with_voters_all_every_member_uses_the_votes_of_all():
+    beliefs, targets = _vote(PREDICTED, voters="all")
     np.testing.assert_array_equal(targets.labels, [[0, -1, 2, -1]] * MEMBERS)
     np.testing.assert_allclose(beliefs.ballots.value[:, 2], 2 / 3, rtol=1e-5)
 
 
-def test_an_open_gate_clarifies_and_a_shut_one_does_not():
-    _, shut = _vote(PANEL, min_precision=1.5)
-    _, opened = _vote(PANEL, min_precision=0.0)
-    assert not shut.clarified.any()
-    np.testing.assert_array_equal(opened.labels[:, 1], 2)
-    assert opened.clarified[:, 1].all() and not opened.clarified[:, 0].any()
+def test_precise_proposals_replace_labels_and_others_do_not():
+    _, refused = _vote(PREDICTED, min_precision=1.5)
+    _, trusted = _vote(PREDICTED, min_precision=0.0)
+    assert not refused.clarified.any()
+    np.testing.assert_array_equal(trusted.labels[:, 1], 2)
+    assert trusted.clarified[:, 1].all() and not trusted.clarified[:, 0].any()
 
 
 def _shown(min_precision: float):
-    """Every row is held out; the panel meets three labels of four."""
+    """Every row is held out; the members predict three labels of four."""
     method = _method(held_out_share=1.0, min_precision=min_precision, agreement_decay=1.0)
     hp = _hp(held_out_share=1.0, min_precision=min_precision, agreement_decay=1.0)
     beliefs = method.beliefs(8, CLASSES)
     outputs, batch = _outputs([[0, 1, 2, 1]] * MEMBERS), paired_batch.batch(LABELS)
     for _ in range(60):
         beliefs, targets = method.vote(
-            outputs, EVERYBODY, beliefs, batch, paired_batch.progress(3), hp
+            outputs, ALL_ALIVE, beliefs, batch, paired_batch.progress(3), hp
         )
     return beliefs, targets
 
 
-def test_the_gate_opens_by_what_held_out_rows_show():
-    """Three of four labels met: the fourth is likely wrong, but every proposal is as sure.
+def test_the_precision_of_proposals_is_estimated_on_held_out_rows():
+    """Three of four labels are predicted: the fourth is likely wrong, at the same confidence.
 
     eta = .25 by the most confident, which are all of them here; then u = .25 / 3, pi = 1, and
     against a label 1 x .25 / .25 are right, at the low end for 240 proposals .77.
@@ -119,14 +119,14 @@ def _folded(classes, epoch=3, **numbers):
     return _vote(classes, epoch=epoch, voters="out_of_fold", **numbers)
 
 
-def test_each_label_is_hidden_from_one_member_and_judged_by_it_alone():
-    _, warm = _folded(PANEL, epoch=0)
+def test_each_label_is_hidden_from_one_member_whose_vote_alone_counts():
+    _, warm = _folded(PREDICTED, epoch=0)
     hidden = np.asarray(warm.labels < 0)  # [E, B]
     np.testing.assert_array_equal(hidden.sum(0), 1)
-    _, targets = _folded(PANEL, min_precision=1.5)
-    judge = hidden.argmax(0)
+    _, targets = _folded(PREDICTED, min_precision=1.5)
+    voter = hidden.argmax(0)
     for row, label in enumerate(LABELS):
-        confirmed = PANEL[judge[row]][row] == label
+        confirmed = PREDICTED[voter[row]][row] == label
         expected = np.where(hidden[:, row], -1, label if confirmed else -1)
         np.testing.assert_array_equal(targets.labels[:, row], expected)
 
@@ -136,8 +136,8 @@ def test_labels_of_linked_rows_are_hidden_from_the_same_member():
     for first in range(3):
         batch = paired_batch.batch(LABELS).replace(group=jnp.full(4, first))
         _, targets = method.vote(
-            _outputs(PANEL),
-            EVERYBODY,
+            _outputs(PREDICTED),
+            ALL_ALIVE,
             method.beliefs(8, CLASSES),
             batch,
             paired_batch.progress(0),
@@ -147,28 +147,28 @@ def test_labels_of_linked_rows_are_hidden_from_the_same_member():
         assert (hidden == hidden[:, :1]).all() and hidden[:, 0].sum() == 1
 
 
-def test_a_judge_may_be_taught_what_it_proposes_but_never_the_given_label():
+def test_a_member_may_be_trained_on_its_proposal_but_never_on_a_label_hidden_from_it():
     _, targets = _folded([[1, 2, 3, 0]] * MEMBERS, min_precision=0.0)
     np.testing.assert_array_equal(targets.labels, [[1, 2, 3, 0]] * MEMBERS)
     assert targets.clarified.all()
 
 
 def test_low_losses_can_be_the_ballots():
-    """Two rows fit their label and two do not: the mixture finds them, whoever else fits better."""
+    """Two rows fit their label and two do not: the mixture finds them for each voter alone."""
     beliefs, targets = _vote([[0, 1, 3, 2]] * MEMBERS, ballots="losses")
     np.testing.assert_allclose(beliefs.ballots.value[:, :4], [[1, 1, 0, 0]] * MEMBERS, atol=1e-3)
     np.testing.assert_array_equal(targets.labels, [[0, 1, -1, -1]] * MEMBERS)
 
 
-def test_held_out_rows_are_never_taught_their_own_label():
+def test_labels_of_held_out_rows_are_never_targets():
     for epoch in (0, 3):
         _, targets = _vote([[0, 1, 2, 3]] * MEMBERS, epoch=epoch, held_out_share=1.0)
         assert (targets.labels == -1).all() and (targets.positives == -1).all()
 
 
 def test_the_order_of_members_and_rows_does_not_matter():
-    _, targets = _vote(PANEL)
-    _, turned = _vote([PANEL[2], PANEL[0], PANEL[1]])
+    _, targets = _vote(PREDICTED)
+    _, turned = _vote([PREDICTED[2], PREDICTED[0], PREDICTED[1]])
     order = jnp.array([2, 0, 1])
     jax.tree.map(
         lambda one, other: np.testing.assert_array_equal(one[order], other), targets, turned
@@ -176,30 +176,30 @@ def test_the_order_of_members_and_rows_does_not_matter():
 
 
 def test_the_filter_can_be_left_out():
-    _, targets = _vote(PANEL, threshold="none")
+    _, targets = _vote(PREDICTED, threshold="none")
     np.testing.assert_array_equal(targets.labels, [LABELS] * MEMBERS)
 
 
 def test_class_means_follow_the_votes_of_each_class():
-    beliefs, targets = _vote(PANEL, threshold="class_mean")
+    beliefs, targets = _vote(PREDICTED, threshold="class_mean")
     np.testing.assert_allclose(beliefs.thresholds.value[1], [1, 0, 0.5, 0.5], atol=1e-6)
     np.testing.assert_array_equal(targets.labels[1], LABELS)  # each row is its class's mean
 
 
 def _terms(targets, **numbers):
     member = lambda tree: jax.tree.map(lambda leaf: leaf[0], tree)
-    outputs = member(_outputs(PANEL))
+    outputs = member(_outputs(PREDICTED))
     batch, hp = paired_batch.batch(LABELS), _hp(**numbers)
     terms = _method(**numbers).losses(outputs, batch, member(targets), paired_batch.progress(3), hp)
     return outputs, terms
 
 
 def test_the_terms_are_a_weighted_label_loss_and_the_denoising_contrast():
-    _, targets = _vote(PANEL)
+    _, targets = _vote(PREDICTED)
     outputs, terms = _terms(targets)
     logits = outputs.logits[0]
-    taught = losses.generalized_cross_entropy(logits, targets.labels[0])
-    np.testing.assert_allclose(terms["label"], 2 * targets.weights[0] * taught, rtol=1e-5)
+    expected = losses.generalized_cross_entropy(logits, targets.labels[0])
+    np.testing.assert_allclose(terms["label"], 2 * targets.weights[0] * expected, rtol=1e-5)
     contrast = losses.denoising_contrastive(
         outputs.embeddings, targets.labels[0], targets.weights[0], temperature=0.3
     )
@@ -207,7 +207,7 @@ def test_the_terms_are_a_weighted_label_loss_and_the_denoising_contrast():
 
 
 def test_the_contrast_can_be_left_to_pairs_alone():
-    _, targets = _vote(PANEL)
+    _, targets = _vote(PREDICTED)
     positives = jnp.tile(jnp.array([0, 0, 2, 2]), (MEMBERS, 1))
     targets = targets.replace(positives=positives, weights=jnp.ones((MEMBERS, 4)))
     outputs, terms = _terms(targets, positives="pairs")
@@ -226,8 +226,8 @@ def test_where_nothing_is_believed_the_contrast_is_label_free():
     np.testing.assert_allclose(terms["dcl"], free, rtol=1e-5)
 
 
-def test_clarified_labels_are_taught_by_the_mean_absolute_error():
-    _, targets = _vote(PANEL, min_precision=0.0)
+def test_the_loss_of_clarified_labels_is_the_mean_absolute_error():
+    _, targets = _vote(PREDICTED, min_precision=0.0)
     outputs, terms = _terms(targets)
     mae = losses.mean_absolute_error(outputs.logits[0], targets.labels[0])
     np.testing.assert_allclose(terms["label"][1], 2 * targets.weights[0, 1] * mae[1], rtol=1e-5)
@@ -235,13 +235,13 @@ def test_clarified_labels_are_taught_by_the_mean_absolute_error():
 
 @pytest.mark.parametrize("voters", ["out_of_fold", "peers", "all"])
 def test_a_dead_member_has_no_vote(voters):
-    """With two members left, each is the other's judge and peer; the third may say anything."""
-    dead = jax.tree.map(lambda leaf: leaf.at[1].set(jnp.nan), _outputs(PANEL))
+    """Two members are left, each the other's voter and peer; the outputs of the third are NaN."""
+    dead = jax.tree.map(lambda leaf: leaf.at[1].set(jnp.nan), _outputs(PREDICTED))
     alive = jnp.array([True, False, True])
     beliefs, targets = _vote(None, alive=alive, outputs=dead, voters=voters, held_out_share=0.0)
     for leaf in jax.tree.leaves((beliefs, targets)):
         assert np.isfinite(leaf).all()
-    confirmed = np.array(PANEL) == LABELS  # [E, B]
+    confirmed = np.array(PREDICTED) == LABELS  # [E, B]
     if voters == "peers":
         expected = confirmed[[2, 0]]
     elif voters == "all":
@@ -253,10 +253,10 @@ def test_a_dead_member_has_no_vote(voters):
         expected = np.tile((confirmed[[0, 2]] & hidden).any(0), (2, 1))
     np.testing.assert_allclose(beliefs.ballots.value[jnp.array([0, 2]), :4], expected)
     np.testing.assert_array_equal(beliefs.classes[1], -1)
-    np.testing.assert_array_equal(beliefs.classes[0, :, :4], [PANEL[0]] * 2)
+    np.testing.assert_array_equal(beliefs.classes[0, :, :4], [PREDICTED[0]] * 2)
 
 
-def test_a_label_must_be_shown_to_somebody():
+def test_a_label_must_not_be_hidden_from_all_members():
     with pytest.raises(UsageError, match=r"held_out_members is 3, but with 3 members"):
         paired_batch.build("label_vote", MEMBERS, held_out_members=3)
 

@@ -12,7 +12,7 @@ from jaxcmr.methods import Outputs
 
 MEMBERS, CLASSES = 3, 4
 LABELS = [0, 1, 2, 3]
-EVERYBODY = jnp.ones(MEMBERS, bool)
+ALL_ALIVE = jnp.ones(MEMBERS, bool)
 NUMBERS = {"warmup_epochs": 1, "label_weight": 0.5}
 
 
@@ -37,7 +37,7 @@ def _vote(
     labels=LABELS,
     mask=None,
     fraction=0.0,
-    alive=EVERYBODY,
+    alive=ALL_ALIVE,
     **numbers,
 ):
     method = _method(**numbers)
@@ -56,11 +56,11 @@ def _sure(classes, members=MEMBERS):
     return jnp.broadcast_to(logits, (members, *logits.shape))
 
 
-def test_in_the_warm_up_members_are_trained_on_given_labels_but_hidden_ones():
+def test_in_the_warm_up_members_are_trained_on_given_labels_except_hidden_ones():
     _, targets = _vote(_draw(), epoch=0)
-    taught = np.asarray(targets.posterior.sum(-1) > 0)  # [E, B]
-    np.testing.assert_array_equal(taught.sum(0), MEMBERS - 1)
-    expected = np.eye(CLASSES)[None] * taught[..., None]
+    trained = np.asarray(targets.posterior.sum(-1) > 0)  # [E, B]
+    np.testing.assert_array_equal(trained.sum(0), MEMBERS - 1)
+    expected = np.eye(CLASSES)[None] * trained[..., None]
     np.testing.assert_array_equal(targets.posterior, expected)
     assert (targets.positives == -1).all() and (targets.weights == 0).all()
 
@@ -68,18 +68,18 @@ def test_in_the_warm_up_members_are_trained_on_given_labels_but_hidden_ones():
 def test_the_member_that_a_label_is_hidden_from_votes_alone_and_is_not_trained_on_it():
     logits = _draw()
     _, targets = _vote(logits)
-    taught = np.asarray(targets.posterior.sum(-1) > 0)
-    np.testing.assert_array_equal(taught.sum(0), MEMBERS - 1)
-    np.testing.assert_array_equal(targets.positives >= 0, taught)
-    for row, judge in enumerate((~taught).argmax(0)):
-        others = jnp.arange(MEMBERS) != judge
+    trained = np.asarray(targets.posterior.sum(-1) > 0)
+    np.testing.assert_array_equal(trained.sum(0), MEMBERS - 1)
+    np.testing.assert_array_equal(targets.positives >= 0, trained)
+    for row, voter in enumerate((~trained).argmax(0)):
+        others = jnp.arange(MEMBERS) != voter
         louder = jnp.where(others[:, None], logits[:, row] + 3.0, logits[:, row])
         _, same = _vote(logits.at[:, row].set(louder))
         np.testing.assert_allclose(same.posterior, targets.posterior, rtol=1e-5)
 
 
-def test_votes_that_meet_their_labels_are_remembered_as_sums():
-    """All rows count; each of the four labels was met, twice with nothing forgotten."""
+def test_confident_votes_are_counted_by_given_label_as_sums():
+    """All rows count; each of the four labels was predicted, twice, with decay 1."""
     numbers = {"confident_share": 1.0, "transition_decay": 1.0}
     beliefs, _ = _vote(_sure(LABELS), **numbers)
     beliefs, _ = _vote(_sure(LABELS), beliefs=beliefs, **numbers)
@@ -99,7 +99,7 @@ def test_the_posterior_by_hand():
     for _ in range(20):
         beliefs, targets = _vote(_sure(LABELS), beliefs=beliefs, labels=[0, 1, 2, 0], **numbers)
     given = (np.array([20, 0, 0, 20]) + 5 * 41 / 84) / 25
-    fitted = 4.0  # the sharpest: votes always meet what their class is given
+    fitted = 4.0  # the sharpest: votes always fit the labels of their class
     p = np.exp(fitted * np.array([-1.25, -1.25, -1.25, 3.75]))
     q = p * given / (p * given).sum()
     member = int(np.asarray(targets.posterior[:, 3].sum(-1)).argmax())
@@ -108,26 +108,28 @@ def test_the_posterior_by_hand():
     np.testing.assert_allclose(targets.weights[member, 3], q[3], rtol=1e-5)
 
 
-def test_a_class_that_all_rows_lean_to_is_not_believed_more():
+def test_the_mean_of_a_class_over_the_batch_does_not_matter():
     _, targets = _vote(_draw())
     _, leaning = _vote(_draw() + jnp.array([[[0.0, 9.0, 0.0, 0.0]]]))
     np.testing.assert_allclose(leaning.posterior, targets.posterior, rtol=1e-3)
 
 
 def test_frozen_beliefs_stay_as_they_are_and_reach_every_member():
-    """Whatever the members say now; up to then each label was hidden from its judge."""
+    """Other votes do not change them; up to then each label was hidden from one member."""
     beliefs, before = _vote(_draw(), fraction=0.7, freeze_from=0.75)
     other = {"beliefs": beliefs, "fraction": 0.75, "freeze_from": 0.75}
     after, targets = _vote(_sure([3, 3, 3, 3]), **other)
     after = after.replace(classes=beliefs.classes)
     jax.tree.map(np.testing.assert_array_equal, after, beliefs)
-    taught = before.posterior.sum(-1, keepdims=True) > 0
-    np.testing.assert_allclose(jnp.where(taught, targets.posterior, 0), before.posterior, rtol=1e-5)
+    trained = before.posterior.sum(-1, keepdims=True) > 0
+    np.testing.assert_allclose(
+        jnp.where(trained, targets.posterior, 0), before.posterior, rtol=1e-5
+    )
     np.testing.assert_allclose(targets.posterior.sum(-1), 1, rtol=1e-5)
     np.testing.assert_array_equal(targets.positives, targets.posterior.argmax(-1))
 
 
-def test_padding_is_not_counted_nor_taught():
+def test_padding_is_neither_counted_nor_a_target():
     mask = np.array([True, True, True, False])
     beliefs, targets = _vote(_draw(), mask=mask, confident_share=1.0)
     np.testing.assert_allclose(beliefs.transitions.sum((1, 2)), 3)
@@ -167,7 +169,7 @@ def test_a_missing_item_has_no_vote_and_no_gradient_whatever_its_values():
     def gradients(text):
         spoiled = jax.tree.map(lambda leaf: leaf.at[:, 1, 2].set(text), outputs)
         beliefs = method.beliefs(8, CLASSES)
-        _, targets = method.vote(spoiled, EVERYBODY, beliefs, batch, progress, hp)
+        _, targets = method.vote(spoiled, ALL_ALIVE, beliefs, batch, progress, hp)
         one, targets = jax.tree.map(lambda leaf: leaf[0], (spoiled, targets))
         total = lambda one: sum(
             term.sum() for term in method.losses(one, batch, targets, progress, hp).values()
@@ -188,9 +190,9 @@ def test_a_dead_member_has_no_vote():
         assert np.isfinite(leaf).all()
     trained = np.asarray(targets.posterior.sum(-1) > 0)[[0, 2]]
     np.testing.assert_array_equal(trained.sum(0), 1)
-    judge = np.array([0, 2])[(~trained).argmax(0)]
-    said = np.asarray(logits)[judge, np.arange(4)]  # [B, K]
-    expected = np.tile((said - said.mean(0)).T, (MEMBERS, 1, 1))
+    voter = np.array([0, 2])[(~trained).argmax(0)]
+    voted = np.asarray(logits)[voter, np.arange(4)]  # [B, K]
+    expected = np.tile((voted - voted.mean(0)).T, (MEMBERS, 1, 1))
     np.testing.assert_allclose(beliefs.logits.value[..., :4], expected, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(beliefs.classes[1], -1)
     np.testing.assert_array_equal(beliefs.classes[2, 0, :4], logits[2].argmax(-1))

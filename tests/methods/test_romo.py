@@ -1,4 +1,4 @@
-"""RoMo's second stage: its terms, when the clip counts, and what it notes for people."""
+"""RoMo's second stage: its terms, when the clip counts, and what it notes for reports."""
 
 import jax
 import jax.numpy as jnp

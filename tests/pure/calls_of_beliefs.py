@@ -1,4 +1,4 @@
-"""Calls of what makes and judges labels."""
+"""Calls of the functions that vote on labels and replace them."""
 
 from typing import Any
 
@@ -59,9 +59,9 @@ exempt("plain indexing inside a step", memory.read, memory.write)
 
 call(votes.ballots, logits=x.scores(VOTERS), labels=x.labels(CLASS))
 call(votes.votes, logits=x.scores(VOTERS))
-EVERYBODY = {"present": x.mask(PRESENT), "alive": everything(MEMBERS)}
-call(votes.ensemble_mean, values=x.scores(VOTERS), **EVERYBODY)
-call(votes.peer_mean, values=x.scores(VOTERS), **EVERYBODY)
+VOTING = {"present": x.mask(PRESENT), "alive": everything(MEMBERS)}
+call(votes.ensemble_mean, values=x.scores(VOTERS), **VOTING)
+call(votes.peer_mean, values=x.scores(VOTERS), **VOTING)
 call(
     votes.accept,
     scores=x.scores(VOTES),

@@ -8,7 +8,7 @@ from table import (
     CLASS,
     FEATURES,
     LOGITS,
-    PANEL,
+    LOGITS_BY_MODALITY,
     PRESENT,
     TABLE,
     Z,
@@ -49,10 +49,10 @@ call(
     prior=x.plain(np.full(CLASSES, 1 / CLASSES, np.float32)),
     mask=x.mask(everything(ROWS), x.FINE),
 )
-call(losses.consensus, logits=x.scores(PANEL))
-call(losses.noisy_label_loss, logits=x.scores(PANEL))
-call(losses.pure_label_loss, logits=x.scores(PANEL), labels=x.labels(CLASS))
-call(losses.hard_label_loss, logits=x.scores(PANEL), labels=x.labels(CLASS))
+call(losses.consensus, logits=x.scores(LOGITS_BY_MODALITY))
+call(losses.noisy_label_loss, logits=x.scores(LOGITS_BY_MODALITY))
+call(losses.pure_label_loss, logits=x.scores(LOGITS_BY_MODALITY), labels=x.labels(CLASS))
+call(losses.hard_label_loss, logits=x.scores(LOGITS_BY_MODALITY), labels=x.labels(CLASS))
 
 CENTERED = {
     "embeddings": x.scores(FEATURES),
@@ -106,7 +106,7 @@ call(losses.cross_modal_margin, AT_ONCE, **PAIRED, margin=x.number(0.9), **BLOCK
 call(losses.modality_distance, **PAIRED)
 call(
     losses.negative_information,
-    probabilities=x.distributions(softmax(PANEL), x.SHOWN),
+    probabilities=x.distributions(softmax(LOGITS_BY_MODALITY), x.SHOWN),
     present=x.mask(PRESENT, x.FINE),
 )
 exempt("what the pairwise losses are made of", anchors.similarities, anchors.map_anchors)

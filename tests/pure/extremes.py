@@ -243,7 +243,7 @@ def free(argument: Argument) -> Argument:
 
 
 def plain(value: Any) -> Argument:
-    """An array that is traced, and has no extremes that are asked about."""
+    """An array that is traced, and has no extremes to try."""
     return Argument(value, {})
 
 

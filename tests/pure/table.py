@@ -47,7 +47,7 @@ normal = lambda *shape: rng.normal(size=shape).astype(np.float32)
 softmax = lambda logits: np.asarray(jax.nn.softmax(logits, axis=-1))
 everything = lambda *shape: np.ones(shape, bool)
 CLASS = [0, 1, 2, 1, 0]
-LOGITS, PANEL = normal(ROWS, CLASSES), normal(MODALITIES, ROWS, CLASSES)
+LOGITS, LOGITS_BY_MODALITY = normal(ROWS, CLASSES), normal(MODALITIES, ROWS, CLASSES)
 VOTERS = normal(MEMBERS, MODALITIES, ROWS, CLASSES)
 Z, FEATURES = normal(MODALITIES, ROWS, WIDTH), normal(ROWS, WIDTH)
 CENTERS = normal(CLASSES, WIDTH)

@@ -95,9 +95,9 @@ def _groups(line: str, devices: int) -> list[list[int]]:
     shape, chosen = [], []
     parts = {name: part for name, *part in re.findall(r"'(\w+)'(?::\((\d+)\)(\d+))?", match[4])}
     for name, size in sizes.items():
-        before, own = (int(n or 0) for n in parts.get(name, (1, 1)))
-        before, own = (before, own) if own else (1, size)  # the whole axis
-        shape += [before, own, size // before // own]
+        before, share = (int(n or 0) for n in parts.get(name, (1, 1)))
+        before, share = (before, share) if share else (1, size)  # the whole axis
+        shape += [before, share, size // before // share]
         chosen.append(len(shape) - 2)
     others = [axis for axis in range(len(shape)) if axis not in chosen]
     members = int(np.prod([shape[axis] for axis in chosen]))

@@ -39,7 +39,7 @@ def marks(state) -> list[int]:
 
 
 def refused() -> list[str]:
-    """Returns what every process is told of a mistake that process 0 alone finds."""
+    """Returns the sentence that every process raises for a mistake that process 0 alone finds."""
     import numpy as np
     from jax.experimental import multihost_utils
 

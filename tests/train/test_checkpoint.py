@@ -193,7 +193,7 @@ def test_a_best_state_of_steps_that_come_again_is_not_taken_for_theirs(tmp_path,
     jax.tree.map(np.testing.assert_array_equal, found, state.params)
 
 
-def test_a_run_that_has_its_best_checkpoint_alone_does_not_begin_anew(run):
+def test_a_run_that_has_only_its_best_checkpoint_does_not_begin_again(run):
     folder, _ = run
     shutil.rmtree(folder / "checkpoints" / "last")
     with pytest.raises(UsageError, match=r"no checkpoint in .*last to go on from, but one in"):

@@ -50,12 +50,12 @@ def test_missing_items_neither_ask_nor_answer():
     x, y = [1, 0], [0, 1]
     present = {"text": np.array([True, False, True, True])}
     found = _scores([x, x, y, y], [x, y, y, y], labels=[0, 0, 1, 1], present=present)
-    # The first image's only relevant text is its partner; three texts ask.
+    # The first image's only relevant text is its partner; three texts are queries.
     assert found["val_mAP_others"] == pytest.approx((3 / 4 + 1) / 2)
     assert found["val_mAP"] == pytest.approx(1.0)
 
 
-def test_a_direction_in_which_nobody_asks_has_no_number_and_is_no_part_of_a_mean():
+def test_a_direction_without_queries_has_no_score_and_is_left_out_of_the_mean():
     x, y = [1, 0], [0, 1]
     present = {"text": np.array([False, False, True, True])}  # of the second class alone
     found = _scores([x, x, y, y], [x, x, x, y], labels=[0, 0, 1, 1], present=present)
@@ -74,8 +74,8 @@ def test_a_mean_leaves_out_what_is_not_measured():
 
 
 def test_a_validation_set_that_measures_nothing_scores_nothing(caplog):
-    nobody = {"text": np.zeros(4, bool)}
-    validation = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], nobody)
+    absent = {"text": np.zeros(4, bool)}
+    validation = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], absent)
     with caplog.at_level("WARNING", logger="absl"):
         assert evaluate.build_validation(validation, paired.config(), _mesh()) is None
     said = [entry.getMessage() for entry in caplog.records]
@@ -111,8 +111,8 @@ def test_scores_and_chance_are_those_of_the_items_that_exist():
 
 
 def test_without_any_item_of_a_modality_no_score_is_a_number():
-    nobody = {"text": np.zeros(4, bool)}
-    (scores, _), test = _test(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], nobody)
+    absent = {"text": np.zeros(4, bool)}
+    (scores, _), test = _test(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], absent)
     assert scores["image->text"] == {"mAP": None, "members": [None], "queries": 4, "gallery": 0}
     assert scores["text->image"] == {"mAP": None, "members": [None], "queries": 0, "gallery": 4}
     assert evaluate.levels(paired.config(), test) == {
@@ -129,7 +129,7 @@ def test_items_of_classes_that_the_other_modality_lacks_measure_nothing():
     assert found["not_measured"] == dict.fromkeys(("image->text", "text->image"), reason)
 
 
-def test_an_embedding_that_is_not_finite_is_told_with_its_item_unless_it_is_missing():
+def test_an_embedding_that_is_not_finite_is_named_with_its_item_unless_it_is_missing():
     images = [[np.nan, 0], [1, 0]]
     with pytest.raises(UsageError, match=r"'image' of the test item 'row0'.*\(1 of 2 items\)"):
         _test(images, np.eye(2), [0, 1], {})

@@ -95,7 +95,7 @@ def test_the_share_of_waiting_is_in_the_metrics_of_a_streamed_run_alone(resident
     assert all("wait_share" not in line for line in log.read(resident[0] / "metrics.jsonl"))
 
 
-def test_people_are_told_the_share_of_waiting(caplog):
+def test_the_share_of_waiting_is_logged(caplog):
     line = {"epoch": 1, "loss": 2.0, "steps_per_second": 3.0, "wait_share": 0.12}
     with caplog.at_level("INFO"):
         log.say_progress(line, 4, 60.0)

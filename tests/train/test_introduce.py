@@ -1,4 +1,4 @@
-"""What a run says of its labels: no more than it knows."""
+"""What a run reports of its labels: no more than is known."""
 
 import dataclasses
 
@@ -51,7 +51,7 @@ def test_a_column_of_true_labels_is_counted_against_in_every_set(caplog):
     assert "test scores are by the true labels" in said
 
 
-def test_noise_that_is_put_in_is_told_apart_from_what_the_labels_had(caplog):
+def test_noise_that_is_put_in_is_distinguished_from_that_of_the_given_labels(caplog):
     said, known = _said(caplog, rate=0.5)
     assert "symmetric noise of rate 0.50 is put in: 20 of 40 labels are changed" in said
     assert "labels as given" not in said
@@ -86,7 +86,7 @@ def test_labels_of_each_modality_are_counted_each():
     assert counted == {"labels": 8, "wrong": 2, "rate": 0.25}
 
 
-def test_labels_of_a_file_are_told_as_such(tmp_path, caplog):
+def test_labels_of_a_file_are_named_as_such(tmp_path, caplog):
     source, config = paired.dataset(rows=40), paired.config()
     np.save(tmp_path / "noisy.npy", source.labels)
     source = dataclasses.replace(source, labels=source.true_labels, true_labels=None)

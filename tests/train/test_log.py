@@ -1,4 +1,4 @@
-"""The line of an epoch for people."""
+"""The line of an epoch on the screen."""
 
 import pytest
 from absl import logging

@@ -34,9 +34,9 @@ def test_the_split_covers_every_row_once_and_both_parts_are_noisy():
     assert (len(train), len(validation)) == (180, 20)
     both = np.concatenate([rows["train"], rows["validation"]])
     np.testing.assert_array_equal(np.sort(both), np.arange(200))
-    for part, own in ((train, rows["train"]), (validation, rows["validation"])):
-        np.testing.assert_array_equal(part.labels, record.labels[own])
-        np.testing.assert_array_equal(part.true_labels, record.true_labels[own])
+    for part, numbers in ((train, rows["train"]), (validation, rows["validation"])):
+        np.testing.assert_array_equal(part.labels, record.labels[numbers])
+        np.testing.assert_array_equal(part.true_labels, record.true_labels[numbers])
         assert 0.2 < (part.labels != part.true_labels).mean() < 0.8
 
 
@@ -129,7 +129,7 @@ def test_a_truth_that_the_source_knows_is_kept(rate):
     np.testing.assert_array_equal(validation.true_labels, known.true_labels[rows["validation"]])
 
 
-def test_the_diagnosis_of_believed_labels_speaks_on_such_a_source():
+def test_such_a_source_has_a_diagnosis_of_believed_labels():
     splits = Splits(_without_truth(200), _without_truth(40, seed=2))
     _, train, _, _ = prepare.prepare(splits, _config())
     beliefs = SimpleNamespace(

@@ -26,7 +26,7 @@ def _train(config: ConfigDict, folder: Path):
     return log.read(folder / "metrics.jsonl")
 
 
-def _assert_wrong_labels_are_told(lines):
+def _assert_wrong_labels_are_found(lines):
     """In the warm-up nothing is chosen; at the end taken labels are cleaner than given ones."""
     assert all("labels precision" not in line for line in lines[:3])
     last = lines[-1]
@@ -37,13 +37,13 @@ def _assert_wrong_labels_are_told(lines):
 
 def test_peers_filter_and_clarify_as_in_nrcl(real_config, tmp_path):
     lines = _train(_shrunk(real_config("mmcd_wikipedia", "nrcl")), tmp_path)
-    _assert_wrong_labels_are_told(lines)
+    _assert_wrong_labels_are_found(lines)
     assert lines[-1]["labels clarified"] > 0.1 and lines[-1]["labels clarified accuracy"] > 0.8
     assert lines[-1]["prior"] > 0 and lines[-1]["dcl"] < lines[3]["dcl"]
 
 
 def test_peers_pass_on_low_losses_as_in_co_teaching(real_config, tmp_path):
     lines = _train(_shrunk(real_config("mmcd_wikipedia", "co_teaching")), tmp_path)
-    _assert_wrong_labels_are_told(lines)
+    _assert_wrong_labels_are_found(lines)
     assert all(line["dcl"] == line["prior"] == 0 for line in lines)
     assert all(line["labels clarified"] == 0 for line in lines[3:])

@@ -44,7 +44,7 @@ def _found(started: list[subprocess.Popen]) -> dict:
     """Returns what process 0 found, when all have ended well."""
     outputs = [process.communicate(timeout=900) for process in started]
     assert all(process.returncode == 0 for process in started), outputs
-    # The transport speaks on its own; of ours, process 0 says one line, the others nothing.
+    # The transport logs lines of its own; of ours, process 0 prints one line, the others none.
     ours = [[line for line in out.splitlines() if line.startswith("{")] for out, _ in outputs]
     assert [len(lines) for lines in ours] == [1] + [0] * (len(started) - 1)
     return json.loads(ours[0][0])
@@ -75,7 +75,7 @@ def test_checkpoints_of_both_kinds_are_written_beside_steps(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_mistake_that_the_first_process_finds_is_told_by_all(tmp_path):
+def test_a_mistake_that_the_first_process_finds_is_raised_in_all(tmp_path):
     assert _run(2, 1, tmp_path, "refusal")["refused"] == ["a folder in use: [ü] ?"] * 2
 
 
@@ -158,7 +158,7 @@ def test_explicit_values_win(monkeypatch):
 
 def _record(monkeypatch) -> list:
     calls = []
-    monkeypatch.setattr("jax.distributed.initialize", lambda *own: calls.append(own))
+    monkeypatch.setattr("jax.distributed.initialize", lambda *given: calls.append(given))
     return calls
 
 

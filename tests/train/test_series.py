@@ -91,7 +91,7 @@ def test_a_checkpoint_that_does_not_come_back_is_one_sentence(tmp_path, monkeypa
         (ValueError("Destination exists already"), "choose a folder that can be written"),
     ],
 )
-def test_only_a_full_disk_is_told_to_make_room(tmp_path, error, advice):
+def test_only_for_a_full_disk_the_advice_is_to_make_room(tmp_path, error, advice):
     with pytest.raises(UsageError, match=advice), series.writing(tmp_path):
         raise error
 

@@ -217,7 +217,9 @@ def test_what_does_not_fit_the_data_is_found_before_anything_is_trained():
     stages.check_data(_plan(config), few)
 
 
-def test_rows_without_an_item_of_every_modality_have_no_say_in_the_number_of_clusters(monkeypatch):
+def test_rows_without_an_item_of_every_modality_do_not_count_for_the_number_of_clusters(
+    monkeypatch,
+):
     train = paired.dataset(rows=6)
     train.present["text"] = np.arange(6) != 1
     rows = np.arange(1.0, 7.0)[None, None, :, None] * np.array([3.0, 4.0])  # one member

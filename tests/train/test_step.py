@@ -124,7 +124,7 @@ def test_another_value_of_a_number_compiles_nothing():
 
 
 def _counting_method(config) -> Method:
-    """A method whose vote counts the visits of each row, and which teaches each member its number.
+    """A method whose vote counts the visits of each row, and whose targets are numbers of members.
 
     The targets come from the vote, so the losses show which member got which.
     """

@@ -34,9 +34,7 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("feeding", ["resident", "streamed"])
 @pytest.mark.parametrize("before", [0, 8, 10])  # of three epochs of six steps
-def test_a_run_that_is_told_to_stop_goes_on_bit_for_bit(
-    whole, tmp_path, monkeypatch, feeding, before
-):
+def test_a_run_that_is_stopped_goes_on_bit_for_bit(whole, tmp_path, monkeypatch, feeding, before):
     real = trainer.check_members
 
     def signal_in_the_call(terms, alive, after, steps_before, **more):

@@ -98,14 +98,14 @@ def test_of_rows_that_are_too_many_to_read_evenly_spread_ones_count_and_the_reco
     monkeypatch,
 ):
     monkeypatch.setattr(trained_on, "WHOLE", 5 * 8)
-    asked = []
+    rows_read = []
 
     def read(numbers):
-        asked.extend(numbers.tolist())
+        rows_read.extend(numbers.tolist())
         return numbers[:, None].astype(np.float64)
 
     found = trained_on.of_array(LazyRows(read, (101, 1), np.float64))
-    assert asked == [0, 25, 50, 75, 100]
+    assert rows_read == [0, 25, 50, 75, 100]
     assert found.endswith(" of 5 of 101 rows")
     shorter = trained_on.of_array(LazyRows(read, (100, 1), np.float64))
     assert shorter.split()[0] != found.split()[0]

@@ -55,7 +55,7 @@ class Tensor(NamedTuple):
 
 
 def _stand_ins() -> dict[tuple[str, str], Any]:
-    """Returns what a pickle may name. Made anew for each file: a pickle may set attributes."""
+    """Returns what a pickle may name. Made for each file: a pickle may set attributes."""
     tensor = lambda storage, offset, size, stride, *rest: Tensor(storage, offset, size, stride)
     parameter = lambda data, *rest: data
     nothing = lambda *args: None  # numpy scalars beside the weights: accuracies, epochs
