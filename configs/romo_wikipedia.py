@@ -4,8 +4,9 @@
 
 `DATA` holds one of the files that jaxcmr/data/README.md names; there is no stand-in.
 The three stages of configs/romo_mnist3d.py; `:described` has the last stage of the paper, which on
-these data takes all rows for one class (the log says so, without a label). On 2173 pairs, test mAP
-image -> text / text -> image: 32.9 / 29.8; as described 28.5 / 24.5 (means of three seeds).
+these data takes all rows for one class (the log warns of it, without any label). On 2173 pairs,
+test mAP image -> text / text -> image: 32.9 / 29.8; as described 28.5 / 24.5 (means of three
+seeds).
 """
 
 from ml_collections import ConfigDict

@@ -5,8 +5,8 @@
 `items.csv` has a header, a row an object, and the columns `label` and at least two of `image`,
 `points`, `mesh`, `text`; formats, and those of arrays, are in jaxcmr/data/README.md. Modalities,
 encoders, batch size and validation rows are chosen from what the data have; `config.json` of the
-results says how. To choose yourself, set `data.modalities`, `train.batch_size`, `data.validation`,
-or copy this file and give `encoders.<modality> = encoder(...)`.
+results records the choices. To choose yourself, set `data.modalities`, `train.batch_size`,
+`data.validation`, or copy this file and give `encoders.<modality> = encoder(...)`.
 
 No label is changed. Epochs of few rows are short: raise `train.epochs` and `method.warmup_epochs`
 until there are some hundred steps.

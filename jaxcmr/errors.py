@@ -39,7 +39,7 @@ def reading(path: Any, advice: str = "", errors: Any = Exception) -> Iterator[No
 
 
 def reason(error: Exception) -> str:
-    """Returns the first line of what an error says, in 200 printable characters, or its name."""
+    """Returns the first line of an error's message, in 200 printable characters, or its type."""
     text = str(getattr(error, "strerror", None) or error)
     lines = text.strip().splitlines() or [type(error).__name__]
     return "".join(letter if letter.isprintable() else "?" for letter in lines[0][:200])

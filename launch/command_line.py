@@ -85,7 +85,7 @@ def run(main: Callable[..., None], trains: bool = False, words: tuple[str, ...] 
         main: the command; it is called with the one word of `words` that is given, if there are.
         trains: whether it goes on where it was stopped, and may be one process of several (it must
             have called `define_processes`).
-        words: what may stand in the command line beside flags.
+        words: what may stand in the command line besides flags.
     """
     environment.guarded(lambda: _run(main, trains, words))
 
@@ -108,7 +108,7 @@ def _run(main: Callable[..., None], trains: bool, words: tuple[str, ...]) -> Non
 
 
 def parse(argv: list[str], words: tuple[str, ...] = ()) -> list[str]:
-    """Parses all flags; returns the words beside them.
+    """Parses all flags; returns the other words.
 
     Raises:
         UsageError: for the first mistake.
@@ -123,8 +123,8 @@ def parse(argv: list[str], words: tuple[str, ...] = ()) -> list[str]:
     except (flags.Error, OSError) as error:
         raise UsageError(str(error).splitlines()[0]) from None
     if words and (len(rest) != 1 or rest[0] not in words):
-        said = f"{rest[0]!r} is none of them" if rest else "none is given"
-        raise UsageError(f"say what to do, one of {', '.join(words)}; {said}")
+        given = f"{rest[0]!r} is none of them" if rest else "none is given"
+        raise UsageError(f"say what to do, one of {', '.join(words)}; {given}")
     if rest and not words:
         raise UsageError(f"{rest[0]!r} is no flag; flags begin with two dashes, see --help")
     return rest

@@ -1,4 +1,4 @@
-"""The surroundings of a command: memory, disks, devices, logs; each failure is one sentence."""
+"""The environment of a command: memory, disks, devices, logs; each failure is one sentence."""
 
 import errno
 import logging as std_logging
@@ -90,8 +90,8 @@ def check_variables() -> None:
     try:
         import jax  # noqa: F401
     except ValueError as error:
-        said = " ".join(str(error).split())
-        raise UsageError(f"JAX does not start: {said}; correct or unset it") from None
+        message = " ".join(str(error).split())
+        raise UsageError(f"JAX does not start: {message}; correct or unset it") from None
 
 
 def check_devices() -> None:
@@ -105,40 +105,41 @@ def check_devices() -> None:
     try:
         jax.devices()
     except Exception as error:
-        said = " ".join(str(error).split()) or "no such device here"
+        message = " ".join(str(error).split()) or "no such device here"
         variables = [key for key in ("JAX_PLATFORMS", "XLA_FLAGS") if os.environ.get(key)]
         where = " and ".join(f"{key}={os.environ[key]}" for key in variables)
         raise UsageError(
-            f"JAX finds no device with {where} ({said}); unset it to take what there is"
+            f"JAX finds no device with {where} ({message}); unset it to take what there is"
             if variables
-            else f"JAX finds no device ({said}); JAX_PLATFORMS=cpu takes the processor"
+            else f"JAX finds no device ({message}); JAX_PLATFORMS=cpu takes the processor"
         ) from None
 
 
 def _check_xla_flags() -> None:
-    """Reads XLA_FLAGS in another process, for XLA ends one that has wrong flags."""
+    """Reads XLA_FLAGS in another process, because XLA ends one that has wrong flags."""
     import subprocess
 
     code = "from jaxlib import xla_client; xla_client.CompileOptions()"
     read = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     if read.returncode:
         lines = [line for line in read.stderr.splitlines() if line.strip()]
-        said = next((line for line in lines if "XLA_FLAGS" in line), "")
-        said = said.partition("] ")[2] or "XLA does not take them"
-        raise UsageError(f"XLA_FLAGS is {os.environ['XLA_FLAGS']!r}: {said}; correct or unset it")
+        message = next((line for line in lines if "XLA_FLAGS" in line), "")
+        message = message.partition("] ")[2] or "XLA does not take them"
+        value = os.environ["XLA_FLAGS"]
+        raise UsageError(f"XLA_FLAGS is {value!r}: {message}; correct or unset it")
 
 
 def _sentence(error: BaseException) -> str:
-    """Returns the sentence for an error of the surroundings; "" for a bug of ours."""
-    said, kind = " ".join(str(error).split()), type(error).__name__
+    """Returns the sentence for an error of the environment; "" for a bug of ours."""
+    message, kind = " ".join(str(error).split()), type(error).__name__
     if isinstance(error, OSError):
         if error.errno in FULL:
-            return f"{said}; make room there, and start the same command again"
+            return f"{message}; make room there, and start the same command again"
         if error.errno and error.filename is not None:
             return f"{error.filename} cannot be used: {error.strerror}"
-    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in said:
+    if isinstance(error, MemoryError) or "RESOURCE_EXHAUSTED" in message:
         return (
-            f"there is not enough memory ({said[:200] or kind}); lower config.train.batch_size, "
+            f"there is not enough memory ({message[:200] or kind}); lower config.train.batch_size, "
             "config.ensemble.members or the sizes of items, or set config.data.feeding=streamed"
         )
     if kind in ("TerminatedWorkerError", "BrokenProcessPool"):

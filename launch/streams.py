@@ -33,7 +33,7 @@ def say(sentence: str) -> None:
 
 
 def drop() -> None:
-    """Flushes stdout, and sends whatever is printed later to the null device."""
+    """Flushes stdout, and sends everything printed later to the null device."""
     with contextlib.suppress(OSError, ValueError):  # a reader that went away, or a full disk
         sys.stdout.flush()
     null = os.open(os.devnull, os.O_WRONLY)

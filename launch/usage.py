@@ -18,8 +18,8 @@ def of(
     """Returns the help of a command.
 
     Args:
-        command: its module, whose docstring says how it is used.
-        words: what may stand beside flags.
+        command: its module, whose docstring describes its use.
+        words: what may stand besides flags.
         configs: the folder of the configs; None: it takes none.
         files: methods beside those of `jaxcmr.methods.METHODS`, files of the user.
     """

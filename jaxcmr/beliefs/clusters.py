@@ -13,7 +13,7 @@ from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.numerics import unit_of
 
-BLOCK = 4096  # rows at a time: beside the features, memory is `BLOCK * K` distances
+BLOCK = 4096  # rows at a time: in addition to the features, memory is `BLOCK * K` distances
 _HIGHEST = lax.Precision.HIGHEST  # bfloat16 products, the default on some devices, misassign rows
 
 
@@ -143,7 +143,7 @@ def _lloyd(features, centers, counted, max_iterations):
 
 
 def _plus_plus_centers(key, features, counted, num_clusters):
-    """Draws start centers `[K, d]` among the rows that count, as `kmeans` says."""
+    """Draws start centers `[K, d]` among the rows that count, as `kmeans` describes."""
     centered, _, _, counted = _centered(features, counted)
     squares = jnp.square(centered).sum(1)
     trials = 2 + int(math.log(num_clusters))

@@ -14,7 +14,7 @@ from jax import lax
 from jaxcmr import guards
 from jaxcmr.numerics import unit_of
 
-_LEAST = 1e-14  # a variance of standardised values that float32 still tells from nothing
+_LEAST = 1e-14  # a variance of standardised values that float32 still distinguishes from 0
 _MOST = 1e38
 _FARTHEST = 1e30
 

@@ -1,7 +1,7 @@
 """Agreement of a label with the labels of its nearest neighbours: NIRNL's pure, hard, noisy pairs.
 
 Public API: no method of this package divides its rows this way. `losses.pure_label_loss`,
-`hard_label_loss` and `noisy_label_loss` are what NIRNL (AAAI 2026) makes of the division.
+`hard_label_loss` and `noisy_label_loss` are NIRNL's losses (AAAI 2026) of the three kinds.
 """
 
 from functools import partial

@@ -1,7 +1,7 @@
 """Posteriors of the true label, from votes, a given label and a noise transition matrix.
 
 With p_k the out-of-fold prediction of the class k, and the noise transition matrix `T[k, y]`, how
-often an item of the class k is given the label y, Bayes' rule says
+often an item of the class k is given the label y, Bayes' rule gives
 
     q_k = P(true label k | votes, given label y) = p_k T[k, y] / sum_j p_j T[j, y]
 

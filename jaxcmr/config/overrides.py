@@ -80,7 +80,7 @@ def _choose_method(config: ConfigDict, path: str, name: str) -> list[str]:
 
 
 def takes_value(config: ConfigDict, path: str) -> bool:
-    """Tells whether a flag needs a value: all but those that are True or False do."""
+    """Returns whether a flag needs a value: all but those of True or False do."""
     return not isinstance(dict(leaves(config)).get(path), bool)
 
 
@@ -120,7 +120,7 @@ def _holder(config: ConfigDict, path: str) -> tuple[ConfigDict, str]:
 
 
 def _default_of(path: str) -> Any:
-    """Returns what a field is at first, for its type; None where any literal will do."""
+    """Returns the default of a field, for its type; None where any literal is allowed."""
     match path.split("."):
         case ["optimizer", "groups", _, last]:
             path = f"optimizer.{last}"

@@ -17,7 +17,7 @@ from jaxcmr.errors import UsageError
 
 @contextmanager
 def neighbors(folder: Path, **packages: Path) -> Iterator[None]:
-    """Lets a file import what lies beside it, and folders as packages of the given names.
+    """Lets a file import the files in its folder, and folders as packages of the given names.
 
     Both are forgotten afterwards: the next file has neighbours of its own. The folder is searched
     last, so that nothing in it takes the place of an installed package.
@@ -63,7 +63,7 @@ def run(file: Path, kind: str) -> ModuleType:
 
 
 def tried(file: Path, kind: str, work: Callable[[], Any]) -> Any:
-    """Returns `work()`; an error in the file or beside it is one sentence that names the line."""
+    """Returns `work()`; an error in a file is one sentence that names the file and the line."""
     try:
         return work()
     except UsageError:
@@ -84,8 +84,8 @@ def tried(file: Path, kind: str, work: Callable[[], Any]) -> Any:
             if inside
             else f"{file} fails"
         )
-        said = " ".join(str(error).split())
-        raise UsageError(f"{where} with {type(error).__name__}: {said}") from None
+        message = " ".join(str(error).split())
+        raise UsageError(f"{where} with {type(error).__name__}: {message}") from None
 
 
 def _forget(packages: Collection[str]) -> None:

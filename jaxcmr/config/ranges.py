@@ -116,7 +116,7 @@ def name(value: Any) -> str:
 
 
 def modality(value: Any) -> str:
-    """The range of names of modalities, beside which configs and parameters have other entries."""
+    """The range of names of modalities; a few names are other entries of the same sections."""
     taken = ("embedding_size", "head", "centers", "clusters")
     return name(value) or (f"a name other than {', '.join(taken)}" if value in taken else "")
 

@@ -45,7 +45,7 @@ def encoder(name: str, *, views: int = 0, augment: dict[str, float] | None = Non
 
     Its field `pretrained` is a file of published weights (`.safetensors`, `.npz`, a PyTorch
     checkpoint), or "package" for those of EfficientNet-Lite0 that `jaxcmr[pretrained]` installs;
-    `pretrained_names` says whose names the file has, if not those of the encoder's authors.
+    `pretrained_names` chooses the names used in the file, if not those of the encoder's authors.
 
     Args:
         name: a key of `jaxcmr.encoders.ENCODERS`.
@@ -95,8 +95,8 @@ def section(config: ConfigDict, name: str) -> ConfigDict:
     """Returns the whole config of one stage, whose own `stages` and `stage` are empty.
 
     The last of `config.stages` is the config itself. An earlier one is the config with the fields
-    of `config.stage.<name>` in place of its own. Its method replaces the whole one. Where its
-    section does not say so, it starts from new parameters and makes no pseudo labels.
+    of `config.stage.<name>` in place of its own. Its method replaces the whole one. Unless its
+    section differs, it starts from new parameters and makes no pseudo labels.
     """
     whole = ConfigDict(config.to_dict())
     if name != config.stages[-1]:

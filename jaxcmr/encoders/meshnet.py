@@ -29,7 +29,7 @@ class FaceMLP(nn.Module):
 
 
 class FaceRotate(nn.Module):
-    """Describes a face by its corners, whatever the corner that comes first."""
+    """Describes a face by its corners, independent of which corner comes first."""
 
     dtype: Any
 
@@ -123,7 +123,7 @@ class MeshNet(Backbone):
         sigma: width of the kernels, as a distance of unit normals.
         aggregation: of a face with its neighbors: "concat" (a layer over each pair, then the
             maximum), "max" or "average".
-        dropout: share of units behind the first fully connected layer set to zero in training.
+        dropout: share of units after the first fully connected layer set to zero in training.
 
     Raises:
         ValueError: for an unknown aggregation.

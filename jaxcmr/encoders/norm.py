@@ -39,7 +39,7 @@ class BatchNorm(nn.Module):
 
     Training: `(x - mean) / sqrt(var + eps) * scale + bias` with the biased batch variance.
     Evaluation uses the running moments. The running variance takes the unbiased one, `n / (n - 1)
-    var`, as PyTorch's does (flax keeps the biased one). Moments are float32 whatever the compute
+    var`, as PyTorch's does (flax keeps the biased one). Moments are float32 for any compute
     dtype. Under a sharded batch inside `jit` they are those of the global batch.
 
     Attributes:
@@ -59,8 +59,8 @@ class BatchNorm(nn.Module):
     def affine(self, channels: int, batch: Moments | None) -> tuple[jax.Array, jax.Array]:
         """Returns (scale, offset), both `[C]`, of the map `x * scale + offset` that normalises.
 
-        For layers that know the moments of their output without building it. The moments are those
-        of `batch`, which the running ones then take in, or, if None, the running ones.
+        For layers that compute the moments of their output without building it. The moments are
+        those of `batch`, which the running ones then take in, or, if None, the running ones.
         """
         scale = self.param("scale", nn.initializers.ones, (channels,))
         bias = self.param("bias", nn.initializers.zeros, (channels,))

@@ -46,7 +46,7 @@ class PointNet(Backbone):
 
     Attributes:
         widths: width of each pointwise layer.
-        transforms: learn an input transform (3 x 3) and one of the features behind the second
+        transforms: learn an input transform (3 x 3) and one of the features after the second
             layer. The original's regulariser of the latter, `||I - A A^T||^2`, is left out.
 
     Source: Qi et al., PointNet, CVPR 2017; without transforms, as released with Li et al., RoMo,

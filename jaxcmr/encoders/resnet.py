@@ -8,7 +8,7 @@ from jaxcmr.encoders.base import builder
 from jaxcmr.encoders.image import ImageBackbone, as_images, conv_norm, standardize
 from jaxcmr.encoders.pool import max_pool
 
-# He et al.'s initialisation for layers behind ReLUs, as torchvision draws it.
+# He et al.'s initialisation for layers after ReLUs, as torchvision draws it.
 KERNEL_INIT = nn.initializers.variance_scaling(2.0, "fan_out", "normal")
 STAGES = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3)}
 

@@ -18,7 +18,7 @@ from jaxcmr.encoders.weights.names import NAMES
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Items, Outputs, axis_order
 
-# Whose names a file of published weights has, unless the config says otherwise.
+# The names used in a file of published weights, unless the config chooses others.
 PUBLISHED_NAMES = {
     "resnet18": "resnet",
     "resnet34": "resnet",

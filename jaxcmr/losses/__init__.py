@@ -1,7 +1,7 @@
 """Robust losses for cross-modal retrieval: pure functions of arrays, for any training loop.
 
 Every loss returns per-example values; take the mean once, under the mask of the batch, with
-`masked_mean`. Nothing here knows of a model, an optimiser or a data set. Which method uses which:
+`masked_mean`. Nothing here depends on a model, an optimiser or a data set. Which method uses which:
 
 | method | on labels | on pairs |
 |---|---|---|

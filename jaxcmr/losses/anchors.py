@@ -18,7 +18,7 @@ from jaxcmr.numerics import at_least_float32, unit_rows
 
 
 class Rows(NamedTuple):
-    """What a pairwise loss knows of each embedding; every leaf has the leading axes `[V, B]`.
+    """What a pairwise loss uses of each embedding; every leaf has the leading axes `[V, B]`.
 
     Attributes:
         embedding: `[V, B, d]`, zero where not present.

@@ -67,10 +67,10 @@ def unhinged(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Floa
 
     Symmetric: summed over all labels it is 0, so uniformly flipped labels only scale it. On logits
     `c_k . z / tau` of unit rows it draws z towards the mean center of its posterior,
-    `sum_k p(k | x) c_k`: embeddings that say how likely each class is, instead of sure ones.
+    `sum_k p(k | x) c_k`: embeddings that show how likely each class is, instead of confident ones.
 
     Args:
-        logits, labels: logits are bounded by how they are made (cosines), for the loss is not.
+        logits, labels: logits are bounded by how they are made (cosines), because the loss is not.
 
     Example:
         >>> cosines = jnp.array([[1.0, 0.5, 0.0], [0.0, 0.0, 1.0]])

@@ -86,7 +86,7 @@ def class_prior_penalty(
     mask = guards.row_mask(mask, (rows,))
     log_p = jax.nn.log_softmax(jnp.where(mask[:, None], logits, 0.0))
     counted = jnp.broadcast_to(mask[:, None], log_p.shape)
-    # The mean is taken in log space: a class that no row believes in would be log 0.
+    # The mean is taken in log space: a class that no row predicts would give log 0.
     log_mean = weighted_logsumexp(log_p, counted, axis=0) - jnp.log(jnp.maximum(mask.sum(), 1))
     log_prior = jnp.log(jnp.where(prior > 0, prior, 1.0))
     terms = jnp.where(prior > 0, prior * (log_prior - log_mean), 0.0)

@@ -44,7 +44,7 @@ def no_beliefs(rows: int, num_classes: int) -> Beliefs:
 
 
 def no_vote(outputs: Outputs, alive: jax.Array, beliefs, batch: Batch, progress: Progress, hp):
-    """Leaves the beliefs alone and gives the members no targets beside the batch."""
+    """Leaves the beliefs as they are; the members have no targets but the labels of the batch."""
     return beliefs, None
 
 

@@ -71,5 +71,5 @@ def with_centers(config: ConfigDict, temperature: str) -> Encoder:
 
 
 def _last_key(key: jax.Array, config: ConfigDict) -> jax.Array:
-    """Returns the classifier's key: the one behind those of the towers."""
+    """Returns the classifier's key: the one after those of the towers."""
     return jax.random.split(key, len(config.data.modalities) + 1)[-1]

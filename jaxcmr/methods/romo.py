@@ -10,7 +10,7 @@ PC is the pair contrast (the paper's modality invariance). Without any label thi
 `matching` (see the configs `romo_*`); on labels as given it is a robust method like the others.
 
 `label_loss` replaces RCLL, and `classifier = "centers"` puts logits `c_k . z / center_temperature`
-of unit centers in place of the head: "unhinged" on centers does better behind good clusters
+of unit centers in place of the head: "unhinged" on centers does better after good clusters
 (`configs/romo_mnist3d.py`).
 
 The flag of the released code gives PC the weight .3, but its code computes .7, the default here. It

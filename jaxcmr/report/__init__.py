@@ -18,8 +18,8 @@ __all__ = ["draw_contact_sheet", "draw_curves", "result_table", "write_report"]
 def write_report(outcome: Outcome, workdir: Path) -> str:
     """Draws the pictures of a finished run into its folder; returns the table with the paths.
 
-    The contact sheet shows the first direction that is measured. Where a picture cannot be drawn,
-    one line says so: everything else is saved, and the same command draws it again.
+    The contact sheet shows the first direction that is measured. A picture that cannot
+    be drawn is one line of the log: everything else is saved, and the same command draws it again.
     """
     result, history = outcome.result, workdir / "metrics.jsonl"
     pictures = {"curves.png": lambda to: draw_curves(read(history), result["best_epoch"], to)}

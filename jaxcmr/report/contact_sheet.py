@@ -123,7 +123,7 @@ def _vector(axes: Axes, item: np.ndarray) -> None:
 
 
 def _drawing(shape: tuple[int, ...]) -> Callable[[Axes, np.ndarray], None]:
-    """Chooses by the shape of an item: the name of a modality does not say what it holds."""
+    """Chooses by the shape of an item: the name of a modality does not determine its items."""
     if len(shape) in (3, 4) and shape[-1] in (1, 3):
         return _image
     return _points if len(shape) == 2 and shape[-1] == 3 else _vector

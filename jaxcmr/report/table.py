@@ -8,8 +8,8 @@ from jaxcmr.display import by_reason, columns, padded, shown, shown_direction
 def result_table(result: dict[str, Any]) -> str:
     """Formats the scores of `result.json`, in percent, one line a direction.
 
-    A direction that is not measured has "-" and, below, the reason. A result on stand-in data says
-    so in its first line.
+    A direction that is not measured has "-" and, below, the reason. The first line names
+    stand-in data.
     """
     scores, source = result["scores"], result["data"]
     stand_in = "  ** stand-in data **" if source.get("source") == "stand-in" else ""

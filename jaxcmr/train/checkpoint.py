@@ -29,7 +29,7 @@ class Checkpoints:
     """The checkpoints of one stage, a context manager around its loop.
 
     Leaving the context waits for the writes under way: without that, the last one would be lost.
-    Each checkpoint holds the state and a JSON record (what the loop must know to go on), and the
+    Each checkpoint holds the state and a JSON record (what the loop needs to go on), and the
     two newest of each kind are kept.
 
     Args:
@@ -186,7 +186,7 @@ def _seal(found: dict[str, Any]) -> str:
 
 
 def storable(state: TrainState) -> TrainState:
-    """Turns the typed key into the numbers that it is made of."""
+    """Replaces the typed key by its numbers."""
     return state.replace(key=jax.random.key_data(state.key))
 
 
@@ -205,7 +205,7 @@ def _put_aside(kind: Series, step: int) -> Path:
 
 
 def _all_agree(fine: bool) -> bool:
-    """Tells whether something went well in every process."""
+    """Returns whether something succeeded in every process."""
     if jax.process_count() == 1:
         return fine
     return bool(np.all(multihost_utils.process_allgather(np.array(fine))))

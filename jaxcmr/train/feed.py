@@ -89,7 +89,7 @@ class Resident:
     def calls(self, key: jax.Array, epoch: int, done: int = 0) -> Iterator[tuple[Batch, jax.Array]]:
         """Yields an epoch's batches after the first `done`, an element a jitted call of k steps.
 
-        An element is `(data, rows [k, B])`; `rows` says where in `data` each batch lies.
+        An element is `(data, rows [k, B])`; `rows` are the places of each batch in `data`.
         """
         size, steps = self._config.train.batch_size, self._count // self._config.train.batch_size
         order = epoch_order(key, epoch, self._count)

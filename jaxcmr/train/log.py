@@ -58,7 +58,7 @@ def means(terms: Mapping[str, np.ndarray]) -> dict[str, float]:
     }
 
 
-def say_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
+def log_progress(line: Mapping[str, Any], epochs: int, left: float) -> None:
     """Logs the progress of the run in one line; `left` is in seconds."""
     quiet = {"step", "epoch", "steps_per_second", "wait_share"}
     terms = {

@@ -141,7 +141,7 @@ class Trainer:
                 record |= {"epoch": epoch + 1, "seconds": record["seconds"] + now - epoch_began}
                 checkpoints.save_last(state, dict(record))
                 left = (now - began) / (epoch + 1 - first) * (epochs - epoch - 1)
-                log.say_progress(line, epochs, left)
+                log.log_progress(line, epochs, left)
             if self._score is None:
                 return Fit(state, state, epochs, record["seconds"])
             found = checkpoints.restore_best(state)

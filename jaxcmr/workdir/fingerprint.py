@@ -1,4 +1,4 @@
-"""A fingerprint of arrays, by which a checkpoint is known to be what was written."""
+"""A fingerprint of arrays, which shows that a checkpoint is what was written."""
 
 from typing import Any
 

@@ -59,9 +59,9 @@ def _alone(workdir: Path) -> Iterator[None]:
             with tempfile.TemporaryFile(dir=workdir):
                 pass
         except OSError as error:
-            said = "it is a file" if os.path.isfile(workdir) else error.strerror or error
+            why = "it is a file" if os.path.isfile(workdir) else error.strerror or error
             raise UsageError(
-                f"the folder {workdir} cannot be used: {said}; choose another --workdir"
+                f"the folder {workdir} cannot be used: {why}; choose another --workdir"
             ) from error
         refusal = lambda owner: (
             f"another run is at work in {workdir} ({owner}); wait for its end, or choose another "

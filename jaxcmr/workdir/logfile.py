@@ -63,7 +63,7 @@ class _File(std_logging.FileHandler):
 
 
 def _open(folder: Path) -> _File | None:
-    """Opens the first file of `NAMES` that is ours or not there; None: no log can be kept."""
+    """Opens the first file of `NAMES` that is the log of a run, or absent; None: no log is kept."""
     try:
         path = next(path for name in NAMES if _may_be_ours(path := folder / name))
         file = _File(path, encoding="utf-8", errors="backslashreplace")

@@ -115,10 +115,10 @@ def writing(folder: Path) -> Iterator[None]:
 
 def _full(error: Exception) -> str:
     """Returns how a disk is full, by what orbax and its storage report of it; "" if it is not."""
-    said = {code: os.strerror(code) for code in files.FULL}
+    messages = {code: os.strerror(code) for code in files.FULL}
     found = (
         text
-        for code, text in said.items()
+        for code, text in messages.items()
         if getattr(error, "errno", None) == code or text in str(error)
     )
     return next(found, "")

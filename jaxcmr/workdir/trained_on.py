@@ -30,7 +30,7 @@ def describe(
     """Returns the record, ready for JSON: hashes (SHA-256), and numbers of rows, by name.
 
     Arrays in memory count with every element, and so do those on the disk up to `WHOLE` bytes; of
-    larger ones evenly spread rows do, as many as fill `WHOLE`, and the record says how many.
+    larger ones evenly spread rows do, as many as fill `WHOLE`, and the record notes how many.
 
     Args:
         config: the run's; of it the files of weights are read.
@@ -70,7 +70,7 @@ def in_words(name: tuple[str, ...]) -> str:
 
 
 def of_array(array: np.ndarray | LazyRows) -> str:
-    """Returns the hash of an array's kind, shape and values, whatever the order of their bytes."""
+    """Returns the hash of an array's kind, shape and values, in any order of bytes."""
     dtype = array.dtype.newbyteorder("<")
     row = max(array.nbytes // max(len(array), 1), 1)
     on_disk = isinstance(array, np.memmap | LazyRows)

@@ -138,7 +138,7 @@ def test_the_fingerprint_sees_one_bit_and_two_elements_that_change_places():
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp_path, monkeypatch):
-    real, (_, hard) = log.say_progress, resource.getrlimit(resource.RLIMIT_FSIZE)
+    real, (_, hard) = log.log_progress, resource.getrlimit(resource.RLIMIT_FSIZE)
 
     def fill(line, epochs, left):
         real(line, epochs, left)
@@ -146,7 +146,7 @@ def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp
             resource.setrlimit(resource.RLIMIT_FSIZE, (2048, hard))
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "say_progress", fill)
+        patch.setattr(log, "log_progress", fill)
         try:
             with pytest.raises(UsageError, match=r"a checkpoint could not be written to .*; make"):
                 _fit(tmp_path)

@@ -74,7 +74,7 @@ def test_streamed_training_equals_resident_training_bit_for_bit(resident, tmp_pa
 
 
 def test_a_streamed_run_that_was_stopped_goes_on_bit_for_bit(resident, tmp_path, monkeypatch):
-    real = log.say_progress
+    real = log.log_progress
 
     def stop(line, epochs, left):
         real(line, epochs, left)
@@ -82,7 +82,7 @@ def test_a_streamed_run_that_was_stopped_goes_on_bit_for_bit(resident, tmp_path,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "say_progress", stop)
+        patch.setattr(log, "log_progress", stop)
         with pytest.raises(KeyboardInterrupt):
             _fit(_config("streamed"), tmp_path)
     _assert_equal_states(resident[1].last, _fit(_config("streamed"), tmp_path).last)
@@ -98,7 +98,7 @@ def test_the_share_of_waiting_is_in_the_metrics_of_a_streamed_run_alone(resident
 def test_the_share_of_waiting_is_logged(caplog):
     line = {"epoch": 1, "loss": 2.0, "steps_per_second": 3.0, "wait_share": 0.12}
     with caplog.at_level("INFO"):
-        log.say_progress(line, 4, 60.0)
+        log.log_progress(line, 4, 60.0)
     assert "loss 2.000  3.0 steps/s (12% waiting)" in caplog.text
 
 

@@ -55,7 +55,7 @@ def test_best_is_the_epoch_with_the_best_validation_score(uninterrupted):
 
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_a_stopped_run_goes_on_bit_for_bit(uninterrupted, tmp_path, monkeypatch, stop_after):
-    real = log.say_progress
+    real = log.log_progress
 
     def stop(line, epochs, left):
         real(line, epochs, left)
@@ -63,7 +63,7 @@ def test_a_stopped_run_goes_on_bit_for_bit(uninterrupted, tmp_path, monkeypatch,
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "say_progress", stop)
+        patch.setattr(log, "log_progress", stop)
         with pytest.raises(KeyboardInterrupt):
             _fit(tmp_path)
     # What a crash leaves: a line whose epoch no checkpoint holds, and half a line.

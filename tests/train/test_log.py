@@ -14,7 +14,7 @@ def said(caplog):
 
     def say(**scores):
         with caplog.at_level("INFO", logger="absl"):
-            log.say_progress(LINE | scores, epochs=4, left=61.0)
+            log.log_progress(LINE | scores, epochs=4, left=61.0)
         return caplog.records[-1].getMessage()
 
     return say

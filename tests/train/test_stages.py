@@ -75,7 +75,7 @@ def test_no_label_reaches_the_parameters(trained, tmp_path, change):
 
 
 def test_a_run_stopped_in_a_stage_goes_on_bit_for_bit(trained, tmp_path, monkeypatch):
-    real = log.say_progress
+    real = log.log_progress
 
     def stop(line, epochs, left):
         real(line, epochs, left)
@@ -83,7 +83,7 @@ def test_a_run_stopped_in_a_stage_goes_on_bit_for_bit(trained, tmp_path, monkeyp
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(log, "say_progress", stop)
+        patch.setattr(log, "log_progress", stop)
         with pytest.raises(KeyboardInterrupt):
             _train(_config(), paired.dataset(noise=0.0), tmp_path)
     found = _train(_config(), paired.dataset(noise=0.0), tmp_path)

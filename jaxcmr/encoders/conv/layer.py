@@ -4,7 +4,7 @@ The forms compute the same values up to rounding. `matmul`: the shifted slices o
 concatenated, times the kernel as one matrix (im2col); the gradients are matmuls of the same kind.
 `winograd`: the 3x3 kernels at stride 1 with up to four times fewer multiplications, in the output
 and in both gradients. `direct`: XLA's convolution for the output and the gradient to the input, a
-matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and what autodiff makes of it.
+matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradients by autodiff.
 `by_batching`: `lax`, but `matmul` where the kernel itself is batched. The choice:
 
 * CPU: `winograd` where `winograd.pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.3

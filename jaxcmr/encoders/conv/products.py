@@ -177,7 +177,7 @@ def output_lax(images, kernel, geometry: Geometry) -> jax.Array:
 
 
 def direct_pays(geometry: Geometry, dtype) -> bool:
-    """Tells whether XLA's convolution beats the columns on CPU (measured)."""
+    """Returns whether XLA's convolution beats the columns on CPU (measured)."""
     large = min(geometry.output) >= DIRECT_SIZE and geometry.kernel[3] >= DIRECT_FEATURES
     grey, pointwise = geometry.kernel[2] == 1, geometry.window == (1, 1)
     return large and not grey and not pointwise and dtype == jnp.float32

@@ -49,12 +49,12 @@ INPUT, KERNEL, OUTPUT = (np.kron(matrix, matrix) for matrix in (_B, _G, _A))
 
 
 def applies(geometry: Geometry) -> bool:
-    """Tells whether the convolution has this form."""
+    """Returns whether the convolution has this form."""
     return not geometry.depthwise and (geometry.window, geometry.strides) == (WINDOW, (1, 1))
 
 
 def pays(geometry: Geometry, dtype) -> bool:
-    """Tells whether this form applies and beats the columns on CPU (measured)."""
+    """Returns whether this form applies and beats the columns on CPU (measured)."""
     return (
         applies(geometry)
         and min(geometry.kernel[2:]) >= MIN_CHANNELS
@@ -77,7 +77,7 @@ def _tiles(size: Pair) -> Pair:
 def _patches(images: jax.Array, width: int, low: Pair, tiles: Pair) -> jax.Array:
     """Cuts `width x width` pixels every 4 pixels: `[B, H, W, C] -> [width^2, B th tw + 1, C]`.
 
-    `low` zeros stand before the first pixels, as many as are needed behind the last.
+    `low` zeros stand before the first pixels, as many as are needed after the last.
     """
     batch, channels = images.shape[0], images.shape[3]
     reach = [

@@ -16,7 +16,7 @@ from jaxcmr.errors import UsageError
 def pretrained(
     variables: Variables, weights: str | Path | Mapping[str, np.ndarray], names: NameMap
 ) -> Variables:
-    """Returns `variables` with the weights of a published network in the place of its own.
+    """Returns `variables` with the weights of a published network in their place.
 
     Kernels go from PyTorch's layout (`[out, in, kh, kw]`, `[out, in]`, `[out, in, 1]`) to ours
     (`[kh, kw, in, out]`, `[in, out]`). A bias in front of a batch norm where ours has none is

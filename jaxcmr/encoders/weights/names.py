@@ -45,8 +45,8 @@ class NameMap(NamedTuple):
         ignored: beginnings of names in the file that nothing here takes (a classifier).
         stem: name in the file of the kernel that reads the image; its colours are summed for an
             encoder of grey images.
-        folded: biases in the file that ours lacks, for a batch norm follows and takes any
-            constant away: name of the bias -> name of that norm's running mean, from which it is
+        folded: biases in the file that ours lacks, because a batch norm follows and cancels any
+            constant: name of the bias -> name of that norm's running mean, from which it is
             subtracted. The network computes the same.
     """
 

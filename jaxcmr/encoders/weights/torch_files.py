@@ -1,9 +1,9 @@
 """Reads the tensors of PyTorch checkpoints without PyTorch, and without running what they hold.
 
 A checkpoint is a pickle: a program that may call any function it can name. This reader's
-`find_class` knows a short list of names, gives its own stand-ins for them (which do nothing but
-note shapes), and refuses every other. Both layouts are read: the zip archive of PyTorch 1.6 and
-later, and the older stream of pickles, in which most published weights still come.
+`find_class` accepts a short list of names, returns stand-ins for them (which only note shapes), and
+refuses every other name. Both layouts are read: the zip archive of PyTorch 1.6 and later, and the
+older stream of pickles, in which most published weights still come.
 """
 
 import io
@@ -58,7 +58,7 @@ def _stand_ins() -> dict[tuple[str, str], Any]:
     """Returns what a pickle may name. Made for each file: a pickle may set attributes."""
     tensor = lambda storage, offset, size, stride, *rest: Tensor(storage, offset, size, stride)
     parameter = lambda data, *rest: data
-    nothing = lambda *args: None  # numpy scalars beside the weights: accuracies, epochs
+    nothing = lambda *args: None  # numpy scalars next to the weights: accuracies, epochs
     names = {
         ("collections", "OrderedDict"): OrderedDict,
         ("torch._utils", "_rebuild_tensor"): tensor,
@@ -137,7 +137,7 @@ def _read_legacy(path: Path) -> tuple[Any, dict[str, np.ndarray]]:
     with open(path, "rb") as file:
         if file.read(len(LEGACY_START)) != LEGACY_START:
             raise UsageError("is no PyTorch checkpoint")
-        stream = io.BytesIO(file.read()[1:])  # behind the STOP of the magic number's pickle
+        stream = io.BytesIO(file.read()[1:])  # after the STOP of the magic number's pickle
     (_, protocol), (_, system) = _load(stream), _load(stream)
     if protocol != 1001 or not system.get("little_endian", True):
         raise UsageError("has another protocol than 1001, little-endian, the only one that is read")
