@@ -4,16 +4,11 @@ A config chooses one by `config.method.name`: a key of `METHODS`, or the path of
 ending in `.py`, which exports its recipe as `METHOD`.
 """
 
-import functools
-from pathlib import Path
-
 from ml_collections import ConfigDict
 
-from jaxcmr.config import pythonfiles
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import ce, label_vote, matching, mmcd, mrl, pairs, romo, rono
+from jaxcmr.methods import ce, label_vote, matching, mmcd, mrl, own, pairs, romo, rono
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe
-from jaxcmr.storage import paths
 
 __all__ = ["METHODS", "Method", "Outputs", "Progress", "Recipe", "build", "recipe"]
 
@@ -40,25 +35,11 @@ def recipe(name: str) -> Recipe:
     Raises:
         UsageError: there is no such method or file, or the file fails or exports no recipe.
     """
-    if name.endswith(".py"):
-        path = paths.expanded(name)
-        if not path.is_file():
-            raise UsageError(f"there is no file {name} to take a method from")
-        return _from_file(path, path.stat().st_mtime_ns)
+    if own.is_file(name):
+        return own.recipe(name)
     if name not in METHODS:
         raise UsageError(
             f"there is no method {name!r}; choose from {', '.join(METHODS)}, or give a file that "
             "ends in .py"
         )
     return METHODS[name]
-
-
-@functools.cache
-def _from_file(path: Path, changed: int) -> Recipe:
-    """Returns the recipe that a file exports; run once until it is `changed`."""
-    found = getattr(pythonfiles.run(path, "method file"), "METHOD", None)
-    if not isinstance(found, Recipe):
-        raise UsageError(
-            f"{path} exports no method: it needs METHOD = jaxcmr.methods.Recipe(build, numbers)"
-        )
-    return found

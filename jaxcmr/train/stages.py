@@ -28,10 +28,11 @@ from jaxcmr.config import section
 from jaxcmr.config.ranges import LARGEST_INT32
 from jaxcmr.encoders import items
 from jaxcmr.errors import UsageError
+from jaxcmr.methods import own
 from jaxcmr.methods.base import Method
 from jaxcmr.numerics import unit_rows
 from jaxcmr.storage import paths
-from jaxcmr.train import devices
+from jaxcmr.train import devices, trial
 from jaxcmr.train.state import TrainState
 from jaxcmr.train.step import method_numbers
 from jaxcmr.types import Dataset, Outputs, axis_order
@@ -78,6 +79,8 @@ def plan(config: ConfigDict, workdir: Path) -> list[Stage]:
 def check_data(stages: list[Stage], train: Dataset) -> None:
     """Finds what does not fit the data in any stage: too large a batch, items of a wrong shape.
 
+    A method in a person's own file is tried, too.
+
     Raises:
         UsageError: for the first such mistake.
     """
@@ -96,6 +99,8 @@ def check_data(stages: list[Stage], train: Dataset) -> None:
             lambda few, method=method: method.init(jax.random.key(0), few, max(classes, 2)), few
         )
         jax.eval_shape(partial(method.apply, key=None, train=False), variables, few, hp)
+        if own.is_file(config.method.name):
+            trial.check(config, method, few, len(train), max(classes, 2))
 
 
 def steps_per_epoch(config: ConfigDict, rows: int) -> int:

@@ -245,7 +245,8 @@ class Trainer:
         found = dict(diagnose(devices.local(state.beliefs), self._train, self._classes))
         if warning := found.pop("warning", ""):
             logging.warning("epoch %d: %s", epoch + 1, warning)
-        return {f"labels {name}": value for name, value in found.items()}
+        plain = lambda value: np.asarray(value).tolist()  # of an array of JAX or numpy, too
+        return {f"labels {name}": plain(value) for name, value in found.items()}
 
     def validate(self, state: TrainState) -> dict[str, float | None]:
         """Scores the validation set."""
