@@ -24,7 +24,7 @@ def get_config(variant: str = "") -> ConfigDict:
     pairs = stage(method("pairs", pair_temperature=0.3), epochs=20)
     without_labels(config, pairs, described=variant == "described")
     if variant == "described":
-        config.start_from = ""  # as in the paper: the last stage has the labels alone
+        config.start_from = ""  # as in the paper: the last stage takes only the labels
     config.train.epochs = 20
     config.optimizer.learning_rate = 1e-4
     return config

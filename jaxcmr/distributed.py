@@ -124,7 +124,7 @@ def in_turn(work: Callable[[], T]) -> T:
 
 
 def by_the_first(work: Callable[[], T]) -> T | None:
-    """Returns `work()`, done by process 0 alone; None in the others.
+    """Returns `work()`, run only by process 0; None in the others.
 
     A `UsageError` of it is raised in every process.
     """

@@ -73,7 +73,7 @@ def check_whole(name: str, value: Any, low: float, high: int | None = None) -> i
     """Returns a whole number of at least `low` (and at most `high`) as an `int`.
 
     Raises:
-        UsageError: it is another thing, a fraction, or out of range.
+        UsageError: it is no number, a fraction, or out of range.
     """
     number = np.ndim(value) == 0 and np.asarray(value).dtype.kind in "iuf"
     if not number or not math.isfinite(value) or value != int(value):
@@ -249,7 +249,7 @@ def row_index(index: Any, size: int, mask: Any = None, *, name: str = "index") -
 
 
 def finite_rows(rows: Any) -> Any:
-    """Returns which rows `[..., d]` hold finite numbers alone, in float32 too: `[...]` bool."""
+    """Returns which rows `[..., d]` hold only finite numbers, in float32 too: `[...]` bool."""
     if isinstance(rows, jax.Array):
         return jnp.isfinite(rows.astype(jnp.promote_types(jnp.float32, rows.dtype))).all(-1)
     with np.errstate(over="ignore", invalid="ignore"):

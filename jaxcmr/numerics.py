@@ -64,7 +64,7 @@ def weighted_logsumexp(
     """Compute `log sum_k weights_k exp(scores_k)` with finite gradients; 0 if no weight is left.
 
     Args:
-        scores: numbers of any size, or -inf: of such scores alone the result is -inf.
+        scores: numbers of any size, or -inf: if all are, the result is -inf.
         weights: same shape; an entry whose weight is not above 0 is left out, whatever its score.
         axis: the axis or axes summed over.
     """
@@ -84,7 +84,7 @@ def weighted_logsumexp(
     below -= lax.stop_gradient(jnp.maximum(below, 0.0))
     total = jnp.sum(jnp.where(kept, weights, 0) * jnp.exp(below), axis=axis)
     empty = jnp.where(jnp.squeeze(nothing, axis), 0.0, -jnp.inf)
-    # Not `total > 0`: NaN scores must show.
+    # Not `total > 0`: NaN scores must give NaN.
     some = jnp.log(jnp.where(total == 0, 1.0, total)) + jnp.squeeze(top, axis)
     return jnp.where(total == 0, empty, some)
 
@@ -107,7 +107,7 @@ def label_log_odds(
 ) -> tuple[Float[Array, "*n"], Bool[Array, "*n"]]:
     """Compute `log(p_y / (1 - p_y))`, `p = softmax(logits)`, and whether the row has a label.
 
-    Every loss of `p_y` is a function of these log-odds `o` alone: `p_y = sigmoid(o)` and
+    Every loss of `p_y` is a function of only these log-odds `o`: `p_y = sigmoid(o)` and
     `1 - p_y = sigmoid(-o)` are then both exact where the other one rounds to 1.
 
     A label outside `0..K-1` is no label: its log-odds are 0 and the second result is False. A

@@ -25,8 +25,8 @@ class Dataset:
         inputs: modality name -> items `[N, ...]` (numpy; a dict of arrays for a mesh).
         labels: `[N]` int32, as given, possibly wrong, -1 where there is none; or `[N, V]`, a column
             a modality, where each has labels of its own.
-        true_labels: `[N]` int32, or None if they are unknown. Used by reports and by the final
-            evaluation alone; no training step ever sees them.
+        true_labels: `[N]` int32, or None if they are unknown. Used only by reports and the final
+            evaluation; no training step uses them.
         ids: `[N]` stable strings, one an item.
         class_names: `K` names; a label k is `class_names[k]`.
         provenance: where the data came from: `source` ("files", "download", "stand-in"), `name`,
@@ -68,7 +68,7 @@ class Dataset:
         )
 
     def only(self, modalities: Collection[str]) -> "Dataset":
-        """Returns the same rows with these modalities alone; labels must be shared, `[N]`."""
+        """Returns the same rows with only these modalities; labels must be shared, `[N]`."""
         chosen = lambda fields: {k: value for k, value in fields.items() if k in modalities}
         return dataclasses.replace(self, inputs=chosen(self.inputs), present=chosen(self.present))
 

@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM end a command with one line, at any moment.
 
-The handlers stand as soon as a command imports this file, and end the process at once: what is
-saved was written whole, and an exception would meet code that is not made for it. Training puts its
-own handlers in their place, which save (`jaxcmr.distributed.stopping`).
+The handlers are installed when a command imports this file, and end the process at once: files on
+the disk are whole, and an exception would run through code that does not expect it. Training puts
+its own handlers in their place, which save (`jaxcmr.distributed.stopping`).
 
 Python runs a handler only between two of its own instructions, and a compiler may take a minute. A
 thread therefore waits for signals, too, and ends the process where the main thread does not answer.

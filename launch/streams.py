@@ -14,7 +14,7 @@ def open_all() -> None:
     for descriptor in (0, 1, 2):
         try:
             os.fstat(descriptor)
-        except OSError:  # the next file that is opened would get what is printed
+        except OSError:  # else the next file that is opened would receive what is printed
             os.open(os.devnull, os.O_RDWR)
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)

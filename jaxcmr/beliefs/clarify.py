@@ -91,7 +91,7 @@ def clarify(
 
 
 class Agreement(NamedTuple):
-    """How often proposals met the given label, as sums, so that batches add up.
+    """How often proposals equal the given label, as sums, so that batches add up.
 
     Attributes:
         agreed: float32, (decayed) number of proposals equal to the given label.

@@ -5,14 +5,14 @@ the label. So votes count as evidence where they are out-of-fold predictions, as
 and confident learning: predictions of members that were not trained on the label. `voters` chooses
 who votes on a row:
 
-* `"out_of_fold"`: each label is hidden from `held_out_members` of the E members, in turn. They
-  alone vote on its row, and every member uses their vote. Every row then shows how good the votes
-  are. Where no more members than that are left, as with E = 1, all of them vote.
+* `"out_of_fold"`: each label is hidden from `held_out_members` of the E members, in turn. Only
+  they vote on its row, and every member uses their vote. Every row then measures how good the votes
+  are. If no more members than that are left, as with E = 1, all of them vote.
 * `"peers"`: member e uses the votes of the other members. All are trained on all labels.
 * `"all"`: every member uses the votes of all.
 
 Except with folds, `held_out_share` of the labels are hidden from all members, so that some votes
-are out-of-fold predictions there, too. A member that is not alive neither votes nor counts.
+are out-of-fold predictions there, too. A dead member neither votes nor counts.
 """
 
 from typing import NamedTuple
@@ -52,7 +52,7 @@ def draw(
     held_out_members: jax.Array | float,
     held_out_share: jax.Array | float,
 ) -> Folds:
-    """Draws the folds of a batch; they depend on the key, the rows and the living members alone.
+    """Draws the folds of a batch; they depend only on the key, the rows and the living members.
 
     Args:
         voters: one of `VOTERS`.
@@ -91,7 +91,7 @@ def _in_turn(draws: jax.Array, alive: jax.Array, count: jax.Array | float) -> ja
 
 
 def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
-    """Draws a number in [0, 1) for each row, `[B]`, that depends on the key and the row alone."""
+    """Draws a number in [0, 1) for each row, `[B]`, that depends only on the key and the row."""
     index = guards.check_shape("index", index, "B")
     index = guards.class_labels(index, None, np.shape(index), name="index")
     uniform = lambda row: jax.random.uniform(jax.random.fold_in(key, row))
@@ -101,7 +101,7 @@ def row_draws(key: jax.Array, index: jax.Array) -> jax.Array:
 def vote_mean(
     voters: str, folds: Folds, values: jax.Array, present: jax.Array, alive: jax.Array
 ) -> jax.Array:
-    """Averages over the voters of each row what each member is to use: `[E, B, ...]`.
+    """Averages values over the voters of each row, for the use of each member: `[E, B, ...]`.
 
     The sum over members is the only communication between them.
 

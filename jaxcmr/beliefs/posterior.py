@@ -7,9 +7,9 @@ often an item of the class k is given the label y, Bayes' rule gives
 
 With few wrong labels q is near the given label, unless the votes are sure of another one; with many
 it is near p; labels without information (all rows of T alike) leave `q = p`. T and the sharpness of
-p come from the labels as given: T from how the most confident votes meet them (Northcutt et al.,
-"Confident learning", JAIR 2021), the sharpness by likelihood. Both need out-of-fold votes; wrong
-votes make the estimate of T flatter, so that labels count less.
+p are estimated from the given labels: T on the rows with the most confident votes (Northcutt et
+al., "Confident learning", JAIR 2021), the sharpness by likelihood. Both need out-of-fold votes;
+wrong votes make the estimate of T flatter, so that labels count less.
 """
 
 import jax

@@ -15,7 +15,7 @@ from jaxcmr.encoders.pool import max_over
 
 
 class FaceMLP(nn.Module):
-    """(Linear, BN, ReLU) per width, on each face alone; padded faces enter no moment."""
+    """(Linear, BN, ReLU) per width, on each face separately; padded faces enter no moment."""
 
     widths: tuple[int, ...]
     dtype: Any

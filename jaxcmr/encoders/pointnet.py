@@ -1,4 +1,4 @@
-"""PointNet: a network applied to each point alone, then the maximum over the points."""
+"""PointNet: a network applied to each point separately, then the maximum over the points."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A linear layer with its batch norm and ReLU, applied to every point alone, in few passes.
+"""A linear layer with its batch norm and ReLU, applied to every point separately, in few passes.
 
 A batch norm needs the moments of its input, and normalising writes it once more: on a CPU these
 passes over `[B, N, C]` cost several times the matmul between them. The moments of `y = x W` follow

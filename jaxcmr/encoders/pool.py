@@ -24,7 +24,7 @@ def max_over(x: jax.Array, axis: int) -> jax.Array:
 def max_pool(images: jax.Array, window: int, *, stride: int | None = None, padding: int = 0):
     """Takes the maximum over `window x window` patches: `[B, H, W, C] -> [B, H', W', C]`.
 
-    `H' = floor((H + 2 padding - window) / stride) + 1`; what is padded never wins. `stride` is
+    `H' = floor((H + 2 padding - window) / stride) + 1`; padding is never the maximum. `stride` is
     `window` if None. The gradient goes to the first of equal pixels. Shifted slices, and a byte a
     patch for the gradient: XLA's windowed reduction and its gradient are several times slower on
     CPU, and so is the gradient that autodiff derives from slices.

@@ -1,8 +1,8 @@
 """Contrastive losses over paired modalities: without labels, with labels, with doubtful labels.
 
 All of them compare the embeddings `z` of V modalities by `S_ij = exp(<z_i, z_j> / temperature)`;
-an anchor i is drawn to its positives among the rows of its contrast set. They differ in those two
-sets alone:
+an anchor i is drawn to its positives among the rows of its contrast set. They differ only in those
+two sets:
 
 | loss | positives of anchor i | contrast set of anchor i |
 |---|---|---|

@@ -63,7 +63,7 @@ class Method(NamedTuple):
             the batch mask, is taken once, by the step.
         beliefs: `(rows, num_classes) -> Beliefs` at the start, for all members.
         vote: `(outputs of all members, alive, beliefs, batch, progress, hp) -> (beliefs, targets)`,
-            inside the same jitted step, without gradient: the only place where members meet.
+            inside the same jitted step, without gradient: the only place where members communicate.
             Where `alive [E]` is False a member has no vote, and its outputs may be NaN.
         refresh: `(predict, params, beliefs, epoch, key, hp) -> (params, beliefs)` before each
             epoch, on the host, or None. `predict()` passes the training set, not augmented,

@@ -52,8 +52,8 @@ class Beliefs:
     Attributes:
         ballots: remembered mean ballots s, of `[E, N]`.
         thresholds: means of s by class, of `[E, K]`.
-        agreement: `[E]`, decayed counts of how often proposals meet given labels that the voters
-            were not trained on.
+        agreement: `[E]`, decayed counts of how often proposals equal given labels that the
+            voters were not trained on.
         confident: `[E]`, the same of the most confident proposals.
         labels: `[E, N]` int32, the accepted or replaced label; -1 for none.
         classes: `[E, V, N]` int32, what each voter predicts; -1 for none yet.

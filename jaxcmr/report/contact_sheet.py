@@ -85,7 +85,7 @@ def _draw_item(
     axes: Axes, dataset: Dataset, modality: str, row: int, name: str, frame: str
 ) -> None:
     items = dataset.inputs[modality]
-    if not isinstance(items, dict):  # a mesh is shown by its frame alone
+    if not isinstance(items, dict):  # of a mesh only the frame is shown
         _drawing(items.shape[1:])(axes, np.asarray(items[row]))
     axes.set_xticks([])
     axes.set_yticks([])

@@ -72,7 +72,7 @@ def map_blocks(
 
 
 def one_device() -> Mesh:
-    """Returns the mesh of the default device alone."""
+    """Returns the mesh of only the default device."""
     return Mesh(np.array([jnp.zeros(()).device]), ("gallery",))  # threads do not inherit a default
 
 

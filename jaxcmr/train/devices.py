@@ -104,7 +104,7 @@ def _full(config: ConfigDict, count: int) -> int:
 
 
 def replicated(mesh: Mesh) -> NamedSharding:
-    """Returns the sharding of what every device holds whole."""
+    """Returns the sharding of arrays that every device holds whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
@@ -156,7 +156,7 @@ def of_state(mesh: Mesh, method: Method, shapes: Any, rows: int, num_classes: in
 
 
 def put(tree: Any, sharding: Any) -> Any:
-    """Lays arrays that every process has whole, or that are laid out already, as `sharding` says.
+    """Lays out arrays, whole in every process or laid out already, by `sharding`.
 
     Args:
         tree: arrays.

@@ -67,7 +67,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
 
 
 def of_living(outputs: Outputs, alive: jax.Array) -> Outputs:
-    """Returns the outputs of the living members alone."""
+    """Returns the outputs of only the living members."""
     members = np.flatnonzero(devices.local(alive))
     return jax.tree.map(lambda leaf: leaf[members], outputs)
 

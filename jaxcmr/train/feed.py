@@ -56,7 +56,7 @@ def read(data: Batch, rows: np.ndarray) -> Batch:
 
 
 def epoch_order(key: jax.Array, epoch: jax.Array, rows: int) -> jax.Array:
-    """Returns the order `[rows]` of an epoch: a permutation that depends on key and epoch alone.
+    """Returns the order `[rows]` of an epoch: a permutation that depends only on key and epoch.
 
     Resuming therefore needs no iterator state.
     """
@@ -68,7 +68,7 @@ def build(config: ConfigDict, dataset: Dataset, mesh: jax.sharding.Mesh) -> "Res
 
     Args:
         config: a stage's config.
-        dataset: a training set, or, for `parts` alone, any other.
+        dataset: a training set, or, if only `parts` is used, any other.
         mesh: of `devices.build`.
     """
     fits = lazy.size(dict(dataset.inputs)) <= config.data.resident_bytes
@@ -169,7 +169,7 @@ class Streamed:
         yield from _ahead(self._pool, piece, range(0, self._count, size), self._workers)
 
     def take(self, data: Batch, rows: jax.Array) -> Batch:
-        """Gathers the batch at `rows [B]`, on each device from its part of `data` alone."""
+        """Gathers the batch at `rows [B]`, on each device only from its part of `data`."""
         return self._gather(data, rows)
 
     def _read_batches(self, rows: np.ndarray) -> tuple[Batch, jax.Array]:
@@ -185,7 +185,7 @@ class Streamed:
         for order in _ahead(self._pool, sort, range(first_epoch, self._config.train.epochs), 1):
             for first, last in _left(self._spans, done):
                 yield order[first * size : last * size]
-            done = 0  # it counts in the first epoch alone
+            done = 0  # it counts only in the first epoch
 
 
 def _block(config: ConfigDict, mesh: jax.sharding.Mesh) -> int:

@@ -23,7 +23,7 @@ def build(config: ConfigDict, total_steps: int) -> optax.GradientTransformationE
     Weight decay is L2 in the gradient (`g + decay * p`), as torch's Adam and SGD have it.
     Schedules: `cosine` falls to zero over the run; `constant`; `as_released` stays constant
     except for groups with `decay_every > 0`, whose rate falls to a tenth every so many steps
-    (RONO's released code lowers the rate of the centers alone, by a bug).
+    (RONO's released code lowers only the rate of the centers, by a bug).
     """
 
     def transform(group: str) -> optax.GradientTransformation:

@@ -7,9 +7,9 @@ tie stages together:
 * `start_from`: "" for new parameters; an earlier stage, from whose last state parameters and batch
   statistics are taken where names and shapes agree (of more members, the first ones); or the folder
   of another run;
-* `pseudo_labels`: "" leaves the labels of the stages after it alone; "mean" takes the class with
-  the largest mean probability over members and modalities, "votes" the one with most votes,
-  "per_modality" each modality's own.
+* `pseudo_labels`: "" leaves the labels of the stages after it as they are; "mean" takes the class
+  with the largest mean probability over members and modalities, "votes" the one with most votes,
+  "per_modality" the likeliest class of each modality.
 """
 
 from functools import partial

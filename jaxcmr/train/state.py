@@ -27,7 +27,7 @@ class TrainState:
 
     Attributes:
         step: int32, optimiser steps done.
-        params: what is learned.
+        params: the trained parameters.
         model_state: batch statistics.
         opt_state: the optimiser's moments.
         beliefs: what the method believes about the labels, indexed by training row.
@@ -60,7 +60,7 @@ def create(
     members: int,
     rows: int,
 ) -> TrainState:
-    """Initialises `members` members that differ by their keys alone.
+    """Initialises `members` members that differ only by their keys.
 
     Args:
         method: what is trained.

@@ -81,7 +81,7 @@ def advance(
 
     Forward of all members; vote across the member axis, without gradient; each member's loss and
     gradient; update. The objective is the sum of the members' losses, whose gradient with respect
-    to stacked parameters is each member's own. A member dies in the step in which its loss is not
+    to stacked parameters is that of each member. A member dies in the step in which its loss is not
     finite: it is not updated any more, and its vote no longer counts.
     """
     step_key = jax.random.fold_in(jax.random.fold_in(state.key, STEP_STREAM), state.step)
@@ -145,7 +145,7 @@ def with_batch_statistics(config: ConfigDict, method: Method, mesh: jax.sharding
     """Returns the method with the batch norm of `config.train.batch_statistics`.
 
     "global": the moments of the whole batch. "device": of each device's part, without a message
-    between devices in a layer; what is learned then depends on how many devices share a batch.
+    between devices in a layer; the training then depends on how many devices share a batch.
 
     Raises:
         UsageError: if a device would have the statistics of a single item.
@@ -168,13 +168,13 @@ def by_parts(
     """Applies `Method.apply`, in training, to a batch cut into parts.
 
     Each part is normalised by its own moments and has a key of its own. The running moments become
-    the mean over the parts of what each would have made of them, so that they, and the evaluation,
-    are the same on every device.
+    the mean of those that each part alone would give, so that they, and the evaluation, are the
+    same on every device.
 
     Args:
         method: what is trained.
         parts: how many, which must divide the batch.
-        lay: lays what is cut, `[parts, B / parts, ...]`, on the devices.
+        lay: lays the parts, `[parts, B / parts, ...]`, on the devices.
     """
 
     def cut(rows: jax.Array) -> jax.Array:  # [B, ...] -> [parts, B / parts, ...]

@@ -38,7 +38,7 @@ FREE = ("data.root", "data.path", "data.feeding", "data.resident_bytes", "noise.
 
 @contextmanager
 def held(workdir: Path) -> Iterator[None]:
-    """Makes the folder where it is missing, and keeps it for this run alone.
+    """Makes the folder if it is missing, and locks it for this run.
 
     What was made is removed again if nothing was written into it. Process 0 does all this.
 
@@ -178,7 +178,7 @@ def claim(
     Args:
         workdir: the folder, `held`.
         config: the run's.
-        data: `trained_on.describe`'s record; process 0 alone needs it.
+        data: `trained_on.describe`'s record; only process 0 needs it.
         splits: what the source delivers.
         record, rows: of the noise and the split, for `noise.npz` and `split.npz`.
 

@@ -111,7 +111,7 @@ def _is_npz(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return all(name.endswith(".npy") for name in archive.namelist())
-    except Exception as error:  # zipfile raises what a damaged archive leads it to
+    except Exception as error:  # zipfile raises many kinds of errors on damaged archives
         raise UsageError(
             f"{path} is a damaged archive ({reason(error)}); download it again"
         ) from None
