@@ -8,7 +8,7 @@ from jaxcmr.errors import UsageError
 
 
 @pytest.mark.parametrize(
-    ("said", "shown"),
+    ("message", "shown"),
     [
         ("a\nb", "a?b"),
         ("\x1b[2Jgone", "?[2Jgone"),
@@ -16,6 +16,6 @@ from jaxcmr.errors import UsageError
         ("\udcff", "?"),
     ],
 )
-def test_a_sentence_is_one_line_of_printable_letters(said, shown):
-    assert str(UsageError(said)) == shown
-    assert str(pickle.loads(pickle.dumps(UsageError(said)))) == shown
+def test_a_sentence_is_one_line_of_printable_letters(message, shown):
+    assert str(UsageError(message)) == shown
+    assert str(pickle.loads(pickle.dumps(UsageError(message)))) == shown

@@ -129,7 +129,7 @@ def test_sizes_are_compared_before_room_is_made(tmp_path, monkeypatch):
     lying = _header(b"{'descr': '<f8', 'fortran_order': False, 'shape': (999999999,)}")
     (tmp_path / "a.npz").write_bytes(_zip("a.npy", lying))
     (tmp_path / "a.npy").write_bytes(lying)
-    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("numpy was asked"))
+    monkeypatch.setattr(np, "load", lambda *_, **__: pytest.fail("numpy was called"))
     with pytest.raises(UsageError, match=r"a announces \[999999999\] float64, more than its"):
         numpyfiles.read_npz(tmp_path / "a.npz")
     with pytest.raises(UsageError, match=r"it announces \[999999999\] float64, more than its"):

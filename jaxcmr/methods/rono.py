@@ -73,7 +73,7 @@ METHOD = Recipe(
         "tau1": Field(0.01, POSITIVE, "temperature of the warm-up"),
         "tau2": Field(0.5, POSITIVE, "temperature after the warm-up"),
         "margin": Field(0.2, NOT_NEGATIVE, "how much closer than the mean center a clean row is"),
-        "warmup_epochs": Field(20, whole(0), "epochs until RDC is the robust loss alone"),
+        "warmup_epochs": Field(20, whole(0), "epochs in which RDC turns to its robust form"),
         "crc_scale": Field(20.0, NOT_NEGATIVE, "factor of the classification loss"),
         "pair_temperature": Field(0.3, POSITIVE, "of the pair contrast"),
         "crc_weight": Field(0.1, NOT_NEGATIVE, "weight of the classification loss"),

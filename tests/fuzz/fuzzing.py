@@ -54,19 +54,19 @@ def fuzz(name: str, seconds: float, seed: int, folder: Path, most: int = sys.max
             command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
         )
         try:
-            said = child.communicate(timeout=left + 300)[1].decode(errors="replace")
+            text = child.communicate(timeout=left + 300)[1].decode(errors="replace")
         except subprocess.TimeoutExpired:
             child.kill()
-            said = child.communicate()[1].decode(errors="replace") + "hung"
+            text = child.communicate()[1].decode(errors="replace") + "hung"
         report = work / "report.json"
         if not report.is_file():
-            raise RuntimeError(f"no file of {name} was tried: {said[-2000:]}")
+            raise RuntimeError(f"no file of {name} was tried: {text[-2000:]}")
         found = json.loads(report.read_text())
         total.update(found["counts"])
         faults.update(found["faults"])
         if child.returncode == 0:
             break
-        faults[f"the process died ({child.returncode}): {said[-500:]}"] += 1
+        faults[f"the process died ({child.returncode}): {text[-500:]}"] += 1
         _keep(work / "now", folder / "faults" / f"crash-{seed}")
         seed += 1
     return {**total, "faults": dict(faults)}
@@ -90,21 +90,21 @@ def _child(name: str, seconds: float, seed: int, folder: Path, most: int) -> Non
     guard = _Guard(folder / "now")
     for file in files * 2:  # valid as they are; the first time they import what they need
         _copy(whole, folder / "now")
-        outcome, said = _try(kind, folder / "now" / file, guard)
-        if outcome != "accepted" and not said.startswith("opened"):
-            raise RuntimeError(f"the valid file {file} is not read: {outcome}, {said}")
+        outcome, text = _try(kind, folder / "now" / file, guard)
+        if outcome != "accepted" and not text.startswith("opened"):
+            raise RuntimeError(f"the valid file {file} is not read: {outcome}, {text}")
     guard.bound_memory()
     counts, faults, start, written = Counter(tried=0), Counter(), time.monotonic(), 0.0
     while counts["tried"] < most and time.monotonic() - start < seconds:
         _copy(whole, folder / "now")
         path = folder / "now" / rng.choice(files)
         _change(path, rng)
-        outcome, said = _try(kind, path, guard)
+        outcome, text = _try(kind, path, guard)
         counts["tried"] += 1
         counts[outcome] += 1
         if outcome == "fault":
-            faults[said] += 1
-            _keep(folder / "now", folder.parent / "faults" / f"{seed}-{counts['tried']}", said)
+            faults[text] += 1
+            _keep(folder / "now", folder.parent / "faults" / f"{seed}-{counts['tried']}", text)
         if time.monotonic() - written > 1 or counts["tried"] == 1:
             written = time.monotonic()
             text = json.dumps({"counts": counts, "faults": faults})
@@ -124,37 +124,37 @@ def _copy(whole: Path, now: Path) -> None:
     shutil.copytree(whole, now)
 
 
-def _keep(now: Path, place: Path, said: str = "") -> None:
+def _keep(now: Path, place: Path, text: str = "") -> None:
     if len(list(place.parent.glob("*"))) < 200:
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(now, place)
-        (place / "why.txt").write_text(said)
+        (place / "why.txt").write_text(text)
 
 
 def _try(kind, path: Path, guard: "_Guard") -> tuple[str, str]:
-    """Reads one file; returns "accepted", "refused" or "fault", and what was said."""
+    """Reads one file; returns "accepted", "refused" or "fault", and the text of the error."""
     from jaxcmr.errors import UsageError
 
     size = path.stat().st_size
     try:
         with guard:
             value = kind.read(path)
-            outcome, said = "accepted", ""
+            outcome, text = "accepted", ""
             if kind.finite and not _finite(value):
-                outcome, said = "fault", "values that are not finite"
+                outcome, text = "fault", "values that are not finite"
     except UsageError as error:
-        outcome, said = "refused", str(error)
-        if not said.isprintable() or len(said) > 400 or "llocate" in said or "Memory" in said:
-            outcome, said = "fault", f"no sentence: {said[:600].replace(guard.folder, '')!r}"
+        outcome, text = "refused", str(error)
+        if not text.isprintable() or len(text) > 400 or "llocate" in text or "Memory" in text:
+            outcome, text = "fault", f"no sentence: {text[:600].replace(guard.folder, '')!r}"
     except (Exception, Hung) as error:
         frames = [f for f in traceback.extract_tb(error.__traceback__) if "jaxcmr" in f.filename]
         place = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else "?"
-        outcome, said = "fault", f"{type(error).__name__} at {place}: {str(error)[:200]}"
+        outcome, text = "fault", f"{type(error).__name__} at {place}: {str(error)[:200]}"
     if guard.opened:
-        outcome, said = "fault", f"opened {guard.opened[0]}"
+        outcome, text = "fault", f"opened {guard.opened[0]}"
     elif guard.memory > ROOM + 2 * size:
-        outcome, said = "fault", f"took {guard.memory >> 20} MB for {size} bytes"
-    return outcome, said
+        outcome, text = "fault", f"took {guard.memory >> 20} MB for {size} bytes"
+    return outcome, text
 
 
 def _finite(value) -> bool:

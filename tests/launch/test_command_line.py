@@ -64,7 +64,7 @@ def test_flags_of_a_file_count(parse, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "message"),
     [
         ([], "no config is given; add --config=configs/rono_modelnet.py"),
         (["--config"], "no config is given"),
@@ -93,16 +93,16 @@ def test_flags_of_a_file_count(parse, tmp_path):
         ([QUICK.replace("quick", "quik")], "no variant 'quik'; use quick"),
     ],
 )  # fmt: skip
-def test_a_mistake_is_a_sentence(parse, words, said):
-    with pytest.raises(UsageError, match=said) as error:
+def test_a_mistake_is_a_sentence(parse, words, message):
+    with pytest.raises(UsageError, match=message) as error:
         parse(*words)
     assert "\n" not in str(error.value)
 
 
 def test_words_beside_flags_are_those_of_the_command(command_line):
     assert command_line.parse(["b.py", "epoch", "--workdir=w"], ("epoch", "members")) == ["epoch"]
-    for given, said in (([], "none is given"), (["epochs"], "'epochs' is none of them")):
-        with pytest.raises(UsageError, match=f"one of epoch, members; {said}"):
+    for given, message in (([], "none is given"), (["epochs"], "'epochs' is none of them")):
+        with pytest.raises(UsageError, match=f"one of epoch, members; {message}"):
             command_line.parse(["b.py", *given], ("epoch", "members"))
 
 

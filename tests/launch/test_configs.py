@@ -78,10 +78,10 @@ def _run(tmp_path, config: str, *options: str):
 @pytest.mark.slow
 def test_romo_runs_through_the_main_command(tmp_path):
     sizes = "--config.data.train_size=120", "--config.data.test_size=40"
-    result, said = _run(tmp_path, "romo_mnist3d.py:quick", *sizes)
+    result, printed = _run(tmp_path, "romo_mnist3d.py:quick", *sizes)
     assert result["labels"] == "absent" and result["sizes"]["validation"] == 0
     assert set(result["scores"]["stages"]) == {"pairs", "match"}
-    assert result["data"]["source"] == "stand-in" and "no labels" in said
+    assert result["data"]["source"] == "stand-in" and "no labels" in printed
 
 
 @pytest.mark.slow

@@ -32,7 +32,7 @@ class TerminatedWorkerError(Exception):
 
 
 @pytest.mark.parametrize(
-    ("error", "code", "said"),
+    ("error", "code", "message"),
     [
         (UsageError("no such thing; do that"), 2, "error: no such thing; do that"),
         (UsageError("two\nlines\x1b"), 2, "error: two?lines?"),
@@ -51,14 +51,14 @@ class TerminatedWorkerError(Exception):
         (SystemExit(7), 7, ""),
     ],
 )
-def test_what_surrounds_a_command_is_one_line(environment, capsys, error, code, said):
+def test_what_surrounds_a_command_is_one_line(environment, capsys, error, code, message):
     def fail():
         raise error
 
     with pytest.raises(SystemExit) as end:
         environment.guarded(fail)
     printed = capsys.readouterr().err
-    assert end.value.code == code and said in printed and printed.count("\n") == bool(said)
+    assert end.value.code == code and message in printed and printed.count("\n") == bool(message)
 
 
 def test_a_mistake_of_ours_keeps_its_traceback(environment):

@@ -124,16 +124,18 @@ def test_labels_of_a_file_may_be_the_names_of_classes(tmp_path, given, class_nam
 
 
 @pytest.mark.parametrize(
-    ("given", "class_names", "said"),
+    ("given", "class_names", "message"),
     [
         ([1, 2, 2, 1], ("1", "2", "3"), "holds 1 to 2, which may be the classes of these names or"),
         (["a", "x", "b", "a"], ("a", "b", "c"), "holds the label 'x', which is no class; use"),
         ([0, 1, 3, 1], ("1", "2", "3"), "hold 3 in row 2, outside 0 to 2"),
     ],
 )
-def test_labels_of_a_file_that_can_mean_two_things_are_refused(tmp_path, given, class_names, said):
+def test_labels_of_a_file_that_can_mean_two_things_are_refused(
+    tmp_path, given, class_names, message
+):
     np.save(tmp_path / "a.npy", np.array(given))
-    with pytest.raises(UsageError, match=said):
+    with pytest.raises(UsageError, match=message):
         noise.from_file(tmp_path / "a.npy", np.zeros(4, int), 3, class_names=class_names)
 
 

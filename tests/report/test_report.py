@@ -44,12 +44,12 @@ def test_a_picture_that_fails_is_one_line_and_no_end(finished, monkeypatch, capl
 
     monkeypatch.setattr(report, "draw_contact_sheet", fail)
     with caplog.at_level("WARNING", logger="absl"):
-        said = report.write_report(outcome({}), folder)
+        table = report.write_report(outcome({}), folder)
     (line,) = [entry.getMessage() for entry in caplog.records]
     assert line.startswith(
         "contact_sheet.png could not be drawn (ValueError: a fault of two lines)"
     )
-    assert "a->b" in said and "curves.png" in said and "contact_sheet.png" not in said
+    assert "a->b" in table and "curves.png" in table and "contact_sheet.png" not in table
     monkeypatch.undo()
     assert "contact_sheet.png" in report.write_report(outcome({}), folder)
     assert {path.name for path in folder.glob("*.png")} == {"curves.png", "contact_sheet.png"}
@@ -61,8 +61,8 @@ def test_the_sheet_shows_a_direction_that_is_measured_or_none(finished, monkeypa
     monkeypatch.setattr(report, "draw_contact_sheet", lambda *args: drawn.append(args[2:4]))
     report.write_report(outcome({"a->b": "no row has 'b'"}), folder)
     assert drawn == [("b", "a")]
-    said = report.write_report(outcome(dict.fromkeys(("a->b", "b->a"), "no row has 'b'")), folder)
-    assert drawn == [("b", "a")] and "contact_sheet.png" not in said
+    table = report.write_report(outcome(dict.fromkeys(("a->b", "b->a"), "no row has 'b'")), folder)
+    assert drawn == [("b", "a")] and "contact_sheet.png" not in table
 
 
 def test_a_run_whose_metrics_are_lost_still_has_its_table(finished):

@@ -41,9 +41,9 @@ def _wrong(truth, train=(90, 38), validation=(10, 2)):
 
 
 def test_the_best_member_has_the_highest_mean_over_directions():
-    said = result_table(_result(3))
-    assert "best member alone, mAP: 30.00 / 35.00 (number 2)" in said
-    assert "** stand-in data **" in said and "40 % wrong labels (symmetric)" in said
+    table = result_table(_result(3))
+    assert "best member alone, mAP: 30.00 / 35.00 (number 2)" in table
+    assert "** stand-in data **" in table and "40 % wrong labels (symmetric)" in table
 
 
 @pytest.mark.parametrize("direction, cells", [("a->b", "50.00"), ("b->a", "25.00")])

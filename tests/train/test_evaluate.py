@@ -78,9 +78,9 @@ def test_a_validation_set_that_measures_nothing_scores_nothing(caplog):
     validation = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 0, 1, 1], absent)
     with caplog.at_level("WARNING", logger="absl"):
         assert evaluate.build_validation(validation, paired.config(), _mesh()) is None
-    said = [entry.getMessage() for entry in caplog.records]
-    assert "validation image->text, text->image: not measured, no row has 'text'" in said
-    assert "last epoch" in said[-1]
+    logged = [entry.getMessage() for entry in caplog.records]
+    assert "validation image->text, text->image: not measured, no row has 'text'" in logged
+    assert "last epoch" in logged[-1]
 
 
 def _test(images, texts, labels, present):

@@ -1,4 +1,4 @@
-"""Mutations of what a run keeps in its folder: what was written, or one sentence, and soon."""
+"""Mutations of the files in a run's folder: their content or one sentence, within seconds."""
 
 import dataclasses
 import json
@@ -65,7 +65,7 @@ def mutate_json(data: bytes, rnd: random.Random) -> bytes:
 
 
 def repeat(attempt: Callable[[random.Random], None], seed: str) -> int:
-    """Makes attempts for a while; returns how many went well. Errors are one line, and soon."""
+    """Makes attempts for a while; returns how many succeeded. Errors are one line, in seconds."""
     rnd, well = random.Random(seed), 0
     end = time.monotonic() + SECONDS
     while time.monotonic() < end:

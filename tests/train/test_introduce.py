@@ -12,7 +12,7 @@ from jaxcmr.train import evaluate
 from jaxcmr.types import Splits
 
 
-def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="given"):
+def _logged(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="given"):
     """Returns what a run says, and what it records, of 40 rows of which 10 are wrong as given."""
     source, test = paired.dataset(rows=40), paired.dataset(rows=8)
     source = source if truth else dataclasses.replace(source, true_labels=None)
@@ -29,55 +29,55 @@ def _said(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="
 
 
 def test_own_labels_are_not_called_right(caplog):
-    said, known = _said(caplog, truth=False, test_truth=False)
-    assert "labels as given" in said
-    assert "test scores are by the given test labels, which may be wrong" in said
-    assert not any("0 of" in line or "noise" in line for line in said)
+    logged, known = _logged(caplog, truth=False, test_truth=False)
+    assert "labels as given" in logged
+    assert "test scores are by the given test labels, which may be wrong" in logged
+    assert not any("0 of" in line or "noise" in line for line in logged)
     assert known["wrong_labels"] == dict.fromkeys(("truth", "train", "validation", "test"))
     assert known["scored_by"] == "given labels"
 
 
 def test_a_column_of_true_labels_is_counted_against_in_every_set(caplog):
-    said, known = _said(caplog)
+    logged, known = _logged(caplog)
     wrong = known["wrong_labels"]
     assert wrong["truth"] == "true labels"
     assert wrong["train"]["wrong"] + wrong["validation"]["wrong"] == 10  # a quarter of 40
     assert wrong["train"]["labels"] + wrong["validation"]["labels"] == 40
     assert wrong["test"] == {"labels": 8, "wrong": 2, "rate": 0.25}
-    (line,) = [line for line in said if line.startswith("given labels that differ")]
+    (line,) = [line for line in logged if line.startswith("given labels that differ")]
     train, validation = wrong["train"], wrong["validation"]
     assert f"{train['wrong']} of 36 to train on, {validation['wrong']} of 4 to valid" in line
     assert line.endswith("2 of 8 to test")
-    assert "test scores are by the true labels" in said
+    assert "test scores are by the true labels" in logged
 
 
 def test_noise_that_is_put_in_is_distinguished_from_that_of_the_given_labels(caplog):
-    said, known = _said(caplog, rate=0.5)
-    assert "symmetric noise of rate 0.50 is put in: 20 of 40 labels are changed" in said
-    assert "labels as given" not in said
+    logged, known = _logged(caplog, rate=0.5)
+    assert "symmetric noise of rate 0.50 is put in: 20 of 40 labels are changed" in logged
+    assert "labels as given" not in logged
     advice = "to train on your labels as they are, set config.noise.rate to 0"
-    assert advice in said and advice not in _said(caplog, name="mnist3d", rate=0.5)[0]
+    assert advice in logged and advice not in _logged(caplog, name="mnist3d", rate=0.5)[0]
     both = known["wrong_labels"]["train"]["wrong"] + known["wrong_labels"]["validation"]["wrong"]
     assert 10 <= both <= 30 and both != 20  # by the truth, not by the labels before the noise
-    before = _said(caplog, rate=0.5, truth=False)[1]["wrong_labels"]
+    before = _logged(caplog, rate=0.5, truth=False)[1]["wrong_labels"]
     assert before["truth"] == "labels before the noise"
     assert before["train"]["wrong"] + before["validation"]["wrong"] == 20
 
 
 def test_a_known_data_set_says_its_noise_alone(caplog):
-    said, known = _said(caplog, name="mnist3d", rate=0.5, test_truth=False)
-    assert not any("scores are by" in line or "differ" in line for line in said)
+    logged, known = _logged(caplog, name="mnist3d", rate=0.5, test_truth=False)
+    assert not any("scores are by" in line or "differ" in line for line in logged)
     assert known["scored_by"] == "labels of the data set"
 
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 def test_without_labels_nothing_is_said_of_wrong_ones(caplog, rate):
-    said, known = _said(caplog, rate=rate, labels="absent")
-    assert "no label is used in training" in said
+    logged, known = _logged(caplog, rate=rate, labels="absent")
+    assert "no label is used in training" in logged
     assert known["wrong_labels"]["train"] is None
     compared = "found classes are compared with the given labels, which may be wrong"
-    assert compared not in said
-    assert compared in _said(caplog, rate=rate, truth=False, labels="absent")[0]
+    assert compared not in logged
+    assert compared in _logged(caplog, rate=rate, truth=False, labels="absent")[0]
 
 
 def test_labels_of_each_modality_are_counted_each():

@@ -9,7 +9,7 @@ LINE = {"step": 9, "epoch": 2, "loss": 1.5, "steps_per_second": 3.0}
 
 
 @pytest.fixture
-def said(caplog):
+def logged(caplog):
     logging.set_verbosity(logging.INFO)
 
     def say(**scores):
@@ -20,11 +20,11 @@ def said(caplog):
     return say
 
 
-def test_a_score_names_its_direction_and_has_no_number_where_nothing_is_measured(said):
-    line = said(**{"val_mAP": 0.5, "val_mAP image->text": 0.5, "val_mAP text->image": None})
+def test_a_score_names_its_direction_and_has_no_number_where_nothing_is_measured(logged):
+    line = logged(**{"val_mAP": 0.5, "val_mAP image->text": 0.5, "val_mAP text->image": None})
     assert "val mAP image->text 50.0, text->image -  " in line
     assert line.startswith("epoch 2/4  loss 1.500") and line.endswith("1:01 left")
 
 
-def test_a_run_that_validates_nothing_says_no_score(said):
-    assert "val" not in said()
+def test_a_run_that_validates_nothing_says_no_score(logged):
+    assert "val" not in logged()

@@ -13,7 +13,7 @@ from jaxcmr.workdir import logfile
 
 @pytest.fixture(autouse=True)
 def ours(monkeypatch):
-    """What the tests say counts as said by the library."""
+    """Messages of the tests count as those of the library."""
     monkeypatch.setattr(logfile, "PACKAGE", os.path.dirname(__file__))
     logging.set_verbosity(logging.INFO)
 

@@ -173,9 +173,9 @@ def test_what_cannot_be_divided_is_a_sentence(fields, count, words):
 def test_devices_that_do_not_work_are_said(monkeypatch):
     monkeypatch.setattr(devices.jax, "device_count", lambda: 8)
     assert devices.idle(_config()) == ""
-    said = devices.idle(_config(batch=100, members=5))
-    assert said.startswith("5 of 8 devices work: 5 by members, 1 by batches of 100; ")
-    assert said.endswith("with config.train.batch_size=104 all do")
+    sentence = devices.idle(_config(batch=100, members=5))
+    assert sentence.startswith("5 of 8 devices work: 5 by members, 1 by batches of 100; ")
+    assert sentence.endswith("with config.train.batch_size=104 all do")
     assert devices.idle(_config(batch=104, members=5)) == ""
 
 

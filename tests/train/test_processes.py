@@ -1,4 +1,4 @@
-"""Two processes over loopback with four virtual devices each: one run, whatever a device is."""
+"""Two processes over loopback with four virtual devices each: one run, like that of one process."""
 
 import json
 import os
