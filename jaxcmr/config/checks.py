@@ -157,12 +157,21 @@ def _check_stages(config: ConfigDict) -> None:
     absent = config.labels == "absent"
     if config.classes and not absent:
         raise _wrong("classes", config.classes, "it must be 0 where labels are given")
+    apart = "config.noise.per_modality to False" if config.noise.per_modality else ""
     whole = {name: sections.section(config, name) for name in config.stages}
     for place, (name, stage) in enumerate(whole.items()):
         prefix, before = f"stage.{name}." if name != last else "", earlier[:place]
         if stage.start_from in {*whole, *config.stage} - {*before}:
             known = " or ".join([*before, "the folder of a run"])
             but = f"that stage is not trained before; name {known}"
+            raise _wrong(f"{prefix}start_from", stage.start_from, but)
+        members = whole.get(stage.start_from, stage).ensemble.members
+        if members < stage.ensemble.members:
+            but = (
+                f"that stage has {members} members, and this one {stage.ensemble.members}, some of "
+                f"which would start from nothing; set config.stage.{stage.start_from}.ensemble."
+                f"members to {stage.ensemble.members}"
+            )
             raise _wrong(f"{prefix}start_from", stage.start_from, but)
         recipe = methods().recipe(stage.method.name)
         if absent and recipe.uses_labels:
@@ -172,7 +181,14 @@ def _check_stages(config: ConfigDict) -> None:
         if stage.pseudo_labels and not recipe.has_classes:
             but = f"its method {stage.method.name!r} has no classes to make labels of"
             raise _wrong(f"{prefix}pseudo_labels", stage.pseudo_labels, but)
-        absent = absent and not stage.pseudo_labels
+        if apart and recipe.one_label:
+            raise UsageError(
+                f"the method {stage.method.name!r} takes one label a pair, and not one a modality; "
+                f"set {apart}"
+            )
+        if stage.pseudo_labels:
+            absent, field = False, f"config.stage.{name}.pseudo_labels"
+            apart = f"{field} to mean or votes" if stage.pseudo_labels == "per_modality" else ""
     _check_effects(config, whole)
 
 

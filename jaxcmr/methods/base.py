@@ -90,6 +90,7 @@ class Recipe(NamedTuple):
         choices: what decides the program: another value compiles the step again.
         uses_labels: whether it looks at labels.
         has_classes: whether it predicts classes (has logits).
+        one_label: whether it takes one label a pair, the same in all modalities.
     """
 
     build: Callable[[ConfigDict], Method]
@@ -97,3 +98,4 @@ class Recipe(NamedTuple):
     choices: Mapping[str, Field] = {}
     uses_labels: bool = True
     has_classes: bool = True
+    one_label: bool = False

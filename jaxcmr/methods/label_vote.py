@@ -88,7 +88,7 @@ def build(config: ConfigDict) -> Method:
     """Builds the method over the encoders of `config.encoders`.
 
     Raises:
-        UsageError: the numbers do not fit the ensemble, or labels by modality.
+        UsageError: the numbers do not fit the ensemble.
     """
     check(config)
     network = classifiers.with_centers(config, "center_temperature")
@@ -256,4 +256,5 @@ METHOD = Recipe(
         ),
         "clarified_loss": Field("unhinged", choice(*LABEL_LOSSES), "loss of replaced labels"),
     },
+    one_label=True,
 )

@@ -93,7 +93,7 @@ def build(config: ConfigDict) -> Method:
     """Builds MMCD over the encoders of `config.encoders`.
 
     Raises:
-        UsageError: the numbers do not fit the ensemble, the training, or labels by modality.
+        UsageError: the numbers do not fit the ensemble or the training.
     """
     check(config)
     warm = config.method.warmup_epochs / config.train.epochs
@@ -254,15 +254,13 @@ def denoising_contrast(
 
 
 def check(config: ConfigDict) -> None:
-    """Raises a `UsageError` where members cannot vote on one label a pair."""
+    """Raises a `UsageError` where a label would be hidden from all members."""
     members, hidden = config.ensemble.members, config.method.held_out_members
     if config.method.voters == "out_of_fold" and 1 < members <= hidden:
         raise UsageError(
             f"config.method.held_out_members is {hidden}, but with {members} members it must be "
             f"below {members}"
         )
-    if config.noise.per_modality:
-        raise UsageError("members vote on one label a pair; set config.noise.per_modality to False")
 
 
 # The numbers and choices of the methods whose members vote on labels.
@@ -294,4 +292,5 @@ METHOD = Recipe(
         "freeze_from": Field(1.0, SHARE, "share of the training after which beliefs are frozen"),
     },
     choices=VOTING_CHOICES,
+    one_label=True,
 )

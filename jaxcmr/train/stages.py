@@ -152,7 +152,12 @@ def _check_fit(
     ours = _by_name(jax.eval_shape(init, few)["params"])
     theirs = _by_name(weights.params)
     new = [name for name, leaf in ours.items() if leaf.shape != _shape(theirs.get(name))]
-    start = stage.config.start_from
+    start, members = stage.config.start_from, stage.config.ensemble.members
+    if len(weights.alive) < members:
+        raise UsageError(
+            f"config.{field} is {start!r}, a run of {len(weights.alive)} members, but "
+            f"config.ensemble.members is {members}; lower it"
+        )
     if len(new) == len(ours):
         raise UsageError(
             f"nothing of the weights in config.{field}, {start!r}, fits this model; choose the "
@@ -178,11 +183,10 @@ def continued(new: TrainState, before: Weights) -> TrainState:
     """Starts from the parameters and batch statistics of `before`, where names and shapes agree.
 
     If that had more members, the first living ones go on; if too few are left, dead ones stay dead.
+    It must not have fewer.
     """
-    alive, members = np.asarray(before.alive), len(new.alive)
-    if len(alive) < members:
-        return new
-    chosen = np.argsort(~alive, stable=True)[:members]
+    alive = np.asarray(before.alive)
+    chosen = np.argsort(~alive, stable=True)[: len(new.alive)]
 
     def graft(fresh: Any, old: Any) -> Any:
         if isinstance(fresh, dict) and isinstance(old, dict):

@@ -198,6 +198,15 @@ def test_a_field_that_is_missing_is_named(path):
         ({"labels": "absent"}, "no stage before the method 'mmcd' makes pseudo labels"),
         ({"pseudo_labels": "mean"}, "nothing follows the last stage"),
         ({"stage.first.pseudo_labels": "mean"}, "its method 'pairs' has no classes"),
+        ({"noise.per_modality": True}, r"one label a pair, .*; set config\.noise\.per_modality to"),
+        (
+            {"stage.first.method": method("matching"), "stage.first.pseudo_labels": "per_modality"},
+            r"one label a pair, .*; set config\.stage\.first\.pseudo_labels to mean or votes",
+        ),
+        (
+            {"ensemble.members": 3, "stage.first.ensemble": ConfigDict({"members": 2})},
+            r"has 2 members, and this one 3, .* set config\.stage\.first\.ensemble\.members to 3",
+        ),
         ({"stages": ("second", "main")}, "names 'second', but config.stage has first"),
         ({"stages": ("first",)}, "ends with 'first', whose fields are those of the config itself"),
         ({"start_from": "main"}, r"start_from is 'main', .* before; name first or the folder of"),
@@ -226,6 +235,11 @@ def test_fields_that_do_not_go_together_are_named(changes, words):
     "changes",
     [
         {"start_from": "", "stage.first.method": "matching", "stage.first.pseudo_labels": "mean"},
+        {
+            "stage.first.method": "matching",
+            "stage.first.pseudo_labels": "mean",
+            "noise.per_modality": True,
+        },
         {"stage.first.start_from": "runs/a"},
         {"stages": ("main",), "start_from": "runs/a"},
         {"stages": ("main",), "start_from": "./first"},

@@ -6,7 +6,7 @@ import numpy as np
 import paired_batch
 import pytest
 
-from jaxcmr import losses, methods
+from jaxcmr import losses
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import Outputs
 
@@ -259,10 +259,3 @@ def test_a_dead_member_has_no_vote(voters):
 def test_a_label_must_not_be_hidden_from_all_members():
     with pytest.raises(UsageError, match=r"held_out_members is 3, but with 3 members"):
         paired_batch.build("label_vote", MEMBERS, held_out_members=3)
-
-
-def test_labels_by_modality_are_refused():
-    config = paired_batch.config("label_vote", MEMBERS)
-    config.noise.per_modality = True
-    with pytest.raises(UsageError, match="one label a pair"):
-        methods.build(config)

@@ -156,8 +156,6 @@ def test_of_more_members_the_first_living_ones_go_on():
     assert kernel[0].max() == 1 and kernel[1].max() == 2 and started.alive.tolist() == [True, True]
     few = stages.continued(fresh, _weights(before, [False, False, True]))
     assert few.alive.tolist() == [True, False]
-    before, fresh = _states(1, 2)
-    assert stages.continued(fresh, _weights(before, [True])) is fresh
 
 
 def test_the_number_of_clusters_may_differ_from_that_of_the_classes(tmp_path):

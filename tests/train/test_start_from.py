@@ -61,6 +61,13 @@ def test_weights_of_which_nothing_fits_are_refused(made, tmp_path, monkeypatch):
         _to_start(tmp_path, made[0])
 
 
+def test_weights_of_fewer_members_are_refused(made, tmp_path):
+    config = paired.config()
+    config.start_from, config.ensemble.members = str(made[0]), 2
+    with pytest.raises(UsageError, match=r"a run of 1 members, but config\.ensemble\.members is 2"):
+        stages.weights_to_start(stages.plan(config, tmp_path), paired.CLASSES, paired.dataset())
+
+
 def test_a_run_that_has_begun_needs_them_no_longer(made, tmp_path):
     assert _to_start(tmp_path, "") == {}
     removed = tmp_path / "removed since"
