@@ -18,7 +18,7 @@ class Linear(nn.Module):
 
     Attributes:
         features: number of outputs.
-        use_bias: False in front of a batch norm, which takes any constant away.
+        use_bias: False before a batch norm, which cancels any constant.
         dtype: dtype of the product; that of `x` if None. Parameters are float32.
     """
 

@@ -17,7 +17,7 @@ matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradien
   the cache, and so do the members of an ensemble, one after the other.
 * GPU, TPU: `by_batching`. For batched kernels (`jax.vmap` over the members of an ensemble) XLA
   would build a grouped convolution; a batched matmul is faster. Each product is a `custom_vmap`
-  function, which learns while it is being vmapped what is batched. The products sit inside a
+  function, which finds out under vmap which argument is batched. The products sit inside a
   `custom_vjp` and are never differentiated, so grad of vmap, vmap of grad, and either inside jit
   and scan all take the right form.
 
@@ -48,7 +48,7 @@ class Conv(nn.Module):
         size: height and width of the kernel.
         stride: step of both axes.
         padding: as in `conv2d`; `size // 2`, as usual in PyTorch, if None.
-        use_bias: False in front of a batch norm, which takes any constant away.
+        use_bias: False before a batch norm, which cancels any constant.
         depthwise: one filter a channel; `features` must be the number of input channels.
         kernel_init: initial distribution; PyTorch's default if not given.
         dtype: dtype of the product; that of the images if None. Parameters are float32.

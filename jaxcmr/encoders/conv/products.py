@@ -24,7 +24,7 @@ DIRECT_SIZE, DIRECT_FEATURES = 14, 32  # least output for which XLA's convolutio
 
 
 class Geometry(NamedTuple):
-    """What is static of a convolution.
+    """The static part of a convolution.
 
     Attributes:
         size: height and width of the images.
@@ -184,7 +184,7 @@ def direct_pays(geometry: Geometry, dtype) -> bool:
 
 
 def input_grad_direct(kernel, grad, geometry: Geometry) -> jax.Array:
-    """Returns the gradient to the images, by XLA's convolution as CPUs are good at it.
+    """Returns the gradient to the images, by XLA's convolution in the form fast on CPUs.
 
     Axes in the order of the output's product, no dilation, a kernel that lies in memory: what
     autodiff writes instead takes a hundred times longer inside a `scan`.
