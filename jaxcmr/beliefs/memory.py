@@ -32,7 +32,7 @@ class Memory(NamedTuple):
 
 
 def start(shape: tuple[int, ...], value: float = 1.0) -> Memory:
-    """Returns a memory of `shape`, `(N,)` or `(E, N)`, at a start value, without observations."""
+    """Returns a memory of `shape`, `(..., N)`, at a start value, without observations."""
     guards.check_range("value", value)
     return Memory(jnp.full(shape, value, jnp.float32), jnp.zeros(shape, jnp.int32))
 

@@ -68,14 +68,14 @@ def _repeated(config: ConfigDict, overrides: list[tuple[str, str]]) -> list[str]
 
 
 def _choose_method(config: ConfigDict, path: str, name: str) -> list[str]:
-    """Chooses another method, with its own numbers in place of those of the one before."""
+    """Chooses another method, with its defaults in place of the numbers of the one before."""
     section, _ = _holder(config, path.rpartition(".")[0])
     before, name = section.method.get("name"), _unquoted(name)
     if name == before:
         return []
     section.method = sections.method(name)
     numbers = ", ".join(f"{key} {value}" for key, value in section.method.items() if key != "name")
-    with_ = f"its own numbers ({numbers})" if numbers else "no numbers"
+    with_ = f"its defaults ({numbers})" if numbers else "no numbers"
     return [f"the method {name!r} in place of {before!r}, with {with_}"]
 
 

@@ -14,6 +14,8 @@ from typing import Any
 
 from jaxcmr.errors import UsageError
 
+PACKAGE = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
 
 @contextmanager
 def neighbors(folder: Path, **packages: Path) -> Iterator[None]:
@@ -85,7 +87,10 @@ def tried(file: Path, kind: str, work: Callable[[], Any]) -> Any:
             else f"{file} fails"
         )
         message = " ".join(str(error).split())
-        raise UsageError(f"{where} with {type(error).__name__}: {message}") from None
+        last = frames[-1]
+        ours = last.filename.startswith(PACKAGE) and last not in inside
+        origin = f" (in {last.filename}, line {last.lineno})" if ours else ""
+        raise UsageError(f"{where} with {type(error).__name__}: {message}{origin}") from None
 
 
 def _forget(packages: Collection[str]) -> None:

@@ -93,7 +93,8 @@ def introduce(
     source = train.provenance
     loud = logging.warning if source.get("source") == "stand-in" else logging.info
     name = shown(str(source.get("name")))
-    loud("data: %s, %s (%s)", name, source.get("source"), source.get("path", ""))
+    place = f" ({source['path']})" if source.get("path") else ""
+    loud("data: %s, %s%s", name, source.get("source"), place)
     logging.info(
         "%d rows to train on, %d to validate, %d to test; %d classes",
         len(train),

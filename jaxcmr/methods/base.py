@@ -64,7 +64,8 @@ class Method(NamedTuple):
         beliefs: `(rows, num_classes) -> Beliefs` at the start, for all members.
         vote: `(outputs of all members, alive, beliefs, batch, progress, hp) -> (beliefs, targets)`,
             inside the same jitted step, without gradient: the only place where members communicate.
-            Where `alive [E]` is False a member has no vote, and its outputs may be NaN.
+            Where `alive [E]` is False a member has no vote. Outputs are finite: the step puts zeros
+            where they are not.
         refresh: `(predict, params, beliefs, epoch, key, hp) -> (params, beliefs)` before each
             epoch, on the host, or None. `predict()` passes the training set, not augmented,
             through all members; a method that does not call it pays nothing.

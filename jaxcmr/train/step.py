@@ -97,7 +97,7 @@ def advance(
             state.alive, state.beliefs, batch, progress, hp["method"],
         )  # fmt: skip
         member_losses = lambda outputs, targets: {
-            name: losses.masked_mean(values, batch.mask)
+            name: _mean_over_pairs(name, values, batch.mask)
             for name, values in method.losses(
                 outputs, batch, targets, progress, hp["method"]
             ).items()
@@ -115,6 +115,16 @@ def advance(
     return of_living(alive, updated, state).replace(
         step=state.step + 1, beliefs=beliefs, alive=alive
     ), terms
+
+
+def _mean_over_pairs(name: str, values: jax.Array, mask: jax.Array) -> jax.Array:
+    """Averages a loss term `[B]`; `[V, B]` would broadcast, and count missing items."""
+    if jnp.shape(values) != mask.shape:
+        raise UsageError(
+            f"the loss term {name!r} of the method has the shape {jnp.shape(values)}, but it must "
+            f"be {mask.shape}, one value a pair; sum or average it over modalities"
+        )
+    return losses.masked_mean(values, mask)
 
 
 def finite(outputs: Outputs) -> Outputs:

@@ -26,6 +26,11 @@ def changed(*fields: str, file: str = "mmcd_modelnet.py"):
     return config, overrides.apply(config, [tuple(field.split("=", 1)) for field in fields])
 
 
+def test_a_flag_is_read_in_any_case():
+    config, _ = changed("noise.per_modality=true", file="rono_modelnet.py")
+    assert config.noise.per_modality is True
+
+
 @pytest.mark.parametrize(
     ("path", "text", "value"),
     [
@@ -35,7 +40,6 @@ def changed(*fields: str, file: str = "mmcd_modelnet.py"):
         ("seed", "007", 7),
         ("noise.rate", "0", 0.0),
         ("noise.rate", "2e-1", 0.2),
-        ("noise.per_modality", "true", True),
         ("noise.per_modality", "False", False),
         ("data.root", "a b", "a b"),
         ("data.root", "'a b'", "a b"),
@@ -166,7 +170,7 @@ def test_a_method_in_a_file_of_ones_own_brings_its_numbers_too(tmp_path):
     file.write_text(METHOD_FILE)
     config, notes = changed("method.alpha=.3", f"method.name={file}")
     assert config.method.to_dict() == {"name": str(file), "alpha": 0.3, "form": "linear"}
-    assert "my_method.py' in place of 'mmcd', with its own numbers (" in notes[0]
+    assert "my_method.py' in place of 'mmcd', with its defaults (" in notes[0]
     configuration.check(config)
     file.write_text(METHOD_FILE.replace("alpha", "gamma"))
     os.utime(file, ns=(0, 0))

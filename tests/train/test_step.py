@@ -10,6 +10,7 @@ import pytest
 
 from jaxcmr import methods
 from jaxcmr.config import method as method_section
+from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Outputs
 from jaxcmr.train import feed, optimizer, state
 from jaxcmr.train.step import build_step, method_numbers
@@ -141,6 +142,14 @@ def _counting_method(config) -> Method:
 
     rows = lambda rows, num_classes: {"visits": jnp.zeros(rows, jnp.int32)}
     return inner._replace(beliefs=rows, vote=vote, losses=objective)
+
+
+def test_a_loss_term_by_modality_is_refused():
+    method = methods.build(paired.config())
+    by_modality = lambda outputs, *_: {"label": outputs.embeddings.sum(-1)}  # [V, B]
+    words = r"'label' .* has the shape \(2, 10\), but it must be \(10,\), one value a pair"
+    with pytest.raises(UsageError, match=words):
+        _run(paired.config(), paired.dataset(), method._replace(losses=by_modality))
 
 
 def test_an_epoch_visits_every_row_once_and_votes_reach_their_member():
