@@ -50,10 +50,10 @@ def read(path: Path) -> list[dict[str, Any]]:
 
 
 def means(terms: Mapping[str, np.ndarray]) -> dict[str, float]:
-    """Averages the finite values of loss terms `[steps, E]`, over steps and living members."""
-    finite = {name: values[np.isfinite(values)] for name, values in terms.items()}
+    """Averages loss terms `[steps, E]` over steps and living members, whose loss is finite."""
+    living = np.isfinite(terms["loss"])
     return {
-        name: float((values if finite[name].size == values.size else finite[name]).mean())
+        name: float((values if living.all() else values[living]).mean())
         for name, values in terms.items()
     }
 

@@ -158,6 +158,12 @@ def _check_fit(
             f"config.{field} is {start!r}, a run of {len(weights.alive)} members, but "
             f"config.ensemble.members is {members}; lower it"
         )
+    living = int(np.sum(weights.alive))
+    if living < members:
+        logging.warning(
+            "%s has %d living members: %d of %d are dropped from the start",
+            start, living, members - living, members,
+        )  # fmt: skip
     if len(new) == len(ours):
         raise UsageError(
             f"nothing of the weights in config.{field}, {start!r}, fits this model; choose the "

@@ -104,6 +104,7 @@ def advance(
         }
         terms = jax.vmap(member_losses)(outputs, lax.stop_gradient(targets))
         terms = {"loss": sum(terms.values()), **terms}
+        terms = {k: jnp.where(state.alive, values, jnp.nan) for k, values in terms.items()}
         alive = state.alive & jnp.isfinite(terms["loss"])
         return jnp.where(alive, terms["loss"], 0.0).sum(), (alive, model_state, beliefs, terms)
 

@@ -8,7 +8,7 @@ import pytest
 
 from jaxcmr.config import method as method_section
 from jaxcmr.errors import UsageError
-from jaxcmr.train import stages
+from jaxcmr.train import log, stages
 from jaxcmr.train.trainer import Trainer
 from jaxcmr.workdir.weights import Weights
 
@@ -68,6 +68,10 @@ def test_the_others_of_a_method_without_votes_train_as_if_nothing_had_been(tmp_p
     with caplog.at_level("WARNING"):
         dropped = _fit(trainer, 1)
     assert "member 1 is dropped, 2 of 3 are left: the loss term" in caplog.text
+    lines = log.read(tmp_path / "one" / "metrics.jsonl")
+    for line in lines:  # also of the epochs without the member
+        terms = line["crc"] + line["rdc"] + line["pair"]
+        assert line["loss"] == pytest.approx(terms, rel=1e-5)
     whole = _fit(_trainer("rono", "drop", tmp_path / "two"))
     assert dropped.last.alive.tolist() == [True, False, True] and whole.last.alive.all()
     for a, b in zip(_params(dropped.last, [0, 2]), _params(whole.last, [0, 2])):

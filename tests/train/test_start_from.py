@@ -68,6 +68,13 @@ def test_weights_of_fewer_members_are_refused(made, tmp_path):
         stages.weights_to_start(stages.plan(config, tmp_path), paired.CLASSES, paired.dataset())
 
 
+def test_dead_members_of_the_other_run_are_named(made, tmp_path, monkeypatch, caplog):
+    weights = workdir_weights.read(made[0], "start_from")._replace(alive=np.array([False]))
+    monkeypatch.setattr(workdir_weights, "read", lambda folder, field: weights)
+    _to_start(tmp_path, made[0])
+    assert "has 0 living members: 1 of 1 are dropped from the start" in caplog.text
+
+
 def test_a_run_that_has_begun_needs_them_no_longer(made, tmp_path):
     assert _to_start(tmp_path, "") == {}
     removed = tmp_path / "removed since"
