@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -155,9 +155,14 @@ def stopping() -> Iterator[Callable[[], int]]:
         yield lambda: _reached() if several() else 0
         return
     received: list[int] = []
-    note = lambda number, _: received.append(number)
+
+    def note(number: int, frame: Any) -> None:
+        received.append(number)
+
+    def pass_on(number: int, frame: Any) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
     # JAX itself waits for a SIGTERM to one of several processes, and informs the others.
-    pass_on = lambda *_: os.kill(os.getpid(), signal.SIGTERM)
     handlers = (
         {signal.SIGINT: pass_on} if several() else {signal.SIGTERM: note, signal.SIGINT: note}
     )
