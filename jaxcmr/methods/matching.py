@@ -28,6 +28,7 @@ from jaxcmr import losses
 from jaxcmr.beliefs import clusters, diagnosis, memory
 from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, whole
 from jaxcmr.encoders import towers
+from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
 from jaxcmr.methods.pairs import pair_contrast
 from jaxcmr.numerics import unit_rows
@@ -92,22 +93,31 @@ def cluster_members(
 
     Args:
         key: of the start, where there is none.
-        embeddings: `[E, V, N, d]`. Members whose embeddings are not all finite are left out: they
-            get zeros, and the class -1.
+        embeddings: `[E, V, N, d]`. Dead members, whose embeddings are all zero, and those whose
+            embeddings are not all finite are left out: they get zeros, and the class -1.
         number: K.
         classes: `[E, V, N]` int32, the clusters before, or None.
 
     Returns:
         Unit centers `[E, V, K, d]`, and the memories: unit rows and their clusters.
+
+    Raises:
+        UsageError: no member is left.
     """
-    finite = jnp.flatnonzero(jnp.isfinite(embeddings).all((1, 2, 3)))
-    units = unit_rows(embeddings[finite])
+    living = jnp.isfinite(embeddings).all((1, 2, 3)) & (embeddings != 0).any((1, 2, 3))
+    if not living.any():
+        raise UsageError(
+            "there is nothing to cluster: the embeddings of every member are zero, or not finite; "
+            "lower config.optimizer.learning_rate"
+        )
+    left = jnp.flatnonzero(living)
+    units = unit_rows(embeddings[left])
     voters = jnp.swapaxes(units, 0, 1).reshape(-1, *units.shape[2:])  # [V E, N, d]
     joint = jnp.moveaxis(voters, 0, 1).reshape(voters.shape[1], -1)
     if classes is None:
         start = clusters.kmeans(key, joint, number)
     else:
-        share = jax.nn.one_hot(classes[finite], number).mean((0, 1))  # [N, K]
+        share = jax.nn.one_hot(classes[left], number).mean((0, 1))  # [N, K]
         means = share.T @ joint / jnp.maximum(share.sum(0), 1e-6)[:, None]
         start = clusters.lloyd(joint, means)
     centers = jnp.moveaxis(start.centers.reshape(number, len(voters), -1), 1, 0)
@@ -116,7 +126,7 @@ def cluster_members(
     def of_members(leaf: jax.Array, rest: float = 0.0) -> jax.Array:  # [V E, ...] -> [E, V, ...]
         leaf = jnp.swapaxes(leaf.reshape(units.shape[1], -1, *leaf.shape[1:]), 0, 1)
         filled = jnp.full((len(embeddings), *leaf.shape[1:]), rest, leaf.dtype)
-        return filled.at[finite].set(leaf)
+        return filled.at[left].set(leaf)
 
     rows, classes = of_members(voters), of_members(found.labels, -1)
     return unit_rows(of_members(found.centers)), Memories(rows, classes)

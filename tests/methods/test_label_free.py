@@ -8,6 +8,7 @@ import pytest
 
 from jaxcmr import losses
 from jaxcmr.beliefs.cluster_scores import number_of_clusters
+from jaxcmr.errors import UsageError
 from jaxcmr.methods import Outputs, matching
 from jaxcmr.methods.pairs import pair_contrast
 from jaxcmr.numerics import unit_rows
@@ -74,14 +75,17 @@ def test_clusters_made_again_keep_their_numbers():
     np.testing.assert_array_equal(first.classes, again.classes)
 
 
-def test_a_member_that_is_not_finite_decides_no_cluster():
+@pytest.mark.parametrize("lost", [jnp.nan, 0.0])
+def test_a_member_that_is_dead_or_not_finite_decides_no_cluster(lost):
     embeddings, _ = _clustered(2)
-    dead = jnp.concatenate([embeddings[:1], embeddings[1:].at[0, 0, 0].set(jnp.nan)])
+    dead = jnp.concatenate([embeddings[:1], embeddings[1:] * lost])
     centers, found = matching.cluster_members(jax.random.key(0), dead, 3, None)
     alone, expected = matching.cluster_members(jax.random.key(0), embeddings[:1], 3, None)
     np.testing.assert_array_equal(found.classes[0], expected.classes[0])
     np.testing.assert_allclose(centers[0], alone[0], rtol=1e-5, atol=1e-6)
     assert (found.classes[1] == -1).all()
+    with pytest.raises(UsageError, match="nothing to cluster: the embeddings of every member"):
+        matching.cluster_members(jax.random.key(0), dead[1:], 3, None)
 
 
 HP = paired_batch.hp("matching", warmup_epochs=1)
