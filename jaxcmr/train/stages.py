@@ -28,11 +28,11 @@ from jaxcmr.config import section
 from jaxcmr.config.ranges import LARGEST_INT32
 from jaxcmr.encoders import items
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import own
+from jaxcmr.methods import own, trial
 from jaxcmr.methods.base import Method
 from jaxcmr.numerics import unit_rows
 from jaxcmr.storage import paths
-from jaxcmr.train import devices, trial
+from jaxcmr.train import devices
 from jaxcmr.train.state import TrainState
 from jaxcmr.train.step import method_numbers
 from jaxcmr.types import Dataset, Outputs, axis_order

@@ -33,7 +33,7 @@ def describe(
     larger ones evenly spread rows do, as many as fill `WHOLE`, and the record notes how many.
 
     Args:
-        config: the run's; of it the files of weights are read.
+        config: the run's; of it the files of weights and methods are read.
         splits: the data as the source delivers them.
         record: the noise over the training set.
         rows: which of its rows train and which validate, `prepare.prepare`'s.
@@ -44,7 +44,7 @@ def describe(
         "sets": {name: _of_set(part) for name, part in sets.items() if part is not None},
         "labels after noise": of_array(record.labels),
         "split": {name: of_array(rows[name]) for name in ("train", "validation")},
-        "weights": {field: _of_file(path) for field, path in _weight_files(config.to_dict())},
+        "files": {field: _of_file(path) for field, path in _files(config.to_dict())},
     }
 
 
@@ -66,7 +66,7 @@ def in_words(name: tuple[str, ...]) -> str:
         return f"the {what}{f' {more[2]!r}' if len(more) > 2 else ''} of the {where}"
     if kind == "split":
         return f"the choice of rows for {'training' if more[0] == 'train' else more[0]}"
-    return f"the file config.{more[0]}" if kind == "weights" and more else f"the {kind}"
+    return f"the file config.{more[0]}" if kind == "files" and more else f"the {kind}"
 
 
 def of_array(array: np.ndarray | LazyRows) -> str:
@@ -110,17 +110,17 @@ def _of_items(items: Items) -> str:
 
 
 def _of_file(path: str) -> str:
-    """Returns the hash of a file of weights; for those of a package, the word "package"."""
+    """Returns the hash of a file; for those of a package, the word "package"."""
     file = expanded(path)
     return sha256(file) if file.is_file() else path
 
 
-def _weight_files(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Gives the name of each field `pretrained` that names a file, and the file."""
+def _files(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Gives the name of each field that names a file of weights or of a method, and the file."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _weight_files(value, f"{prefix}{name}.")
-        elif name == "pretrained" and value:
+            yield from _files(value, f"{prefix}{name}.")
+        elif value and (name == "pretrained" or (name == "name" and str(value).endswith(".py"))):
             yield prefix + name, value
 
 

@@ -38,7 +38,7 @@ def read(folder: Path, field: str) -> Weights:
     if not found:
         raise UsageError(
             f"config.{field} is {str(folder)!r}, but there is no checkpoint of a run; name the "
-            "folder of one"
+            "folder of one, or an earlier stage"
         )
     newest = max(found, key=lambda path: int(path.name))
     try:

@@ -4,7 +4,8 @@ import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import stages, trial
+from jaxcmr.methods import trial
+from jaxcmr.train import stages
 
 CONTENT = """
 import jax.numpy as jnp

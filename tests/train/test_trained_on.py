@@ -78,10 +78,20 @@ def test_weights_that_change_under_their_name_are_named(tmp_path):
     config.encoders.image.pretrained = str(tmp_path / "weights.npz")
     (tmp_path / "weights.npz").write_bytes(b"one")
     before = trained_on.describe(*_parts(config))
-    assert list(before["weights"]) == ["encoders.image.pretrained"]
+    assert list(before["files"]) == ["encoders.image.pretrained"]
     (tmp_path / "weights.npz").write_bytes(b"two")
     name = trained_on.difference(before, trained_on.describe(*_parts(config)))
     assert trained_on.in_words(name) == "the file config.encoders.image.pretrained"
+
+
+def test_a_method_file_that_changes_under_its_name_is_named(tmp_path):
+    config = paired.config()
+    config.method.name = str(tmp_path / "mine.py")
+    (tmp_path / "mine.py").write_text("METHOD = 1")
+    before = trained_on.describe(*_parts(config))
+    (tmp_path / "mine.py").write_text("METHOD = 2")
+    name = trained_on.difference(before, trained_on.describe(*_parts(config)))
+    assert trained_on.in_words(name) == "the file config.method.name"
 
 
 @pytest.mark.parametrize("kind", ["memory", "disk", "lazy"])

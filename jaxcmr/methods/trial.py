@@ -10,7 +10,6 @@ from ml_collections import ConfigDict
 from jaxcmr import methods
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Progress
-from jaxcmr.train.state import member_keys
 from jaxcmr.types import Batch, Outputs, axis_order
 
 TAKEN = ("loss", "step", "epoch")  # in a line of metrics.jsonl, beside the terms
@@ -39,7 +38,7 @@ def check(config: ConfigDict, method: Method, few: Mapping[str, Any], rows: int,
     def step(inputs, beliefs, hp):
         progress = Progress(jnp.int32(0), jnp.float32(0))
         batch = _batch(inputs, size)
-        keys = member_keys(jax.random.key(0), members)
+        keys = jax.random.split(jax.random.key(0), members)
         variables = jax.vmap(lambda key: method.init(key, inputs, k))(keys)
         forward = lambda variables, key: method.apply(variables, inputs, hp, key=key, train=True)
         outputs, state = jax.vmap(forward)(variables, keys)
