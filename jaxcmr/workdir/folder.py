@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import distributed
 from jaxcmr.config import default
+from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.noise.injection import NoiseRecord
 from jaxcmr.storage import files, locks, numpyfiles
@@ -102,8 +103,8 @@ def _check_config(workdir: Path, config: ConfigDict, given: ConfigDict) -> None:
     epochs, before = config.train.epochs, found["train"].get("epochs")
     if not isinstance(before, int) or before > epochs:
         raise UsageError(
-            f"{workdir} holds a run of {before} epochs, but config.train.epochs is {epochs}; give "
-            f"at least {before}, or choose another --workdir"
+            f"{workdir} holds a run of {shown(str(before))} epochs, but config.train.epochs is "
+            f"{epochs}; give at least as many, or choose another --workdir"
         )
     if before < epochs:
         logging.info(
@@ -127,9 +128,10 @@ def _check_fields(
         before, after = was.get(field, "absent"), now.get(field, "absent")
         free = field.startswith(FREE) or field.endswith(".pretrained")
         if before != after and not free and requested.get(field, "absent") == after:
+            values = f"was {shown(repr(before), 60)} and is {shown(repr(after), 60)}"
             raise UsageError(
-                f"{workdir} holds a run of another config: config.{field} was {before!r} and is "
-                f"{after!r}; choose another --workdir or remove the folder"
+                f"{workdir} holds a run of another config: config.{shown(field, 60)} {values}; "
+                "choose another --workdir or remove the folder"
             )
 
 

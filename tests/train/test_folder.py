@@ -106,6 +106,15 @@ def test_another_config_is_refused_before_data_are_read(claimed):
         folder.check_config(claimed, config, config)
 
 
+def test_a_field_of_another_program_is_shown_cut(claimed):
+    found = json.loads((claimed / "config.json").read_text())
+    found["train"]["\u4e2d" * 900] = ["a\nb" * 900]
+    (claimed / "config.json").write_text(json.dumps(found))
+    with pytest.raises(UsageError, match=r"another config: config\.train\.") as refusal:
+        _claim(claimed)
+    assert len(str(refusal.value)) < 400
+
+
 def test_a_number_that_other_data_have_chosen_is_not_blamed_on_the_config(claimed):
     given, config = paired.config(), paired.config()
     given.train.batch_size, config.train.batch_size = 0, 12
