@@ -75,6 +75,8 @@ def stored(array: np.memmap) -> LazyRows:
 def decoded(sources: Sequence[Any], decode: Callable[[Any], np.ndarray]) -> LazyRows:
     """Makes rows that are decoded from their sources, such as paths, at each use.
 
+    Public API without a caller in the package: for data sets of one's own that memory cannot hold.
+
     Args:
         sources: one a row; None where the item is missing: zeros.
         decode: makes a source's item; all of one shape and dtype. The first is made at once, to
