@@ -1,4 +1,7 @@
-"""The environment of a command: memory, disks, devices, logs; each failure is one sentence."""
+"""The environment of a command: memory, disks, devices, logs; each failure is one sentence.
+
+An entry point imports this file, or `command_line.py`, before the package.
+"""
 
 import errno
 import logging as std_logging
@@ -15,11 +18,15 @@ import interrupts
 from absl import logging
 from streams import drop, say
 
+# The package beside this folder, installed or not: another one may have other fields and methods.
+sys.path.insert(1, str(Path(__file__).resolve().parents[1]))
+
 from jaxcmr.errors import StoppedError, UsageError
 from jaxcmr.storage import paths
+from jaxcmr.workdir.logfile import is_ours
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-HERE = Path(__file__).resolve().parent
+HERE = str(Path(sys._getframe().f_code.co_filename).parent) + os.sep  # as log records spell it
 
 
 def prepare() -> None:
@@ -170,11 +177,11 @@ def set_up_log() -> None:
     handler.setFormatter(std_logging.Formatter("%(asctime)s  %(message)s", "%H:%M:%S"))
     # Libraries report their progress at level INFO too; only ours is shown. What goes wrong with
     # checkpoints, or with a home folder that cannot be written, is reported by us in one sentence.
-    ours = (str(HERE), str(HERE.parent / "jaxcmr"))
     quiet = ("orbax", "asyncio", "matplotlib")
     handler.addFilter(
         lambda record: (
-            record.pathname.startswith(ours)
+            is_ours(record)
+            or record.pathname.startswith(HERE)
             or (
                 record.levelno > std_logging.INFO
                 and not any(f"{os.sep}{name}{os.sep}" in record.pathname for name in quiet)

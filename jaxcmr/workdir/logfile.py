@@ -7,17 +7,18 @@ import sys
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import version
 from logging.handlers import MemoryHandler
 from pathlib import Path
 
 from absl import logging
 
+from jaxcmr import __version__
 from jaxcmr.errors import StoppedError, UsageError
 
 NAMES = ("log.txt", "jaxcmr-log.txt")  # the second where the first is a file of the user
 MARK = "# jaxcmr "  # what the log of a run begins with
-PACKAGE = str(Path(__file__).resolve().parents[1])
+# The folder of the package as log records spell it: they name the file that the code was read from.
+PACKAGE = str(Path(sys._getframe().f_code.co_filename).parents[1]) + os.sep
 
 
 @contextmanager
@@ -29,7 +30,7 @@ def kept() -> Iterator[Callable[[Path], None]]:
     """
     logger = logging.get_absl_logger()
     memory = MemoryHandler(sys.maxsize, flushLevel=sys.maxsize, flushOnClose=False)
-    memory.addFilter(_is_ours)
+    memory.addFilter(is_ours)
     logger.addHandler(memory)
     opened: list[_File] = []
 
@@ -67,12 +68,12 @@ def _open(folder: Path) -> _File | None:
     try:
         path = next(path for name in NAMES if _may_be_ours(path := folder / name))
         file = _File(path, encoding="utf-8", errors="backslashreplace")
-        file.stream.write(f"{MARK}{version('jaxcmr')}: {shlex.join(sys.argv)}\n")
+        file.stream.write(f"{MARK}{__version__}: {shlex.join(sys.argv)}\n")
         file.flush()
     except (OSError, StopIteration) as error:
         logging.warning("no log is kept in %s (%s)", folder, error or "all its names are taken")
         return None
-    file.addFilter(_is_ours)
+    file.addFilter(is_ours)
     file.setFormatter(std_logging.Formatter("%(asctime)s  %(levelname)s  %(message)s"))
     return file
 
@@ -85,8 +86,8 @@ def _may_be_ours(path: Path) -> bool:
         return file.read(len(MARK)) == MARK.encode()
 
 
-def _is_ours(record: std_logging.LogRecord) -> bool:
-    """Leaves out the messages of libraries."""
+def is_ours(record: std_logging.LogRecord) -> bool:
+    """Tells the messages of this package from those of libraries."""
     return record.pathname.startswith(PACKAGE)
 
 

@@ -85,6 +85,35 @@ def test_a_device_that_there_is_not_is_a_sentence(environment, monkeypatch):
         environment.check_devices()
 
 
+SPOKEN = """
+import logging as python_logging, pathlib, sys
+sys.path[:0] = {paths}
+import environment, jaxcmr
+from jaxcmr.train import log
+from jaxcmr.workdir import logfile
+
+environment.set_up_log()
+with logfile.kept() as keep:
+    keep(pathlib.Path({folder!r}))
+    log.log_progress(dict(step=1, epoch=1, loss=0.5, steps_per_second=9.0), 2, 60.0)
+    python_logging.getLogger("absl").info("of a library")
+print(jaxcmr.__file__)
+"""
+
+
+@pytest.mark.parametrize("package", ["", "elsewhere"])
+def test_lines_are_shown_and_kept_wherever_the_package_is_found(tmp_path, package):
+    place = tmp_path / package if package else LAUNCH.parent
+    if package:
+        place.mkdir()
+        (place / "jaxcmr").symlink_to(LAUNCH.parent / "jaxcmr")
+    program = SPOKEN.format(paths=[str(LAUNCH), str(place)], folder=str(tmp_path))
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert ran.stdout.strip() == str(place / "jaxcmr" / "__init__.py"), ran.stderr
+    for text in (ran.stderr, (tmp_path / "log.txt").read_text()):
+        assert text.count("epoch 1/2  loss 0.500") == 1 and "of a library" not in text
+
+
 def _shell(line: str, **variables: str) -> subprocess.CompletedProcess:
     """Runs a line of shell; `$MAIN` is the main command."""
     main = f"{sys.executable} {LAUNCH / 'main.py'}"
