@@ -88,7 +88,7 @@ def test_a_device_that_there_is_not_is_a_sentence(environment, monkeypatch):
 SPOKEN = """
 import logging as python_logging, pathlib, sys
 sys.path[:0] = {paths}
-import environment, jaxcmr
+import jaxcmr, environment
 from jaxcmr.train import log
 from jaxcmr.workdir import logfile
 
