@@ -8,6 +8,8 @@ import sys
 import unicodedata
 from collections.abc import Iterator
 
+from jaxcmr import packages
+
 _speaks = logging.getLogger("matplotlib")
 _level = _speaks.level
 if "matplotlib" in sys.modules:
@@ -18,8 +20,7 @@ else:
     # matplotlib works, but warns.
     _backend = os.environ.pop("MPLBACKEND", None)
     _speaks.setLevel(logging.ERROR)
-    import matplotlib
-
+    matplotlib = packages.load("matplotlib")
     if _backend is not None:
         os.environ["MPLBACKEND"] = _backend
         with contextlib.suppress(ValueError):

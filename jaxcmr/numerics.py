@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Integer
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.guards import native
+from jaxcmr.shapes import Array, Bool, Float, Integer
 
 # A row whose largest entry is below this counts as zero: it has no direction.
 _ZERO_ROW = 1e-12

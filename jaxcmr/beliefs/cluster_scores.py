@@ -1,7 +1,4 @@
-"""How many clusters there are, and how good a clustering is (numpy).
-
-scikit-learn is imported where it is used: it takes half a second.
-"""
+"""How many clusters there are, and how good a clustering is (numpy)."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -42,8 +39,6 @@ def number_of_clusters(
         UsageError: fewer than two modalities, different lengths, no candidate left, or a row holds
             NaN or infinity.
     """
-    from sklearn.metrics import adjusted_rand_score
-
     for one in features:
         guards.check_rows("features", one)
     rows = {len(one) for one in features}
@@ -59,7 +54,7 @@ def number_of_clusters(
     for k in tried:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), k), len(features))
         labels = [np.asarray(kmeans(key, one, k).labels) for key, one in zip(keys, features)]
-        pairs = [adjusted_rand_score(*pair) for pair in combinations(labels, 2)]
+        pairs = [adjusted_rand_index(shared_rows(*pair)) for pair in combinations(labels, 2)]
         scores[k] = float(np.mean(pairs))
     best = max(scores.values())
     return max(k for k, score in scores.items() if score >= best - _ROUNDING), scores
@@ -75,15 +70,12 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
     Returns:
         `accuracy`, the share of all rows whose cluster is matched to their class, under the
         one-to-one matching with most hits (Hungarian method; surplus clusters or classes stay
-        unmatched); and, of the rows with a cluster, scikit-learn's normalized mutual information
-        `NMI` and adjusted Rand index `ARI`. 0 where no row has a cluster.
+        unmatched); and, of the rows with a cluster, the normalized mutual information `NMI` and
+        the adjusted Rand index `ARI`. 0 where no row has a cluster.
 
     Raises:
         UsageError: no row, different lengths, no whole numbers, or a negative class.
     """
-    from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
-    from sklearn.metrics.cluster import contingency_matrix
-
     predicted = guards.whole_numbers(predicted, name="clusters")
     true_labels = guards.whole_numbers(true_labels, name="classes")
     if predicted.shape != true_labels.shape or predicted.ndim != 1 or not len(predicted):
@@ -96,14 +88,65 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
     clustered = predicted >= 0
     if not clustered.any():
         return dict.fromkeys(("accuracy", "NMI", "ARI"), 0.0)
-    classes, clusters = true_labels[clustered], predicted[clustered]
-    counts = contingency_matrix(classes, clusters)
+    counts = shared_rows(true_labels[clustered], predicted[clustered])
     hits = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return {
         "accuracy": float(hits / len(predicted)),
-        "NMI": float(normalized_mutual_info_score(classes, clusters)),
-        "ARI": float(adjusted_rand_score(classes, clusters)),
+        "NMI": float(normalized_mutual_information(counts)),
+        "ARI": float(adjusted_rand_index(counts)),
     }
+
+
+def shared_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Counts the rows `[A, B]` that each group of one partition `[N]` shares with each of another.
+
+    Groups are numbered in any way; the counts have them in the order of their numbers.
+    """
+    (a, first), (b, second) = (np.unique(one, return_inverse=True) for one in (first, second))
+    counts = np.bincount(first * len(b) + second, minlength=len(a) * len(b))
+    return counts.reshape(len(a), len(b))
+
+
+def adjusted_rand_index(counts: np.ndarray) -> float:
+    """Compute the share of pairs of rows on which two partitions agree, corrected for chance.
+
+        ARI = 2 (s d - a b) / ((s + a) (a + d) + (s + b) (b + d))
+
+    over ordered pairs of rows: s are together in both partitions, d in none, a in the first alone,
+    b in the second alone. 1 for equal partitions, 0 for random ones on average.
+
+    Args:
+        counts: of `shared_rows`.
+
+    Source: Hubert & Arabie, Comparing partitions, Journal of Classification 1985.
+    """
+    squares = lambda numbers: sum(int(n) ** 2 for n in numbers)  # whole numbers of any size
+    rows, both = int(counts.sum()), squares(counts.flat)
+    a, b = squares(counts.sum(1)) - both, squares(counts.sum(0)) - both
+    s, d = both - rows, rows**2 - both - a - b
+    if a == b == 0:
+        return 1.0
+    return 2.0 * (s * d - a * b) / ((s + a) * (a + d) + (s + b) * (b + d))
+
+
+def normalized_mutual_information(counts: np.ndarray) -> float:
+    """Compute the mutual information of two partitions over the mean of their entropies.
+
+        NMI = 2 sum_ij p_ij log(p_ij / (p_i p_j)) / (H(i) + H(j))
+
+    1 for equal partitions, those of a single group among them; 0 for independent ones.
+
+    Args:
+        counts: of `shared_rows`.
+    """
+    joint = counts / counts.sum()
+    first, second = joint.sum(1), joint.sum(0)
+    entropies = -sum((p * np.log(p)).sum() for p in (first, second))
+    if entropies == 0:
+        return 1.0
+    some = joint > 0
+    information = joint[some] * np.log(joint[some] / np.outer(first, second)[some])
+    return max(2 * information.sum() / entropies, 0.0)
 
 
 def collapse(predicted: np.ndarray, num_clusters: int, giant: float = 0.5) -> tuple[float, str]:

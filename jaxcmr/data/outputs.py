@@ -1,17 +1,19 @@
 """Writes files that a person names, never over a source or a file of other programs."""
 
+from __future__ import annotations
+
 import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
 from jaxcmr.storage.files import write_atomically
 
+Image, PngImagePlugin = Later("PIL.Image"), Later("PIL.PngImagePlugin")
 MARK = "written by jaxcmr"  # in the files, by which they are known again
 
 
@@ -53,7 +55,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Writes a `.png` with our mark, whole or not at all."""
-    marked = PngInfo()
+    marked = PngImagePlugin.PngInfo()
     marked.add_text("Software", MARK)
     save = lambda file: picture.save(file, format="PNG", optimize=True, pnginfo=marked)
     write_atomically(path, save)
@@ -66,5 +68,7 @@ def _is_ours(path: Path) -> bool:
                 return picture.info.get("Software") == MARK
         with zipfile.ZipFile(path) as archive:
             return archive.comment == MARK.encode()
+    except UsageError:
+        raise
     except Exception:  # whatever the file is, it is not ours
         return False

@@ -1,19 +1,21 @@
 """Describes a data set in a few lines of text, and draws a sheet of samples."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import jax
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
-from jaxcmr import fonts
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.render import camera_ring
 from jaxcmr.data.outputs import check_output, write_picture
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.display import columns, shown
+from jaxcmr.packages import Later
 from jaxcmr.types import Dataset, Splits
 
+Image, ImageDraw, ImageFont = map(Later, ("PIL.Image", "PIL.ImageDraw", "PIL.ImageFont"))
 MOST_CLASSES = 20  # rows of a sheet
 LABEL = 88  # pixels at the left of a row, for the name of the class
 _CAMERA = camera_ring(12, 25.0)[1]  # from the front, a little to the side
@@ -88,6 +90,8 @@ def _most_complete(dataset: Dataset, members: np.ndarray, count: int) -> np.ndar
 
 def _name_tile(name: str, size: int) -> np.ndarray:
     """Draws a name as it is, cut to the width of the tile."""
+    from jaxcmr import fonts  # it imports matplotlib
+
     tile = Image.new("RGB", (LABEL, size), "white")
     pen = ImageDraw.Draw(tile)
     text, width = shown(name), LABEL

@@ -11,10 +11,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.numerics import at_least_float32, unit_rows
+from jaxcmr.shapes import Array, Bool, Float, Integer, ScalarLike
 
 
 class Rows(NamedTuple):

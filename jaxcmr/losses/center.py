@@ -13,11 +13,11 @@ classes, or a number is out of range.
 
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.losses.classification import focal
 from jaxcmr.numerics import at_least_float32, unit_rows
+from jaxcmr.shapes import Array, Float, Integer, ScalarLike
 
 
 def warmup_ramp(epoch: ScalarLike, warmup_epochs: ScalarLike) -> Float[Array, ""]:

@@ -19,11 +19,11 @@ no gradient.
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.guards import native
 from jaxcmr.numerics import at_least_float32, label_log_odds, log_rest, sound_rows
+from jaxcmr.shapes import Array, Float, Integer, ScalarLike
 
 
 def cross_entropy(logits: Float[Array, "*n k"], labels: Integer[Array, "*n"]) -> Float[Array, "*n"]:

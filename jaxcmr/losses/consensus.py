@@ -14,11 +14,11 @@ labels are no classes.
 import jax
 import jax.numpy as jnp
 from jax import lax
-from jaxtyping import Array, Float, Integer
 
 from jaxcmr import guards
 from jaxcmr.losses.classification import cross_entropy, mean_absolute_error
 from jaxcmr.numerics import at_least_float32
+from jaxcmr.shapes import Array, Float, Integer
 
 
 def consensus(logits: Float[Array, "v b k"]) -> Float[Array, "b k"]:

@@ -30,11 +30,11 @@ them share:
 from collections.abc import Callable
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.losses.anchors import Rows, map_anchors, paired_rows, similarities
 from jaxcmr.numerics import weighted_logsumexp
+from jaxcmr.shapes import Array, Bool, Float, Integer, ScalarLike
 
 
 def multimodal_contrastive(

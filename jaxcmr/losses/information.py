@@ -1,11 +1,11 @@
 """Mutual information between the cluster assignments of modalities."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.numerics import at_least_float32
+from jaxcmr.shapes import Array, Bool, Float
 
 _TINY = 1e-12
 

@@ -1,10 +1,10 @@
 """Losses on the distances between the modalities of an instance."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.losses.anchors import Rows, map_anchors, paired_rows, similarities
+from jaxcmr.shapes import Array, Bool, Float, ScalarLike
 
 
 def cross_modal_margin(

@@ -1,11 +1,11 @@
 """From per-example values to the one number that is minimised."""
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
 from jaxcmr.errors import UsageError
 from jaxcmr.numerics import at_least_float32
+from jaxcmr.shapes import Array, Bool, Float
 
 
 def masked_mean(values: Float[Array, "..."], mask: Bool[Array, "..."]) -> Float[Array, ""]:

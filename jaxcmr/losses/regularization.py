@@ -2,10 +2,10 @@
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
 
 from jaxcmr import guards
 from jaxcmr.numerics import at_least_float32, check_classes, log_rest, weighted_logsumexp
+from jaxcmr.shapes import Array, Bool, Float
 
 
 def early_learning_regularization(

@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Float, Integer, ScalarLike
 
 from jaxcmr import guards
 from jaxcmr.numerics import label_log_odds
+from jaxcmr.shapes import Array, Float, Integer, ScalarLike
 
 # Above these log-odds, log(-log p) is -odds to the last bit of a float64.
 _CERTAIN = 40.0

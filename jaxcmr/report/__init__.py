@@ -6,13 +6,12 @@ from pathlib import Path
 
 from absl import logging
 
-from jaxcmr.report.contact_sheet import draw_contact_sheet
-from jaxcmr.report.curves import draw_curves
+from jaxcmr.errors import UsageError
 from jaxcmr.report.table import result_table
 from jaxcmr.train.log import read
 from jaxcmr.train.run import Outcome
 
-__all__ = ["draw_contact_sheet", "draw_curves", "result_table", "write_report"]
+__all__ = ["result_table", "write_report"]
 
 
 def write_report(outcome: Outcome, workdir: Path) -> str:
@@ -21,6 +20,24 @@ def write_report(outcome: Outcome, workdir: Path) -> str:
     The contact sheet shows the first direction that is measured. A picture that cannot
     be drawn is one line of the log: everything else is saved, and the same command draws it again.
     """
+    pictures = _pictures(outcome, workdir)
+    drawn = [name for name, draw in pictures.items() if _drawn(draw, workdir / name)]
+    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *drawn)
+    table = result_table(outcome.result)
+    return "\n".join([table, "", *[f"  {workdir / name}" for name in files]])
+
+
+def _pictures(outcome: Outcome, workdir: Path) -> dict[str, Callable[[Path], None]]:
+    """Returns what draws each picture, by the name of its file; nothing without matplotlib."""
+    try:
+        from jaxcmr.report.contact_sheet import draw_contact_sheet
+        from jaxcmr.report.curves import draw_curves
+    except UsageError as error:
+        logging.warning(
+            "no picture is drawn (%s); everything else is saved, and the same command draws them",
+            error,
+        )
+        return {}
     result, history = outcome.result, workdir / "metrics.jsonl"
     pictures = {"curves.png": lambda to: draw_curves(read(history), result["best_epoch"], to)}
     not_measured = result["scores"]["not_measured"]
@@ -29,9 +46,7 @@ def write_report(outcome: Outcome, workdir: Path) -> str:
         pictures["contact_sheet.png"] = lambda to: draw_contact_sheet(
             outcome.test, outcome.embeddings, *pairs[0], to
         )
-    drawn = [name for name, draw in pictures.items() if _drawn(draw, workdir / name)]
-    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *drawn)
-    return "\n".join([result_table(result), "", *[f"  {workdir / name}" for name in files]])
+    return pictures
 
 
 def _drawn(draw: Callable[[Path], None], path: Path) -> bool:

@@ -4,13 +4,15 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from matplotlib.axes import Axes
 
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.display import shown
-from jaxcmr.report import canvas
+from jaxcmr.report import canvas  # before matplotlib, which it imports with care
 from jaxcmr.retrieval import top_k
 from jaxcmr.types import Dataset
+
+# isort: split
+from matplotlib.axes import Axes
 
 RIGHT, WRONG = "#2a9d4e", "#d1382c"
 CELL = 1.15  # inches

@@ -5,12 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 
 from jaxcmr.beliefs.diagnosis import LOG_LIKELIHOODS
 from jaxcmr.display import shown_direction
-from jaxcmr.report import canvas
+from jaxcmr.report import canvas  # before matplotlib, which it imports with care
+
+# isort: split
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 _NO_LOSS = {"step", "epoch", "steps_per_second", "wait_share", "seconds"}
 History = Sequence[Mapping[str, Any]]

@@ -11,9 +11,9 @@ that is no whole number of at least 1.
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxcmr import guards
+from jaxcmr.shapes import Array, Bool, Float, Int, Shaped
 
 Ranked = Shaped[Array, "*batch g"]
 Value = Float[Array, "*batch"]

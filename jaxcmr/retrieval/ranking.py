@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from jaxtyping import Array, Bool, Float, Int, Shaped
 
 from jaxcmr import guards
 from jaxcmr.retrieval.labels import check_forms, paired_labels
+from jaxcmr.shapes import Array, Bool, Float, Int, Shaped
 
 EXCLUDED = -(2**31)  # what `ordered` gives for an item that takes part in no ranking
 

@@ -13,8 +13,8 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import __version__, data, distributed, methods
 from jaxcmr import config as configuration
-from jaxcmr import data, distributed, methods
 from jaxcmr.data import introduce, prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
@@ -25,6 +25,8 @@ from jaxcmr.train.trainer import Fit, Trainer
 from jaxcmr.types import Dataset
 from jaxcmr.workdir import embeddings, folder, logfile, trained_on
 from jaxcmr.workdir.weights import Weights
+
+LIBRARIES = ("jax", "flax", "optax")  # whose versions are part of a result
 
 
 class Outcome(NamedTuple):
@@ -128,7 +130,7 @@ def _train_and_evaluate(
         "device": f"{jax.device_count()} x {jax.devices()[0].device_kind}",
         "processes": jax.process_count(),
         "mesh": dict(planned[-1].mesh.shape),
-        "versions": {name: version(name) for name in ("jaxcmr", "jax", "flax", "optax")},
+        "versions": {"jaxcmr": __version__} | {name: version(name) for name in LIBRARIES},
     }
     if distributed.first():
         embeddings.save(workdir / "embeddings", splits.test, trained.embeddings)

@@ -6,6 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from sklearn.cluster import KMeans
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from jaxcmr.beliefs import cluster_scores as scores
 from jaxcmr.beliefs import clusters
@@ -210,6 +211,16 @@ class TestScores:
             scores.collapse(np.array([3]), 3)
         with pytest.raises(ValueError, match="clusters are float64"):
             scores.agreement(np.array([0.0, 0.5]), np.array([0, 1]))
+
+    def test_indices_are_those_of_scikit_learn(self):
+        rng = np.random.default_rng(0)
+        for groups in (1, 2, 5, 30):
+            true = rng.integers(0, groups, 40)
+            found = np.where(rng.random(40) < 0.7, true, rng.integers(0, 4, 40))
+            indices = {"NMI": normalized_mutual_info_score, "ARI": adjusted_rand_score}
+            expected = {name: index(true, found) for name, index in indices.items()}
+            ours = scores.agreement(found, true)
+            assert {name: ours[name] for name in indices} == pytest.approx(expected, abs=1e-12)
 
     def test_clusters_and_classes_may_have_any_numbers(self):
         long, true = np.array([2**40, 2**40, 7, 2**32]), np.array([1, 1, 0, 2**33])

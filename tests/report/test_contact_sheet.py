@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from jaxcmr.report import contact_sheet, draw_contact_sheet
+from jaxcmr.report import contact_sheet
+from jaxcmr.report.contact_sheet import draw_contact_sheet
 from jaxcmr.types import Dataset
 
 RNG = np.random.default_rng(0)

@@ -4,7 +4,8 @@ import pytest
 from matplotlib.axes import Axes
 from PIL import Image
 
-from jaxcmr.report import curves, draw_curves
+from jaxcmr.report import curves
+from jaxcmr.report.curves import draw_curves
 
 LINE = {"step": 3, "loss": 2.0, "rdc": 1.0, "steps_per_second": 9.0, "wait_share": 0.5}
 

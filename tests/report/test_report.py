@@ -42,7 +42,7 @@ def test_a_picture_that_fails_is_one_line_and_no_end(finished, monkeypatch, capl
     def fail(*_):
         raise ValueError("a fault\nof two lines")
 
-    monkeypatch.setattr(report, "draw_contact_sheet", fail)
+    monkeypatch.setattr("jaxcmr.report.contact_sheet.draw_contact_sheet", fail)
     with caplog.at_level("WARNING", logger="absl"):
         table = report.write_report(outcome({}), folder)
     (line,) = [entry.getMessage() for entry in caplog.records]
@@ -58,7 +58,9 @@ def test_a_picture_that_fails_is_one_line_and_no_end(finished, monkeypatch, capl
 def test_the_sheet_shows_a_direction_that_is_measured_or_none(finished, monkeypatch):
     outcome, folder = finished
     drawn = []
-    monkeypatch.setattr(report, "draw_contact_sheet", lambda *args: drawn.append(args[2:4]))
+    monkeypatch.setattr(
+        "jaxcmr.report.contact_sheet.draw_contact_sheet", lambda *args: drawn.append(args[2:4])
+    )
     report.write_report(outcome({"a->b": "no row has 'b'"}), folder)
     assert drawn == [("b", "a")]
     table = report.write_report(outcome(dict.fromkeys(("a->b", "b->a"), "no row has 'b'")), folder)

@@ -1,16 +1,19 @@
 """Reads HDF5 files: all arrays, those in groups too, and nothing from outside of the file."""
 
+from __future__ import annotations
+
 import math
 import mmap
 from collections.abc import Container, Iterator
 from pathlib import Path
 
-import h5py
 import numpy as np
 
 from jaxcmr.errors import reading
+from jaxcmr.packages import Later
 from jaxcmr.storage import numpyfiles
 
+h5py = Later("h5py")
 _HEAP = b"GCOL\x01\0\0\0"  # where a global heap begins, in which texts of any length lie
 _ADVICE = "get or write it again"
 _SMALL = 1 << 24  # bytes up to which an array may take no room in its file, never written

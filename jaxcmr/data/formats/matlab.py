@@ -1,18 +1,21 @@
 """Reads MATLAB's `.mat` files of every version: numbers, texts, sparse arrays, cells of them."""
 
+from __future__ import annotations
+
 import io
 import warnings
 from pathlib import Path
 
-import h5py
 import numpy as np
 import scipy.io
 from absl import logging
 
 from jaxcmr.data.formats import hdf5files, matfiles
 from jaxcmr.errors import UsageError, reading
+from jaxcmr.packages import Later
 from jaxcmr.storage import numpyfiles
 
+h5py = Later("h5py")
 Value = np.ndarray | list[np.ndarray]
 
 

@@ -1,21 +1,21 @@
 """Reads pictures (PNG and JPEG), upright and with 8 bits a channel."""
 
+from __future__ import annotations
+
 import warnings
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, PngImagePlugin, UnidentifiedImageError
-from PIL.Image import Transpose
 
 from jaxcmr.errors import UsageError, reason
+from jaxcmr.packages import Later, load
 
+PIL, Image, ExifTags = Later("PIL"), Later("PIL.Image"), Later("PIL.ExifTags")
 VERSION = 2  # part of cache keys; raise it when the same file gives another array
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
 FORMATS = ("PNG", "JPEG")
 MAX_PIXELS = 100_000_000
 MAX_PACKED = 10_000  # pixels in a byte: a PNG of one color and one bit has at most 8256
-# Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
-PngImagePlugin.MAX_TEXT_CHUNK = PngImagePlugin.MAX_TEXT_MEMORY
 # Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
 _OTHERS = (
     ("WebP", 8, b"webp"), ("HEIC", 4, b"ftyphe"), ("HEIC", 4, b"ftypmi"), ("AVIF", 4, b"ftypavif"),
@@ -25,9 +25,8 @@ _OTHERS = (
 )  # fmt: skip
 # What turns a picture upright, by its EXIF orientation; 1 is upright already.
 _TURNS = {
-    2: Transpose.FLIP_LEFT_RIGHT, 3: Transpose.ROTATE_180, 4: Transpose.FLIP_TOP_BOTTOM,
-    5: Transpose.TRANSPOSE, 6: Transpose.ROTATE_270, 7: Transpose.TRANSVERSE,
-    8: Transpose.ROTATE_90,
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM", 5: "TRANSPOSE", 6: "ROTATE_270",
+    7: "TRANSVERSE", 8: "ROTATE_90",
 }  # fmt: skip
 
 
@@ -40,6 +39,9 @@ def open_picture(path: Path) -> Image.Image:
     Raises:
         UsageError: there is no such file, or it is damaged, too large or no picture.
     """
+    # Pillow refuses a PNG whose color profile or comment is larger than 1 MB; pictures have such.
+    png = load("PIL.PngImagePlugin")
+    png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY
     try:
         # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
         with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
@@ -54,7 +56,7 @@ def open_picture(path: Path) -> Image.Image:
         raise
     except FileNotFoundError:
         raise UsageError(f"there is no file {path}") from None
-    except UnidentifiedImageError:
+    except PIL.UnidentifiedImageError:
         raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
     except MemoryError:  # of a decoder: a damaged file may announce any size
         raise UsageError(f"{path} needs more memory than there is; save it again") from None
@@ -105,7 +107,7 @@ def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
         turn = _TURNS.get(image.getexif().get(ExifTags.Base.Orientation))
     except Exception:  # Pillow raises what damaged tags lead it to; the pixels are sound
         turn = None
-    return pixels if turn is None else pixels.transpose(turn)
+    return pixels if turn is None else pixels.transpose(Image.Transpose[turn])
 
 
 def read_image(path: Path, size: int, channels: int) -> np.ndarray:

@@ -1,11 +1,12 @@
 """Cuts the polygons of a mesh into triangles, concave ones too."""
 
-import mapbox_earcut
 import numpy as np
 
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
 
+mapbox_earcut = Later("mapbox_earcut")
 FANS = 8  # corners that are tried, all polygons at once, before one polygon after another
 BLOCK = 1 << 18  # corners that are looked at together
 FLAT = 1e-10  # areas are compared to this, where a polygon's largest extent is 1

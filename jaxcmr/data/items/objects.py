@@ -15,16 +15,17 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from absl import logging
-from joblib import Parallel, delayed, parallel_config
 
 from jaxcmr.data import cache
 from jaxcmr.data.items import geometry
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.render import camera_ring, render_mesh, render_points
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
 from jaxcmr.storage import locks
 from jaxcmr.storage.files import write_atomically
 
+joblib = Later("joblib")
 VERSION = 1  # part of every cache key; raise it when the same input gives other arrays
 SHARD = 100  # objects: the unit of work, of progress, and of what an interruption can cost
 FEW = 60  # below, starting workers costs more than it saves
@@ -138,10 +139,10 @@ def _make(items, make: Maker, folder: Path, meta: dict[str, Any], workers: int) 
     workers = min(workers or os.cpu_count() or 1, max(len(items) // FEW, 1), max(len(missing), 1))
     write = functools.partial(_make_shard, make=make)
     alone, loky = {"backend": "sequential"}, {"backend": "loky", "inner_max_num_threads": 1}
-    with parallel_config(**(loky if workers > 1 else alone)):
+    with joblib.parallel_config(**(loky if workers > 1 else alone)):
         with _interrupts_ignored():
-            finished = Parallel(n_jobs=workers, return_as="generator_unordered")(
-                delayed(write)(shards[k], path=paths[k]) for k in missing
+            finished = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")(
+                joblib.delayed(write)(shards[k], path=paths[k]) for k in missing
             )
         _report_progress(finished, len(missing), folder.name)
     parts = [_read_shard(path, len(shard)) for path, shard in zip(paths, shards)]

@@ -5,12 +5,12 @@ clouds are drawn as small discs that lie in the surface. Both share camera and s
 """
 
 import numpy as np
-from embreex.mesh_construction import TriangleMesh
-from embreex.rtcore_scene import EmbreeScene
 from scipy.spatial import cKDTree
 
 from jaxcmr.data.items.geometry import Mesh, face_areas
+from jaxcmr.packages import Later
 
+rtcore_scene, mesh_construction = Later("embreex.rtcore_scene"), Later("embreex.mesh_construction")
 BACKGROUND = 1.0
 BORDER = 1.04  # the picture is that much wider than the widest view of the object
 # In the camera's frame (right, up, towards the viewer): over the left shoulder of the viewer.
@@ -56,8 +56,8 @@ def render_mesh(mesh: Mesh, cameras: np.ndarray, size: int) -> np.ndarray:
     One ray a pixel; a pixel whose neighbors differ gets four more, so that edges are smooth. 255 is
     the background. The cameras `[V, 3, 3]` are those of `camera_ring`.
     """
-    scene = EmbreeScene()
-    TriangleMesh(scene, np.ascontiguousarray(mesh.triangles, np.float32))
+    scene = rtcore_scene.EmbreeScene()
+    mesh_construction.TriangleMesh(scene, np.ascontiguousarray(mesh.triangles, np.float32))
     normals, _ = face_areas(mesh)
     flat = np.einsum("vij,nj->vni", cameras[:, :2], mesh.vertices)
     half = BORDER * float(np.abs(flat).max())

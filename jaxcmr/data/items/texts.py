@@ -7,6 +7,7 @@ import unicodedata
 
 import numpy as np
 
+from jaxcmr import packages
 from jaxcmr.errors import UsageError
 
 WORDS = 2000  # of the vocabulary
@@ -28,9 +29,8 @@ def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
     Raises:
         UsageError: the rows `fit` have no token.
     """
-    from sklearn.feature_extraction.text import TfidfVectorizer
-
-    model = TfidfVectorizer(analyzer=tokens, max_features=WORDS, sublinear_tf=True)
+    vectorizer = packages.load("sklearn.feature_extraction.text").TfidfVectorizer
+    model = vectorizer(analyzer=tokens, max_features=WORDS, sublinear_tf=True)
     try:
         model.fit([text for text, use in zip(texts, fit) if use])
     except ValueError:

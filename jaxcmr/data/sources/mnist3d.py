@@ -11,6 +11,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr import packages
 from jaxcmr.data import cache
 from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.formats.idx import read_idx
@@ -131,9 +132,8 @@ def _read_digits(paths: list[Path], folder: Path, source: str) -> Digits:
 def stand_in(train_size: int, test_size: int, seed: int) -> Digits:
     """The 1797 digits of scikit-learn, enlarged to 28 x 28 as MNIST has them (20 x 20, padded)."""
     from scipy.ndimage import zoom
-    from sklearn.datasets import load_digits
 
-    small = load_digits()
+    small = packages.load("sklearn.datasets").load_digits()
     total = len(small.target)
     if train_size + test_size > total:
         test_size = min(test_size, total // 4)

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
-from PIL import Image
 
 from jaxcmr.data import cache
 from jaxcmr.data.formats.pictures import read_image
@@ -21,8 +20,10 @@ from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.objects import Item
 from jaxcmr.data.splits import train_and_test
 from jaxcmr.errors import UsageError, reading
+from jaxcmr.packages import Later
 from jaxcmr.types import Splits
 
+Image = Later("PIL.Image")
 VERSION = 2  # part of the cache key; raise it when the same files give other arrays
 FOLDERS = ("rgbd-dataset_eval", "rgbd-dataset")
 EVERY = 5  # frames: what the release for evaluation keeps of the whole one

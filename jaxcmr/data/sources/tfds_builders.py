@@ -15,15 +15,15 @@ from typing import Any
 
 import jax
 import numpy as np
-import tensorflow_datasets as tfds
 from ml_collections import ConfigDict
 
-from jaxcmr import data
+from jaxcmr import data, packages
 from jaxcmr.data import cache
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
+tfds = packages.load("tensorflow_datasets")
 OURS = ("label", "true_label", "index", "id")  # features that are no modality
 
 
