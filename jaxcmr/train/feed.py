@@ -55,11 +55,16 @@ def read(data: Batch, rows: np.ndarray) -> Batch:
     return data.map_rows(lambda array, axis: array[rows] if axis == 0 else array[:, rows])
 
 
-def epoch_order(key: jax.Array, epoch: jax.Array, rows: int) -> jax.Array:
+def epoch_order(key: jax.Array, epoch: int, rows: int) -> np.ndarray:
     """Returns the order `[rows]` of an epoch: a permutation that depends only on key and epoch.
 
     Resuming therefore needs no iterator state.
     """
+    return jax.device_get(_permutation(key, jax.device_put(np.int32(epoch)), rows))
+
+
+@partial(jax.jit, static_argnames="rows")
+def _permutation(key: jax.Array, epoch: jax.Array, rows: int) -> jax.Array:
     return jax.random.permutation(jax.random.fold_in(key, epoch), rows)
 
 
@@ -144,7 +149,7 @@ class Streamed:
         """Yields an epoch's batches, as `Resident.calls`."""
         stream = self._begun.pop(epoch, None)
         if stream is None:
-            stream = _ahead(
+            stream = ahead(
                 self._pool, self._read_batches, self._rows_from(key, epoch, done), self._workers
             )
         yield from itertools.islice(stream, len(_left(self._spans, done)))
@@ -166,7 +171,7 @@ class Streamed:
             placed = jax.block_until_ready(devices.put_batches(self._mesh, fill_up, rows))
             return *placed, min(size, self._count - first)
 
-        yield from _ahead(self._pool, piece, range(0, self._count, size), self._workers)
+        yield from ahead(self._pool, piece, range(0, self._count, size), self._workers)
 
     def take(self, data: Batch, rows: jax.Array) -> Batch:
         """Gathers the batch at `rows [B]`, on each device only from its part of `data`."""
@@ -181,8 +186,8 @@ class Streamed:
     def _rows_from(self, key: jax.Array, first_epoch: int, done: int) -> Iterator[np.ndarray]:
         """Yields the rows of each call, from the middle of an epoch to the end of the training."""
         size = self._config.train.batch_size
-        sort = lambda epoch: np.asarray(epoch_order(key, epoch, self._count))
-        for order in _ahead(self._pool, sort, range(first_epoch, self._config.train.epochs), 1):
+        sort = lambda epoch: epoch_order(key, epoch, self._count)
+        for order in ahead(self._pool, sort, range(first_epoch, self._config.train.epochs), 1):
             for first, last in _left(self._spans, done):
                 yield order[first * size : last * size]
             done = 0  # it counts only in the first epoch
@@ -209,7 +214,7 @@ def _left(spans: list[tuple[int, int]], done: int) -> list[tuple[int, int]]:
     return [span for span in spans if span[0] >= done]
 
 
-def _ahead(
+def ahead(
     pool: ThreadPoolExecutor, work: Callable[[Any], Any], jobs: Iterable[Any], depth: int
 ) -> Iterator[Any]:
     """Yields `work(job)` of every job, in order; `depth` later ones are under way meanwhile.

@@ -1,6 +1,7 @@
 """The state of a training run."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import flax.struct
@@ -86,26 +87,33 @@ def create(
     )
 
 
+@partial(jax.jit, static_argnames="stream")
+def stream_key(key: jax.Array, stream: int) -> jax.Array:
+    """Derives the key of one of the streams from the run's key."""
+    return jax.random.fold_in(key, stream)
+
+
 def member_keys(key: jax.Array, members: int) -> jax.Array:
     """Derives one key a member; member e's key does not depend on how many members there are."""
     return jax.vmap(lambda e: jax.random.fold_in(key, e))(jnp.arange(members))
 
 
-def check_members(
-    terms: Terms, before: np.ndarray, after: np.ndarray, steps_before: int, *, drop: bool
-) -> None:
+def check_members(terms: Terms, before: np.ndarray, steps_before: int, *, drop: bool) -> np.ndarray:
     """Reports the members that died in a call of the step, and the loss term that was the reason.
 
     Args:
-        terms: loss term -> `[steps, E]` of the call.
+        terms: loss term -> `[steps, E]` of the call; those of dead members are NaN.
         before: `[E]` bool, which members were alive before it.
-        after: `[E]` bool, which are alive after it.
         steps_before: optimiser steps before the call.
         drop: whether the others go on.
+
+    Returns:
+        `[E]` bool, which members are alive after it.
 
     Raises:
         UsageError: a member has died and `drop` is False, or none is left.
     """
+    after = np.isfinite(terms["loss"][-1])
     for member in np.flatnonzero(before & ~after):
         bad = {name: ~np.isfinite(values[:, member]) for name, values in terms.items()}
         when = {name: int(steps.argmax()) for name, steps in bad.items() if steps.any()}
@@ -124,3 +132,4 @@ def check_members(
             "member %d is dropped, %d of %d are left: %s",
             member, after.sum(), len(after), sentence,
         )  # fmt: skip
+    return after

@@ -2,7 +2,8 @@
 
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -16,7 +17,14 @@ from jaxcmr.train import devices, evaluate, feed, log, optimizer
 from jaxcmr.train import state as train_state
 from jaxcmr.train.checkpoint import Checkpoints
 from jaxcmr.train.stages import Stage, continued, steps_per_epoch
-from jaxcmr.train.state import DATA_STREAM, REFRESH_STREAM, Terms, TrainState, check_members
+from jaxcmr.train.state import (
+    DATA_STREAM,
+    REFRESH_STREAM,
+    Terms,
+    TrainState,
+    check_members,
+    stream_key,
+)
 from jaxcmr.train.step import build_step, method_numbers, with_batch_statistics
 from jaxcmr.types import Dataset, Outputs
 from jaxcmr.workdir.weights import Weights
@@ -92,8 +100,8 @@ class Trainer:
 
         Each epoch, in this order: let the method refresh its beliefs; advance all members (jitted
         calls of k steps); score the validation set; keep the state if it is the best; write the
-        metrics; write the checkpoint `last`. SIGTERM and Ctrl-C end the run after the call of the
-        step that is under way.
+        metrics; write the checkpoint `last`. SIGTERM and Ctrl-C end the run after the calls of the
+        step that are under way: one, or two of an epoch.
 
         Args:
             start: weights to start from; None: new ones.
@@ -181,7 +189,7 @@ class Trainer:
     def run_epoch(
         self, state: TrainState, epoch: int, terms: Terms, stop: Callable[[], int] = lambda: 0
     ) -> tuple[TrainState, Terms, dict[str, float], int]:
-        """Advances to the end of an epoch, or to the call of the step after which `stop()` holds.
+        """Advances to the end of an epoch, or of the calls under way when `stop()` holds.
 
         Args:
             state: where the training stands, perhaps inside the epoch.
@@ -196,21 +204,35 @@ class Trainer:
         Raises:
             UsageError: a member dies and `config.train.on_nan` is "stop", or none is left.
         """
-        key = jax.random.fold_in(devices.local(state.key), DATA_STREAM)
-        first, calls, stopped = int(state.step), [terms] if terms else [], 0
-        began = idle_since = time.monotonic()
-        at, waited, alive = first, 0.0, np.asarray(devices.local(state.alive))
-        for data, rows in self._feed.calls(key, epoch, first - epoch * self._steps):
-            waited += time.monotonic() - idle_since
-            state, of_call = self._step(state, data, rows, self._hp)
-            # Fetching waits for the device: time from here on is spent waiting for batches.
-            calls.append(jax.device_get(of_call))
-            before, alive = alive, np.asarray(devices.local(state.alive))
-            check_members(calls[-1], before, alive, at, drop=self._config.train.on_nan == "drop")
-            at += len(rows)
-            if stopped := stop():
-                break
-            idle_since = time.monotonic()
+        key = stream_key(devices.local(state.key), DATA_STREAM)
+        first, alive = jax.device_get((state.step, devices.local(state.alive)))
+        first, calls, stopped, waited = int(first), [terms] if terms else [], 0, 0.0
+        at, began = first, time.monotonic()
+        idle_since = began
+
+        def dispatched() -> Iterator[tuple[Any, float]]:
+            nonlocal state
+            for data, rows in self._feed.calls(key, epoch, first - epoch * self._steps):
+                arrived = time.monotonic()
+                state, of_call = self._step(state, data, rows, self._hp)
+                yield of_call, arrived
+                if stopped:
+                    return
+
+        def fetched(call: tuple[Any, float]) -> tuple[Terms, float, float]:
+            of_call, arrived = call
+            return jax.device_get(of_call), arrived, time.monotonic()
+
+        # The next call is on the device before the terms of one are looked at. A thread fetches
+        # them, and so tells when the device was done, also while this one waits for a batch.
+        with ThreadPoolExecutor(1) as thread:
+            for of_call, arrived, done in feed.ahead(thread, fetched, dispatched(), 1):
+                waited += max(arrived - idle_since, 0.0)
+                idle_since = done
+                alive = check_members(of_call, alive, at, drop=self._config.train.on_nan == "drop")
+                calls.append(of_call)
+                at += len(of_call["loss"])
+                stopped = stopped or stop()
         terms = {name: np.concatenate([call[name] for call in calls]) for name in calls[0]}
         seconds = time.monotonic() - began
         speed = {"steps_per_second": round((at - first) / seconds, 2)}

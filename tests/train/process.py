@@ -18,8 +18,8 @@ def saves(folder: Path) -> list[str]:
     trainer = on_meshes.trainer_of(config)
     state = trainer.untrained
     with checkpoint.Checkpoints(folder) as checkpoints:
-        for epoch in range(3):
-            for _ in range(10):  # steps
+        for epoch in range(6):
+            for _ in range(5):  # of two calls of a step: one is under way when it stops
                 state, *_ = trainer.run_epoch(state, epoch, {}, stop=lambda: 1)
                 checkpoints.save_best(state, {})
                 checkpoints.save_last(state, {})

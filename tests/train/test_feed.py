@@ -202,7 +202,7 @@ def test_what_was_used_is_dropped_by_another_thread_and_little_is_kept():
 
     with ThreadPoolExecutor(2) as pool:
         seen = []
-        for piece in feed._ahead(pool, Piece, range(40), 2):
+        for piece in feed.ahead(pool, Piece, range(40), 2):
             seen.append(piece.job)
             most = max(most, len(alive))
     assert seen == list(range(40))

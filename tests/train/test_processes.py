@@ -71,7 +71,7 @@ def test_two_processes_of_four_devices_have_the_losses_of_one_device(tmp_path):
 def test_checkpoints_of_both_kinds_are_written_beside_steps(tmp_path):
     """Thirty of each: where they get in each other's way, the processes wait forever."""
     found = _run(2, 4, tmp_path, "saves")
-    assert found["saved"] == ["best/29", "best/30", "last/29", "last/30"]
+    assert found["saved"] == ["best/58", "best/60", "last/58", "last/60"]
 
 
 @pytest.mark.slow
