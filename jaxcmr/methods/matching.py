@@ -19,9 +19,12 @@ normalises memories over the batch axis and writes them to wrong rows, pairs by 
 instance, and selects on the test set. This package does none of that.
 """
 
+from functools import partial
+
 import flax.struct
 import jax
 import jax.numpy as jnp
+import numpy as np
 from ml_collections import ConfigDict
 
 from jaxcmr import losses
@@ -104,13 +107,18 @@ def cluster_members(
     Raises:
         UsageError: no member is left.
     """
-    living = jnp.isfinite(embeddings).all((1, 2, 3)) & (embeddings != 0).any((1, 2, 3))
+    living = np.isfinite(embeddings).all((1, 2, 3)) & (embeddings != 0).any((1, 2, 3))
     if not living.any():
         raise UsageError(
             "there is nothing to cluster: the embeddings of every member are zero, or not finite; "
             "lower config.optimizer.learning_rate"
         )
-    left = jnp.flatnonzero(living)
+    return _cluster(key, embeddings, np.flatnonzero(living), classes, number)
+
+
+@partial(jax.jit, static_argnames="number")
+def _cluster(key, embeddings, left, classes, number: int) -> tuple[jax.Array, Memories]:
+    """Clusters the embeddings of the members `left [L]`, as `cluster_members` describes."""
     units = unit_rows(embeddings[left])
     voters = jnp.swapaxes(units, 0, 1).reshape(-1, *units.shape[2:])  # [V E, N, d]
     joint = jnp.moveaxis(voters, 0, 1).reshape(voters.shape[1], -1)
