@@ -54,7 +54,7 @@ def number_of_clusters(
     for k in tried:
         keys = jax.random.split(jax.random.fold_in(jax.random.key(seed), k), len(features))
         labels = [np.asarray(kmeans(key, one, k).labels) for key, one in zip(keys, features)]
-        pairs = [adjusted_rand_index(shared_rows(*pair)) for pair in combinations(labels, 2)]
+        pairs = [_adjusted_rand_index(_shared_rows(*pair)) for pair in combinations(labels, 2)]
         scores[k] = float(np.mean(pairs))
     best = max(scores.values())
     return max(k for k, score in scores.items() if score >= best - _ROUNDING), scores
@@ -88,16 +88,16 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
     clustered = predicted >= 0
     if not clustered.any():
         return dict.fromkeys(("accuracy", "NMI", "ARI"), 0.0)
-    counts = shared_rows(true_labels[clustered], predicted[clustered])
+    counts = _shared_rows(true_labels[clustered], predicted[clustered])
     hits = counts[linear_sum_assignment(counts, maximize=True)].sum()
     return {
         "accuracy": float(hits / len(predicted)),
-        "NMI": float(normalized_mutual_information(counts)),
-        "ARI": float(adjusted_rand_index(counts)),
+        "NMI": float(_normalized_mutual_information(counts)),
+        "ARI": float(_adjusted_rand_index(counts)),
     }
 
 
-def shared_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+def _shared_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Counts the rows `[A, B]` that each group of one partition `[N]` shares with each of another.
 
     Groups are numbered in any way; the counts have them in the order of their numbers.
@@ -107,7 +107,7 @@ def shared_rows(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return counts.reshape(len(a), len(b))
 
 
-def adjusted_rand_index(counts: np.ndarray) -> float:
+def _adjusted_rand_index(counts: np.ndarray) -> float:
     """Compute the share of pairs of rows on which two partitions agree, corrected for chance.
 
         ARI = 2 (s d - a b) / ((s + a) (a + d) + (s + b) (b + d))
@@ -116,7 +116,7 @@ def adjusted_rand_index(counts: np.ndarray) -> float:
     b in the second alone. 1 for equal partitions, 0 for random ones on average.
 
     Args:
-        counts: of `shared_rows`.
+        counts: of `_shared_rows`.
 
     Source: Hubert & Arabie, Comparing partitions, Journal of Classification 1985.
     """
@@ -129,7 +129,7 @@ def adjusted_rand_index(counts: np.ndarray) -> float:
     return 2.0 * (s * d - a * b) / ((s + a) * (a + d) + (s + b) * (b + d))
 
 
-def normalized_mutual_information(counts: np.ndarray) -> float:
+def _normalized_mutual_information(counts: np.ndarray) -> float:
     """Compute the mutual information of two partitions over the mean of their entropies.
 
         NMI = 2 sum_ij p_ij log(p_ij / (p_i p_j)) / (H(i) + H(j))
@@ -137,7 +137,7 @@ def normalized_mutual_information(counts: np.ndarray) -> float:
     1 for equal partitions, those of a single group among them; 0 for independent ones.
 
     Args:
-        counts: of `shared_rows`.
+        counts: of `_shared_rows`.
     """
     joint = counts / counts.sum()
     first, second = joint.sum(1), joint.sum(0)
