@@ -14,12 +14,12 @@ ROWS, BATCH, CLASSES = 5000, 128, 10
 STEPS = ROWS // BATCH
 
 
-def random_pairs():
+def random_pairs(rows=ROWS):
     """Returns images, point features and labels."""
     rng = np.random.default_rng(0)
-    images = rng.random((ROWS, 28, 28, 1), dtype=np.float32)
-    features = rng.random((ROWS, 2048), dtype=np.float32)
-    return images, features, rng.integers(0, CLASSES, ROWS, dtype=np.int32)
+    images = rng.random((rows, 28, 28, 1), dtype=np.float32)
+    features = rng.random((rows, 2048), dtype=np.float32)
+    return images, features, rng.integers(0, CLASSES, rows, dtype=np.int32)
 
 
 def operations():
@@ -52,8 +52,8 @@ def matmul_ceiling():
     return 2 * size**3 / min(seconds[1:])
 
 
-def ours():
-    """Returns a function that runs one epoch in one jitted call: the step of `launch/main.py`."""
+def published():
+    """Returns the config: the published networks, and the optimiser of the features' protocol."""
     from ml_collections import ConfigDict
 
     from jaxcmr.config import default, encoder, method
@@ -66,54 +66,41 @@ def ours():
     config.optimizer.learning_rate, config.optimizer.schedule = 1e-4, "constant"
     config.optimizer.groups.image = ConfigDict({"learning_rate": 5e-5})
     config.optimizer.groups.centers = ConfigDict({"weight_decay": 0.0})
+    return config
+
+
+def ours():
+    """Returns a function that runs one epoch in one jitted call: the step of `launch/main.py`."""
     images, features, labels = random_pairs()
-    return epochs(config, {"image": images, "points": features}, labels)
+    return epochs(published(), {"image": images, "points": features}, labels)
 
 
 def theirs():
     """Returns the same as a plain PyTorch loop over shuffled batches."""
     import torch
-    import torch.nn.functional as F
     from torch import nn
-    from torch_models import MnistCNN, pair_contrast, update
+    from torch_models import MnistCNN, Rono, update
 
-    image_net = MnistCNN()
     point_net = nn.Sequential(
         *(nn.Linear(2048, 512, bias=False), nn.BatchNorm1d(512), nn.ReLU(), nn.Dropout(0.4)),
         *(nn.Linear(512, 256), nn.BatchNorm1d(256), nn.ReLU()),
     )
-    head = nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, CLASSES))
-    centers = nn.Parameter(torch.randn(CLASSES, 256))
+    rono = Rono(MnistCNN(), point_net, CLASSES)
     groups = [
-        {"params": image_net.parameters(), "lr": 5e-5, "weight_decay": 1e-5},
-        {"params": point_net.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
-        {"params": head.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
-        {"params": [centers], "lr": 1e-4},
+        {"params": rono.images.parameters(), "lr": 5e-5, "weight_decay": 1e-5},
+        {"params": rono.points.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
+        {"params": rono.head.parameters(), "lr": 1e-4, "weight_decay": 1e-5},
+        {"params": [rono.centers], "lr": 1e-4},
     ]
     adam = torch.optim.Adam(groups)
     images, features, labels = (torch.tensor(array) for array in random_pairs())
     images, labels = images.permute(0, 3, 1, 2).contiguous(), labels.long()
 
-    def center_loss(z, labels, ramp=0.5, tau=0.05, margin=0.3):
-        unit = F.normalize(centers)
-        labelled, mean = (unit[labels] * z).sum(1), z @ unit.mean(0)
-        apart = (mean.exp() - ((CLASSES + 1) / CLASSES * labelled).exp()).mean() / tau
-        pull = -(mean.exp() - labelled.exp() + margin).abs().mean() / tau
-        return (1 - ramp) * apart + ramp * pull
-
-    def class_loss(logits, labels):
-        return 5 * (1 - logits.softmax(1).gather(1, labels[:, None])).mean()
-
     def run():
         order = torch.randperm(ROWS)
         for start in range(0, STEPS * BATCH, BATCH):
             rows = order[start : start + BATCH]
-            y = labels[rows]
-            embeddings = image_net(images[rows]), point_net(features[rows])
-            z = F.normalize(torch.cat(embeddings))
-            loss = center_loss(z, torch.cat([y, y])) + 2 * pair_contrast(z)
-            loss = loss + sum(class_loss(head(part), y) for part in embeddings)
-            update(adam, loss)
+            update(adam, rono(images[rows], features[rows], labels[rows]))
 
     return run
 

@@ -18,15 +18,15 @@ HIDDEN, EMBEDDING = (1024, 1024), 256
 MEMBERS = (1, 2, 4, 8)
 
 
-def random_pairs():
+def random_pairs(rows=ROWS):
     """Returns vectors by modality, and labels."""
     rng = np.random.default_rng(0)
-    inputs = {name: rng.random((ROWS, size), dtype=np.float32) for name, size in SIZES.items()}
-    return inputs, rng.integers(0, CLASSES, ROWS, dtype=np.int32)
+    inputs = {name: rng.random((rows, size), dtype=np.float32) for name, size in SIZES.items()}
+    return inputs, rng.integers(0, CLASSES, rows, dtype=np.int32)
 
 
-def ours(members, models):
-    """Returns a function that trains `models` models of `members` members, one after the other."""
+def mmcd(members):
+    """Returns the config of MMCD with so many members."""
     from jaxcmr.config import default, encoder, method
 
     config = default()
@@ -37,11 +37,16 @@ def ours(members, models):
         config.encoders[name] = encoder("fc", hidden=HIDDEN)
     config.method = method("mmcd")
     config.ensemble.members = members
+    return config
+
+
+def ours(members, models):
+    """Returns a function that trains `models` models of `members` members, one after the other."""
     inputs, labels = random_pairs()
-    return epochs(config, inputs, labels, models)
+    return epochs(mmcd(members), inputs, labels, models)
 
 
-def theirs(members):
+def theirs(members, device="cpu"):
     """Returns the same as plain PyTorch loops, one after the other."""
     import torch
     import torch.nn.functional as F
@@ -55,12 +60,12 @@ def theirs(members):
 
     models = []
     for _ in range(members):
-        towers = nn.ModuleList(network(size) for size in SIZES.values())
-        centers = nn.Parameter(torch.randn(CLASSES, EMBEDDING))
+        towers = nn.ModuleList(network(size) for size in SIZES.values()).to(device)
+        centers = nn.Parameter(torch.randn(CLASSES, EMBEDDING, device=device))
         models.append((towers, centers, torch.optim.Adam([*towers.parameters(), centers])))
     inputs, labels = random_pairs()
-    inputs = [torch.tensor(array) for array in inputs.values()]
-    labels = torch.tensor(labels).long()
+    inputs = [torch.tensor(array, device=device) for array in inputs.values()]
+    labels = torch.tensor(labels, device=device).long()
 
     def run():
         for towers, centers, adam in models:

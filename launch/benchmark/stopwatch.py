@@ -5,6 +5,7 @@ import statistics
 import time
 
 HAS_TORCH = importlib.util.find_spec("torch") is not None
+LEAST, MOST, SPENT = 3, 20, 1.0  # repeats, and seconds after which there are enough
 
 
 def interleaved(sides, repeats):
@@ -17,3 +18,22 @@ def interleaved(sides, repeats):
             if repeat:
                 seconds[name].append(time.perf_counter() - start)
     return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def median_seconds(run, wait, calls=1):
+    """Returns the median seconds of a call, after a first one that is not counted.
+
+    Args:
+        run: what is called.
+        wait: waits until the result of `run` is there.
+        calls: how many calls are started before the last one is waited for.
+    """
+    wait(run())
+    seconds, began = [], time.perf_counter()
+    while len(seconds) < LEAST or (len(seconds) < MOST and time.perf_counter() - began < SPENT):
+        start = time.perf_counter()
+        for _ in range(calls):
+            result = run()
+        wait(result)
+        seconds.append((time.perf_counter() - start) / calls)
+    return statistics.median(seconds)

@@ -26,6 +26,32 @@ def pair_contrast(z, temperature=0.22):
     return -(partners / scores.sum(1)).log().mean()
 
 
+class Rono(nn.Module):
+    """RONO's losses (center, pair contrast, classification) on two networks of 256 features."""
+
+    def __init__(self, images, points, classes):
+        super().__init__()
+        self.images, self.points = images, points
+        self.head = nn.Sequential(nn.Linear(256, 128), nn.ReLU(), nn.Linear(128, classes))
+        self.centers = nn.Parameter(torch.randn(classes, 256))
+
+    def center_loss(self, z, labels, ramp=0.5, tau=0.05, margin=0.3):
+        unit, classes = F.normalize(self.centers), len(self.centers)
+        labelled, mean = (unit[labels] * z).sum(1), z @ unit.mean(0)
+        apart = (mean.exp() - ((classes + 1) / classes * labelled).exp()).mean() / tau
+        pull = -(mean.exp() - labelled.exp() + margin).abs().mean() / tau
+        return (1 - ramp) * apart + ramp * pull
+
+    def class_loss(self, logits, labels):
+        return 5 * (1 - logits.softmax(1).gather(1, labels[:, None])).mean()
+
+    def forward(self, images, points, labels):
+        embeddings = self.images(images), self.points(points)
+        z = F.normalize(torch.cat(embeddings))
+        loss = self.center_loss(z, torch.cat([labels, labels])) + 2 * pair_contrast(z)
+        return loss + sum(self.class_loss(self.head(part), labels) for part in embeddings)
+
+
 def mlp(kind, norm, *widths):
     """(pointwise layer, batch norm, ReLU) per step from one width to the next."""
     layers = []
@@ -64,15 +90,17 @@ class Block(nn.Module):
 
 
 class ResNet18(nn.Module):
-    def __init__(self):
+    def __init__(self, width=64):
         super().__init__()
-        stem = [nn.Conv2d(3, 64, 7, 2, 3, bias=False), nn.BatchNorm2d(64), nn.ReLU()]
-        blocks, inputs = [], 64
-        for outputs, stride in ((64, 1), (128, 2), (256, 2), (512, 2)):
+        stem = [nn.Conv2d(3, width, 7, 2, 3, bias=False), nn.BatchNorm2d(width), nn.ReLU()]
+        blocks, inputs = [], width
+        for outputs, stride in ((width, 1), (2 * width, 2), (4 * width, 2), (8 * width, 2)):
             blocks += [Block(inputs, outputs, stride), Block(outputs, outputs, 1)]
             inputs = outputs
         self.net = nn.Sequential(*stem, nn.MaxPool2d(3, 2, 1), *blocks)
-        self.head = nn.Sequential(nn.Linear(512, 256, bias=False), nn.BatchNorm1d(256), nn.ReLU())
+        self.head = nn.Sequential(
+            nn.Linear(inputs, 256, bias=False), nn.BatchNorm1d(256), nn.ReLU()
+        )
 
     def forward(self, x):
         return self.head(self.net(x).mean((2, 3)))
@@ -89,15 +117,15 @@ class PointNet(nn.Module):
 
 
 class DGCNN(nn.Module):
-    def __init__(self, k=20):
+    def __init__(self, k=20, width=64):
         super().__init__()
-        self.k = k
+        self.k, w = k, width
         conv = lambda i, o: nn.Sequential(
             nn.Conv2d(2 * i, o, 1, bias=False), nn.BatchNorm2d(o), nn.LeakyReLU(0.2)
         )
-        self.convs = nn.ModuleList([conv(3, 64), conv(64, 64), conv(64, 128), conv(128, 256)])
+        self.convs = nn.ModuleList([conv(3, w), conv(w, w), conv(w, 2 * w), conv(2 * w, 4 * w)])
         self.project = nn.Sequential(
-            nn.Conv1d(512, 256, 1, bias=False), nn.BatchNorm1d(256), nn.LeakyReLU(0.2)
+            nn.Conv1d(8 * w, 256, 1, bias=False), nn.BatchNorm1d(256), nn.LeakyReLU(0.2)
         )
         self.head = nn.Sequential(
             nn.Linear(512, 256, bias=False), nn.BatchNorm1d(256), nn.LeakyReLU(0.01)
@@ -109,7 +137,7 @@ class DGCNN(nn.Module):
         distance = square[:, :, None] - 2 * x.transpose(1, 2) @ x + square[:, None, :]
         rows = distance.topk(self.k, dim=2, largest=False)[1]
         batch, points, _ = rows.shape
-        offset = torch.arange(batch)[:, None, None] * points
+        offset = torch.arange(batch, device=x.device)[:, None, None] * points
         flat = x.transpose(1, 2).reshape(batch * points, -1)
         near = flat[(rows + offset).reshape(-1)].view(batch, points, self.k, -1)
         center = x.transpose(1, 2)[:, :, None].expand_as(near)
