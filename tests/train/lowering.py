@@ -52,6 +52,7 @@ COUNTED = {
     "stablehlo.select_and_scatter": "select_and_scatter",
     "stablehlo.while": "loop",
 }
+CUSTOM_CALL, CALL = "stablehlo.custom_call", "func.call"
 # Where JAX's plugin for CUDA is installed, it draws random numbers by a kernel of its own.
 RANDOM_NUMBERS = "cu_threefry2x32"
 
@@ -155,10 +156,13 @@ def programs(stage: Stage) -> Programs:
     layout = devices.of_state(mesh, method, state, rows, CLASSES)
     yield "start", jax.jit(create, out_shardings=layout).trace(items(config, 2))
 
+    everywhere = devices.replicated(mesh)
+    state = jax.tree.map(laid, state, layout)
     rates = optimizer.rates(config.optimizer, state.params)
     hp = {"method": method_numbers(config.method), "rates": rates}
-    data, take = whole(config, rows), resident(config, mesh).take
-    places = lambda size: jax.ShapeDtypeStruct((STEPS, size), jnp.int32)
+    data, hp = jax.tree.map(lambda leaf: laid(leaf, everywhere), (whole(config, rows), hp))
+    take, by_rows = resident(config, mesh).take, devices.by_rows(mesh, axis=1)
+    places = lambda size: jax.ShapeDtypeStruct((STEPS, size), jnp.int32, sharding=by_rows)
     step = build_step(
         with_batch_statistics(config, method, mesh), rule, take,
         steps_per_epoch=STEPS, total_steps=STEPS, shardings=layout,
@@ -166,8 +170,13 @@ def programs(stage: Stage) -> Programs:
     yield "step", step.trace(state, data, places(config.train.batch_size), hp)
 
     predict = inspect.getclosurevars(evaluate.build_predict(method, mesh)).nonlocals["part"]
-    rows = places(feed._block(config, mesh))
-    yield "predict", predict.trace(state, hp["method"], data, rows, take=take)
+    blocks_of_rows = places(feed._block(config, mesh))
+    yield "predict", predict.trace(state, hp["method"], data, blocks_of_rows, take=take)
+
+
+def laid(leaf: Any, sharding: jax.sharding.Sharding) -> Shapes:
+    """The shape of an array that lies on devices in a certain way."""
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
 def retrieval() -> Programs:
@@ -193,26 +202,32 @@ def counts(traced: Traced, platform: str) -> Counts:
 
     A function of the program counts as often as it is called, the body of a loop once.
     """
-    module = traced.lower(lowering_platforms=(platform,)).compiler_ir("stablehlo")
-    of_name = {op.attributes["sym_name"].value: op for op in operations(module.operation)
-               if op.name == "func.func"}  # fmt: skip
-
-    @functools.cache
-    def of_function(name: str) -> Counter:
-        found = Counter()
-        for op in operations(of_name[name]):
-            if op.name == "func.call":
-                found += of_function(op.attributes["callee"].value)
-            elif op.name in COUNTED:
-                found[COUNTED[op.name]] += 1
-            elif op.name == "stablehlo.custom_call":
-                found[f"custom_call {op.attributes['call_target_name'].value}"] += 1
-        return found
-
-    found = of_function("main")
-    others = sorted(name for name in found if name.startswith("custom_call "))
-    others = [name for name in others if RANDOM_NUMBERS not in name]
+    found = Counter()
+    for op, _ in executed(traced, platform):
+        target = op.attributes["call_target_name"].value if op.name == CUSTOM_CALL else ""
+        found[f"custom_call {target}" if target else COUNTED[op.name]] += 1
+    others = sorted(name for name in found.keys() - COUNTED.values() if RANDOM_NUMBERS not in name)
     return {kind: found[kind] for kind in (*COUNTED.values(), *others) if found[kind]}
+
+
+def executed(traced: Traced, platform: str) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+    """Yields what a lowered program runs that counts, and the calls through which it is reached."""
+    module = traced.lower(lowering_platforms=(platform,)).compiler_ir("stablehlo")
+    wanted = {*COUNTED, CUSTOM_CALL, CALL}
+    inside = {}
+    for function in operations(module.operation):
+        if function.name == "func.func":
+            found = [op for op in operations(function) if op.name in wanted]
+            inside[function.attributes["sym_name"].value] = found
+
+    def of_function(name: str, calls: tuple[Any, ...]):
+        for op in inside[name]:
+            if op.name == CALL:
+                yield from of_function(op.attributes["callee"].value, (*calls, op))
+            else:
+                yield op, calls
+
+    return of_function("main", ())
 
 
 def operations(top: Any) -> Iterator[Any]:
