@@ -6,10 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 from device_rates import PRECISIONS, seconds_of
 
-from jaxcmr.encoders.conv.layer import conv2d
+from jaxcmr.encoders.conv import layer, products
 
-# Of `conv2d`; None: its own choice on this device.
-FORMS = ("lax", "matmul", "by_batching", None)
+BATCHED = "batched matmul"
+# Of `layer.conv2d`: a convolution a member, one grouped convolution, a matrix product a member, one
+# product of all members (of the benchmark alone), and the form that is chosen on this device.
+FORMS = ("lax", "grouped", "matmul", BATCHED, None)
+layer.FORMS[BATCHED] = layer.Form(
+    products.output_matmul, products.kernel_grad_matmul, products.input_grad_matmul
+)
 # Name -> items, height and width, channels in, channels out, of 3x3 kernels at stride 1: ResNet18
 # on two views of 112 pixels of 128 items, and the CNN for MNIST on 128 items.
 SHAPES = {
@@ -57,9 +62,10 @@ def forms(name: str, members: int, precision: str, fewer: int) -> dict:
 
 def _compiled(form, how, arrays):
     """Returns the compiled form, or why there is none."""
+    convolve = functools.partial(layer.conv2d, padding=1, form=form)
 
     def both_ways(images, kernel, grad):
-        out, pull = jax.vjp(functools.partial(conv2d, padding=1, form=form), images, kernel)
+        out, pull = jax.vjp(convolve, images, kernel)
         return out, pull(grad)
 
     try:

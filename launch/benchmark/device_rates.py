@@ -5,8 +5,8 @@ import time
 
 import jax
 import jax.numpy as jnp
+from counting import operations
 from device_report import NOTE
-from products import operations
 from stopwatch import median_seconds
 from training import first_call
 

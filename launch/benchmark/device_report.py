@@ -15,6 +15,13 @@ from jaxcmr.storage.files import write_json, write_text
 # Packages without which training and evaluation on arrays work.
 OPTIONAL = ("torch", "h5py", "matplotlib", "sklearn", "tensorflow_datasets", "embreex", "PIL")
 WAITING = "not measured yet"
+LEGEND = (
+    "Times are medians. Operations are those of the products of a traced step, two a term, loops "
+    "as often as they run; shares are of the product of the same precision under ceilings. PyTorch "
+    "rounds as the row says, tries cuDNN's algorithms first, and runs one step a call. MiB of "
+    "program: arguments, results and temporaries of the compiled steps; MiB at peak: the most that "
+    "the device had in use so far, where that rose."
+)
 NOTE = "note"  # the column of sentences, always the last one
 
 
@@ -63,7 +70,7 @@ def markdown(about: dict, rows: dict) -> str:
     for table in dict.fromkeys(table for table, _ in rows):
         of_table = {row: values for (name, row), values in rows.items() if name == table}
         lines += [*_table(table, of_table), ""]
-    return "\n".join(lines)
+    return "\n".join([*lines, LEGEND, ""])
 
 
 def _table(name: str, rows: dict) -> list[str]:

@@ -23,7 +23,7 @@ def _modules(monkeypatch):
 
 
 def counted(function, *shapes):
-    from products import operations
+    from counting import operations
 
     arguments = [jax.ShapeDtypeStruct(shape, jnp.float32) for shape in shapes]
     return operations(jax.make_jaxpr(function)(*arguments))
