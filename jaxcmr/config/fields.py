@@ -82,7 +82,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "train.batch_size": Field(128, whole(2), "rows of a step"),
         "train.steps_per_call": Field(0, whole(0, LARGEST_INT32), "optimiser steps in one jitted "
                                       "call; 0: a whole epoch"),
-        "train.compute_dtype": Field("float32", choice("float32", "bfloat16"),
+        "train.compute_dtype": Field("float32", choice("float32", "tensorfloat32", "bfloat16"),
                                      "of the encoders' products; bfloat16 needs half the memory"),
         "train.remat": Field("none", choice("none", "products", "towers"), "computed again for the "
                              "backward pass: none, all but matrix products, whole towers"),

@@ -75,24 +75,28 @@ def in_degree(neighbors: jax.Array, weight: jax.Array) -> jax.Array:
     return jax.vmap(count)(neighbors, spread)
 
 
-@jax.custom_vjp
 def neighbor_sum(x: jax.Array, neighbors: jax.Array) -> jax.Array:
     """Sums `x [B, N, C]` over the neighbors of each point: `[B, N, C]`."""
+    return _neighbor_sum(x, neighbors, jax.config.jax_default_matmul_precision)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _neighbor_sum(x, neighbors, precision: str | None):
     return walk(jnp.add, x, neighbors)
 
 
-def _sum_forward(x, neighbors):
-    return neighbor_sum(x, neighbors), neighbors
+def _sum_forward(x, neighbors, precision):
+    return _neighbor_sum(x, neighbors, precision), neighbors
 
 
-def _sum_backward(neighbors, gradient):
+def _sum_backward(precision, neighbors, gradient):
     points = neighbors.shape[1]
     if points <= DENSE_POINTS:
 
         def cloud(rows, values):
             looked_at = jnp.zeros((points, points), values.dtype)
             looked_at = looked_at.at[rows, jnp.arange(points)[:, None]].add(1)
-            return looked_at @ values
+            return jnp.matmul(looked_at, values, precision=precision)
 
     else:
 
@@ -105,7 +109,7 @@ def _sum_backward(neighbors, gradient):
     return jax.vmap(cloud)(neighbors, gradient), None
 
 
-neighbor_sum.defvjp(_sum_forward, _sum_backward)
+_neighbor_sum.defvjp(_sum_forward, _sum_backward)
 
 
 @jax.custom_vjp

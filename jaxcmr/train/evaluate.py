@@ -13,11 +13,11 @@ from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason
 from jaxcmr.errors import UsageError
-from jaxcmr.methods.base import Method
 from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.directions import Direction, directions
 from jaxcmr.train import devices
 from jaxcmr.train.feed import Resident, Streamed
+from jaxcmr.train.forward import Forward
 from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, Outputs, axis_order
 
@@ -27,7 +27,7 @@ Predict = Callable[[TrainState, Any, Feed], Outputs]
 JOINED_ROWS = 4096  # at a time on the device, by `ensemble_embeddings`
 
 
-def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
+def build_predict(forward: Forward, mesh: jax.sharding.Mesh) -> Predict:
     """Returns `predict(state, hp, feed) -> Outputs` over a whole set.
 
     Every leaf of the result is `[E, V, N, ...]` (`centers` is left out), a numpy array, whole in
@@ -39,10 +39,7 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
     def part(state: TrainState, hp: Any, data: Any, rows: jax.Array, take) -> Outputs:
         def block(rows: jax.Array) -> Outputs:
             batch = take(data, rows)
-            member = lambda variables: method.apply(
-                variables, batch.inputs, hp, key=None, train=False
-            )
-            outputs, _ = jax.vmap(member)(state.variables)
+            outputs, _ = forward(state.variables, batch.inputs, hp, None, train=False)
             living = lambda leaf: jnp.where(state.alive[:, None, None, None], leaf, 0.0)
             there = batch.present[None, :, :, None]
             outputs = outputs.replace(
@@ -50,7 +47,8 @@ def build_predict(method: Method, mesh: jax.sharding.Mesh) -> Predict:
             )
             return jax.tree.map(living, outputs)
 
-        return lax.map(block, rows)
+        with jax.default_matmul_precision("float32"):  # as in the training step
+            return lax.map(block, rows)
 
     def predict(state: TrainState, hp: Any, source: Feed) -> Outputs:
         def of(data: Any, rows: jax.Array, count: int) -> Outputs:

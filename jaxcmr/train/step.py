@@ -14,6 +14,7 @@ from jaxcmr import losses, methods
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Progress
 from jaxcmr.train import devices
+from jaxcmr.train.forward import Forward
 from jaxcmr.train.state import STEP_STREAM, TrainState, member_keys
 from jaxcmr.types import Batch, Outputs
 
@@ -31,6 +32,7 @@ def method_numbers(section: ConfigDict) -> dict[str, jax.Array]:
 
 def build_step(
     method: Method,
+    forward: Forward,
     optimizer: optax.GradientTransformationExtraArgs,
     take: Callable[[Any, jax.Array], Batch],
     *,
@@ -47,7 +49,8 @@ def build_step(
 
     Args:
         method: what is trained.
-        optimizer: what updates it.
+        forward: applies all members (`forward.build`).
+        optimizer: what updates them.
         take: gathers a batch (`feed.Resident.take`).
         steps_per_epoch: optimiser steps of an epoch.
         total_steps: and of the run.
@@ -61,16 +64,20 @@ def build_step(
     def step(state: TrainState, data: Any, rows: jax.Array, hp: Mapping[str, Any]):
         def body(state: TrainState, rows: jax.Array):
             progress = progress_at(state.step, steps_per_epoch, total_steps)
-            state, terms = advance(method, optimizer, state, take(data, rows), progress, hp)
+            batch = take(data, rows)
+            state, terms = advance(method, forward, optimizer, state, batch, progress, hp)
             return stay(state), terms
 
-        return lax.scan(body, state, rows)
+        # Towers choose their own precision (`towers.tower`); nothing else is rounded on any device.
+        with jax.default_matmul_precision("float32"):
+            return lax.scan(body, state, rows)
 
     return step
 
 
 def advance(
     method: Method,
+    forward: Forward,
     optimizer: optax.GradientTransformationExtraArgs,
     state: TrainState,
     batch: Batch,
@@ -88,10 +95,8 @@ def advance(
     keys = member_keys(step_key, len(state.alive))
 
     def objective(params):
-        forward = lambda variables, key: method.apply(
-            variables, batch.inputs, hp["method"], key=key, train=True
-        )
-        outputs, model_state = jax.vmap(forward)({"params": params, **state.model_state}, keys)
+        variables = {"params": params, **state.model_state}
+        outputs, model_state = forward(variables, batch.inputs, hp["method"], keys, train=True)
         beliefs, targets = method.vote(
             finite(lax.stop_gradient(outputs)),
             state.alive, state.beliefs, batch, progress, hp["method"],
@@ -150,63 +155,3 @@ def of_living(alive: jax.Array, new: TrainState, old: TrainState) -> TrainState:
 def progress_at(step: jax.Array, steps_per_epoch: int, total_steps: int) -> Progress:
     """Returns where a run stands after `step` steps."""
     return Progress(epoch=step // steps_per_epoch, fraction=step / total_steps)
-
-
-def with_batch_statistics(config: ConfigDict, method: Method, mesh: jax.sharding.Mesh) -> Method:
-    """Returns the method with the batch norm of `config.train.batch_statistics`.
-
-    "global": the moments of the whole batch. "device": of each device's part, without a message
-    between devices in a layer; the training then depends on how many devices share a batch.
-
-    Raises:
-        UsageError: if a device would have the statistics of a single item.
-    """
-    parts = mesh.shape[devices.DATA]
-    if config.train.batch_statistics == "global" or parts == 1:
-        return method
-    if config.train.batch_size < 2 * parts:
-        raise UsageError(
-            f"each of {parts} devices has 1 item of a batch, which has no statistics; raise "
-            f"config.train.batch_size to {2 * parts} or set config.train.batch_statistics to global"
-        )
-    spread = devices.by_rows(mesh)
-    return by_parts(method, parts, lambda rows: lax.with_sharding_constraint(rows, spread))
-
-
-def by_parts(
-    method: Method, parts: int, lay: Callable[[jax.Array], jax.Array] = lambda rows: rows
-) -> Method:
-    """Applies `Method.apply`, in training, to a batch cut into parts.
-
-    Each part is normalised by its own moments and has a key of its own. The running moments become
-    the mean of those that each part alone would give, so that they, and the evaluation, are the
-    same on every device.
-
-    Args:
-        method: what is trained.
-        parts: how many, which must divide the batch.
-        lay: lays the parts, `[parts, B / parts, ...]`, on the devices.
-    """
-
-    def cut(rows: jax.Array) -> jax.Array:  # [B, ...] -> [parts, B / parts, ...]
-        return lay(rows.reshape(parts, -1, *rows.shape[1:]))
-
-    def join(rows: jax.Array, size: int) -> jax.Array:
-        """Returns `[V, C B, ...]` from `[parts, V, C B / parts, ...]`, C copies of each item."""
-        rows = rows.reshape(*rows.shape[:2], -1, size // parts, *rows.shape[3:])
-        return jnp.moveaxis(rows, 0, 2).reshape(rows.shape[1], -1, *rows.shape[4:])
-
-    def apply(variables, inputs, hp, *, key: jax.Array | None, train: bool):
-        if not train:
-            return method.apply(variables, inputs, hp, key=key, train=False)
-        one = lambda part, key: method.apply(variables, part, hp, key=key, train=True)
-        found = Outputs(embeddings=0, logits=0, centers=None)  # centers are of no part
-        outputs, state = jax.vmap(one, out_axes=(found, 0))(
-            jax.tree.map(cut, inputs), jax.random.split(key, parts)
-        )
-        size = len(jax.tree.leaves(inputs)[0])
-        rows = jax.tree.map(lambda leaf: join(leaf, size), (outputs.embeddings, outputs.logits))
-        outputs = outputs.replace(embeddings=rows[0], logits=rows[1])
-        return outputs, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), state)
-
-    return method._replace(apply=apply)

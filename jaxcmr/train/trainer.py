@@ -13,7 +13,7 @@ from absl import logging
 
 from jaxcmr import distributed
 from jaxcmr.errors import StoppedError, UsageError
-from jaxcmr.train import devices, evaluate, feed, log, optimizer
+from jaxcmr.train import devices, evaluate, feed, forward, log, optimizer
 from jaxcmr.train import state as train_state
 from jaxcmr.train.checkpoint import Checkpoints
 from jaxcmr.train.stages import Stage, continued, steps_per_epoch
@@ -25,7 +25,7 @@ from jaxcmr.train.state import (
     check_members,
     stream_key,
 )
-from jaxcmr.train.step import build_step, method_numbers, with_batch_statistics
+from jaxcmr.train.step import build_step, method_numbers
 from jaxcmr.types import Dataset, Outputs
 from jaxcmr.workdir.weights import Weights
 
@@ -85,11 +85,12 @@ class Trainer:
         }
         self._hp = devices.put(hp, devices.replicated(mesh))
         self._feed = feed.build(config, train, mesh)
+        apply = forward.build(config, method, mesh)
         self._step = build_step(
-            with_batch_statistics(config, method, mesh), rule, self._feed.take,
+            method, apply, rule, self._feed.take,
             steps_per_epoch=self._steps, total_steps=total_steps, shardings=self._layout,
         )  # fmt: skip
-        self._predict = evaluate.build_predict(method, mesh)
+        self._predict = evaluate.build_predict(apply, mesh)
         self._score = None
         if validation is not None:
             self._score = evaluate.build_validation(validation, config, mesh)

@@ -36,13 +36,13 @@ def close(actual, expected, tolerance=2e-5):
     jax.tree.map(check, actual, expected)
 
 
-def primitives(function, *args):
-    """Returns the names of all primitives in the jaxpr of `function`, nested ones included."""
-    found = set()
+def equations(function, *args):
+    """Returns all equations in the jaxpr of `function`, nested ones included."""
+    found = []
 
     def walk(jaxpr):
         for equation in jaxpr.eqns:
-            found.add(equation.primitive.name)
+            found.append(equation)
             for sub in jax.tree.leaves(
                 equation.params,
                 is_leaf=lambda leaf: hasattr(leaf, "eqns") or hasattr(leaf, "jaxpr"),
@@ -55,3 +55,14 @@ def primitives(function, *args):
     # A new function each time: traces are cached, and the backend is not part of the key.
     walk(jax.make_jaxpr(lambda *args: function(*args))(*args).jaxpr)
     return found
+
+
+def primitives(function, *args):
+    """Returns the names of all primitives in the jaxpr of `function`."""
+    return {equation.primitive.name for equation in equations(function, *args)}
+
+
+def convolutions(function, *args):
+    """Returns the parameters of all convolutions in the jaxpr of `function`."""
+    names = ((equation.primitive.name, equation.params) for equation in equations(function, *args))
+    return [params for name, params in names if name == "conv_general_dilated"]

@@ -5,7 +5,15 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax import lax
-from reference_conv import close, draw, primitives, reference, value_and_gradients
+from reference_conv import (
+    close,
+    convolutions,
+    draw,
+    equations,
+    primitives,
+    reference,
+    value_and_gradients,
+)
 
 from jaxcmr.encoders.conv import products
 from jaxcmr.encoders.conv.layer import Conv, conv2d
@@ -80,15 +88,46 @@ def in_scan(images, kernel):
 
 
 @pytest.mark.parametrize("function", [gradient, in_scan])
-def test_members_share_xlas_form_until_the_kernel_is_batched(monkeypatch, function):
+@pytest.mark.parametrize("members", [1, 4])
+def test_an_accelerator_convolves_each_member_alone(monkeypatch, function, members):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
-    images, kernel, kernels = draw((2, 6, 6, 3)), draw((3, 3, 3, 3)), draw((4, 3, 3, 3, 3))
-    single = primitives(function, images, kernel)
-    members = primitives(jax.vmap(function, (None, 0)), images, kernels)
-    assert "conv_general_dilated" in single and "dot_general" not in single
-    assert "dot_general" in members and "conv_general_dilated" not in members
-    runs = primitives(jax.vmap(jax.vmap(function, (0, None)), (None, 0)), images[:, None], kernels)
-    assert "dot_general" in runs and "conv_general_dilated" not in runs
+    images, kernels = draw((2, 6, 6, 3)), draw((members, 3, 3, 3, 3))
+    single = convolutions(function, images, kernels[0])
+    assert len(single) == 6  # the outputs of two layers, and both gradients of each
+    many = jax.vmap(function, (None, 0))
+    assert len(convolutions(many, images, kernels)) == members * len(single)
+    for found in convolutions(many, images, kernels):
+        assert found["feature_group_count"] == found["batch_group_count"] == 1
+    assert "dot_general" not in primitives(many, images, kernels)
+
+
+def test_images_of_a_shared_kernel_are_one_batch_on_an_accelerator(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    images, kernel = draw((5, 2, 6, 6, 3)), draw((3, 3, 3, 3))
+    layer = lambda images: conv2d(images, kernel, padding=1)
+    (found,) = convolutions(jax.vmap(layer), images)
+    assert found["feature_group_count"] == 1
+
+
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("precision", [None, "float32", "tensorfloat32"])
+def test_the_backward_pass_has_the_precision_of_the_call(monkeypatch, backend, precision):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+
+    def loss(images, kernel):
+        with jax.default_matmul_precision(precision):
+            return jnp.square(conv2d(images, kernel, padding=1)).sum()
+
+    def outside(images, kernels):
+        with jax.default_matmul_precision("bfloat16"):
+            return jax.grad(lambda k: jax.vmap(loss, (None, 0))(images, k).sum())(kernels)
+
+    found = equations(outside, draw((2, 6, 6, 3)), draw((2, 3, 3, 3, 3)))
+    expected = {None: None, "float32": lax.Precision.HIGHEST, "tensorfloat32": lax.Precision.HIGH}
+    products = [e for e in found if e.primitive.name in ("conv_general_dilated", "dot_general")]
+    wanted = expected[precision] and (expected[precision],) * 2
+    assert len(products) >= 2
+    assert {e.params["precision"] for e in products} == {wanted}
 
 
 def test_a_cpu_takes_the_matmul_for_small_images_and_for_every_gradient_to_a_kernel():

@@ -31,10 +31,10 @@ from jaxcmr.config import loading
 from jaxcmr.data.own.complete import BATCH, by_kind
 from jaxcmr.errors import UsageError
 from jaxcmr.retrieval import blocks, metrics, search
-from jaxcmr.train import devices, evaluate, feed, optimizer, stages
+from jaxcmr.train import devices, evaluate, feed, forward, optimizer, stages
 from jaxcmr.train import state as train_state
 from jaxcmr.train.stages import Stage
-from jaxcmr.train.step import build_step, method_numbers, with_batch_statistics
+from jaxcmr.train.step import build_step, method_numbers
 from jaxcmr.types import Batch, Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -163,13 +163,14 @@ def programs(stage: Stage) -> Programs:
     data, hp = jax.tree.map(lambda leaf: laid(leaf, everywhere), (whole(config, rows), hp))
     take, by_rows = resident(config, mesh).take, devices.by_rows(mesh, axis=1)
     places = lambda size: jax.ShapeDtypeStruct((STEPS, size), jnp.int32, sharding=by_rows)
+    apply = forward.build(config, method, mesh)
     step = build_step(
-        with_batch_statistics(config, method, mesh), rule, take,
+        method, apply, rule, take,
         steps_per_epoch=STEPS, total_steps=STEPS, shardings=layout,
     )  # fmt: skip
     yield "step", step.trace(state, data, places(config.train.batch_size), hp)
 
-    predict = inspect.getclosurevars(evaluate.build_predict(method, mesh)).nonlocals["part"]
+    predict = inspect.getclosurevars(evaluate.build_predict(apply, mesh)).nonlocals["part"]
     blocks_of_rows = places(feed._block(config, mesh))
     yield "predict", predict.trace(state, hp["method"], data, blocks_of_rows, take=take)
 

@@ -12,7 +12,7 @@ from jaxcmr import config as configuration
 from jaxcmr import methods
 from jaxcmr.encoders import ENCODERS, towers
 from jaxcmr.errors import UsageError
-from jaxcmr.train import feed, optimizer, state
+from jaxcmr.train import devices, feed, forward, optimizer, state
 from jaxcmr.train.step import build_step, method_numbers
 
 
@@ -32,7 +32,8 @@ def _step(**fields):
         "method": method_numbers(config.method),
         "rates": optimizer.rates(config.optimizer, start.params),
     }
-    step = build_step(method, rule, feed.gather, steps_per_epoch=2, total_steps=4)
+    apply = forward.build(config, method, devices.build(config))
+    step = build_step(method, apply, rule, feed.gather, steps_per_epoch=2, total_steps=4)
     rows = jnp.arange(2 * 48).reshape(2, 48) % 48
     compiled = step.lower(start, data, rows, hp).compile()
     after, terms = compiled(start, data, rows, hp)

@@ -13,8 +13,7 @@ import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import devices
-from jaxcmr.train.step import with_batch_statistics
+from jaxcmr.train import devices, forward
 
 # What a compiled step sends, beside metrics after its end. On the data axis: batch norm (its
 # moments, and theirs backwards), the embeddings of the whole batch, the gradients, the means of
@@ -123,7 +122,7 @@ def test_statistics_of_a_single_item_are_a_sentence():
     config, mesh = _config(batch=8), SimpleNamespace(shape={"data": 8})
     config.train.batch_statistics = "device"
     with pytest.raises(UsageError, match=r"1 item .*batch_size to 16 or .*batch_statistics"):
-        with_batch_statistics(config, None, mesh)
+        forward.build(config, None, mesh)
 
 
 @pytest.mark.parametrize("change", ["2x4 to 1x1", "1x1 to 4x2"])

@@ -12,7 +12,7 @@ from jaxcmr import methods
 from jaxcmr.config import method as method_section
 from jaxcmr.errors import UsageError
 from jaxcmr.methods.base import Method, Outputs
-from jaxcmr.train import feed, optimizer, state
+from jaxcmr.train import devices, feed, forward, optimizer, state
 from jaxcmr.train.step import build_step, method_numbers
 
 
@@ -33,6 +33,7 @@ def _run(config, dataset, method=None, steps=(4,)):
     }
     step = build_step(
         method,
+        forward.build(config, method, devices.build(config)),
         rule,
         feed.gather,
         steps_per_epoch=per_epoch,

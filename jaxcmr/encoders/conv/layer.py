@@ -4,8 +4,9 @@ The forms compute the same values up to rounding. `matmul`: the shifted slices o
 concatenated, times the kernel as one matrix (im2col); the gradients are matmuls of the same kind.
 `winograd`: the 3x3 kernels at stride 1 with up to four times fewer multiplications, in the output
 and in both gradients. `direct`: XLA's convolution for the output and the gradient to the input, a
-matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradients by autodiff.
-`by_batching`: `lax`, but `matmul` where the kernel itself is batched. The choice:
+matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradients by autodiff, one
+convolution a member. `grouped`: the same, which vmap over the members makes one grouped
+convolution of. The choice:
 
 * CPU: `winograd` where `winograd.pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.3
   to 1.9 times less processor time than `matmul`), `direct` where `direct_pays` (large outputs),
@@ -15,11 +16,12 @@ matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradien
   here the gradient to the input is written as a convolution of the output's gradient, one for
   each phase of the stride, 1.5 to 2 times faster. Batches go through in parts whose columns fit
   the cache, and so do the members of an ensemble, one after the other.
-* GPU, TPU: `by_batching`. For batched kernels (`jax.vmap` over the members of an ensemble) XLA
-  would build a grouped convolution; a batched matmul is faster. Each product is a `custom_vmap`
-  function, which finds out under vmap which argument is batched. The products sit inside a
-  `custom_vjp` and are never differentiated, so grad of vmap, vmap of grad, and either inside jit
-  and scan all take the right form.
+* GPU, TPU: `lax`. See `launch/ACCELERATORS.md` for what the other forms cost with several members.
+
+Each product is a `custom_vmap` function, which finds out under vmap which argument is batched. The
+products sit inside a `custom_vjp` and are never differentiated, so grad of vmap, vmap of grad, and
+either inside jit and scan all take the right form. Their precision is the one that is in force
+where the convolution is called, in the backward pass too.
 
 The platform is `jax.default_backend()` when the function is traced. Reverse mode only.
 """
@@ -30,6 +32,7 @@ from typing import Any, NamedTuple
 
 import flax.linen as nn
 import jax
+import jax.numpy as jnp
 from jax.custom_batching import custom_vmap, sequential_vmap
 
 from jaxcmr.encoders.conv import products, winograd
@@ -130,12 +133,13 @@ def conv2d(
             f"Winograd's form takes 3x3 kernels at stride 1, not depthwise ones: kernel "
             f"{kernel.shape}, strides {strides}; give form=None"
         )
-    return _conv(images, kernel.astype(images.dtype), geometry, form)
+    precision = jax.config.jax_default_matmul_precision
+    return _conv(images, kernel.astype(images.dtype), geometry, form, precision)
 
 
 def _fastest(geometry: Geometry, dtype) -> str:
     if jax.default_backend() != "cpu":
-        return "by_batching"
+        return "lax"
     if geometry.depthwise:
         return "matmul"
     if winograd.pays(geometry, dtype):
@@ -143,30 +147,33 @@ def _fastest(geometry: Geometry, dtype) -> str:
     return "direct" if products.direct_pays(geometry, dtype) else "matmul"
 
 
-def _by_batching(lax_form: Product, matmul_form: Product, batched_alone: int) -> Product:
-    """Returns a product that is `lax_form` until the vmap calls for `matmul_form`.
+def _each_member(form: Product, alone: int) -> Product:
+    """Returns `form` as a product that is written once for each member that vmap batches.
 
-    `batched_alone` is the argument that may be batched without harm: the images, whose extra axis
-    folds into their batch axis. -1 if either argument calls for the matmul.
+    One member is no batch: its axis is squeezed. Of `images` that are batched alone, for a kernel
+    that members share, the extra axis folds into that of the batch.
+
+    Args:
+        form: the product.
+        alone: the argument that counts images, if the other is a kernel; -1 if both do.
     """
 
-    def choose(first, second, geometry):
-        product = custom_vmap(lambda first, second: lax_form(first, second, geometry))
+    def product(first, second, geometry):
+        one = custom_vmap(lambda first, second: form(first, second, geometry))
 
-        @product.def_vmap
-        def rule(axis_size, in_batched, first, second):
-            if batched_alone >= 0 and not in_batched[1 - batched_alone]:
-                args = [first, second]
-                images = args[batched_alone]
-                args[batched_alone] = images.reshape(-1, *images.shape[2:])
-                out = product(*args)
+        @one.def_vmap
+        def rule(axis_size, in_batched, *args):
+            if alone >= 0 and not in_batched[1 - alone]:
+                folded = list(args)
+                folded[alone] = args[alone].reshape(-1, *args[alone].shape[2:])
+                out = one(*folded)
                 return out.reshape(axis_size, -1, *out.shape[1:]), True
-            axes = tuple(0 if batched else None for batched in in_batched)
-            return jax.vmap(lambda a, b: matmul_form(a, b, geometry), axes)(first, second), True
+            of = lambda member: (a[member] if b else a for a, b in zip(args, in_batched))
+            return jnp.stack([one(*of(member)) for member in range(axis_size)]), True
 
-        return product(first, second)
+        return one(first, second)
 
-    return choose
+    return product
 
 
 def _one_by_one(form: Product) -> Product:
@@ -206,28 +213,29 @@ FORMS = {
         _one_by_one(products.kernel_grad_matmul),
         _one_by_one(products.input_grad_direct),
     ),
-    "lax": Form(products.output_lax, products.kernel_grad_lax, products.input_grad_lax),
-    "by_batching": Form(
-        _by_batching(products.output_lax, products.output_matmul, 0),
-        _by_batching(products.kernel_grad_lax, products.kernel_grad_matmul, -1),
-        _by_batching(products.input_grad_lax, products.input_grad_matmul, 1),
+    "lax": Form(
+        _each_member(products.output_lax, alone=0),
+        _each_member(products.kernel_grad_lax, alone=-1),
+        _each_member(products.input_grad_lax, alone=1),
     ),
+    "grouped": Form(products.output_lax, products.kernel_grad_lax, products.input_grad_lax),
 }
 
 
-@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3))
-def _conv(images, kernel, geometry: Geometry, form: str):
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
+def _conv(images, kernel, geometry: Geometry, form: str, precision: str | None):
     return FORMS[form].output(images, kernel, geometry)
 
 
-def _conv_forward(images, kernel, geometry, form):
-    return _conv(images, kernel, geometry, form), (images, kernel)
+def _conv_forward(images, kernel, geometry, form, precision):
+    return _conv(images, kernel, geometry, form, precision), (images, kernel)
 
 
-def _conv_backward(geometry, form, residuals, grad):
+def _conv_backward(geometry, form, precision, residuals, grad):
     images, kernel = residuals
-    input_grad = FORMS[form].input_grad(kernel, grad, geometry)
-    return input_grad, FORMS[form].kernel_grad(images, grad, geometry)
+    with jax.default_matmul_precision(precision):
+        input_grad = FORMS[form].input_grad(kernel, grad, geometry)
+        return input_grad, FORMS[form].kernel_grad(images, grad, geometry)
 
 
 _conv.defvjp(_conv_forward, _conv_backward)
