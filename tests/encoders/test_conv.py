@@ -89,7 +89,7 @@ def in_scan(images, kernel):
 
 @pytest.mark.parametrize("function", [gradient, in_scan])
 @pytest.mark.parametrize("members", [1, 4])
-def test_an_accelerator_convolves_each_member_alone(monkeypatch, function, members):
+def test_a_gpu_convolves_each_member_alone(monkeypatch, function, members):
     monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
     images, kernels = draw((2, 6, 6, 3)), draw((members, 3, 3, 3, 3))
     single = convolutions(function, images, kernels[0])
@@ -101,15 +101,29 @@ def test_an_accelerator_convolves_each_member_alone(monkeypatch, function, membe
     assert "dot_general" not in primitives(many, images, kernels)
 
 
-def test_images_of_a_shared_kernel_are_one_batch_on_an_accelerator(monkeypatch):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+@pytest.mark.parametrize("function", [gradient, in_scan])
+@pytest.mark.parametrize("members", [1, 4])
+def test_a_tpu_convolves_several_members_at_once(monkeypatch, function, members):
+    monkeypatch.setattr(jax, "default_backend", lambda: "tpu")
+    images, kernels = draw((2, 6, 6, 3)), draw((members, 3, 3, 3, 3))
+    many = jax.vmap(function, (None, 0))
+    found = convolutions(many, images, kernels)
+    assert len(found) == len(convolutions(function, images, kernels[0]))
+    groups = {max(each["feature_group_count"], each["batch_group_count"]) for each in found}
+    assert max(groups) == members
+    assert "dot_general" not in primitives(many, images, kernels)
+
+
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_images_of_a_shared_kernel_are_one_batch_on_an_accelerator(monkeypatch, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     images, kernel = draw((5, 2, 6, 6, 3)), draw((3, 3, 3, 3))
     layer = lambda images: conv2d(images, kernel, padding=1)
     (found,) = convolutions(jax.vmap(layer), images)
     assert found["feature_group_count"] == 1
 
 
-@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+@pytest.mark.parametrize("backend", ["cpu", "gpu", "tpu"])
 @pytest.mark.parametrize("precision", [None, "float32", "tensorfloat32"])
 def test_the_backward_pass_has_the_precision_of_the_call(monkeypatch, backend, precision):
     monkeypatch.setattr(jax, "default_backend", lambda: backend)
@@ -157,8 +171,9 @@ def test_any_batching_equals_a_loop_on_a_cpu(axes, form):
 
 @pytest.mark.parametrize("axes", [(None, 0), (0, None), (0, 0)])
 @pytest.mark.parametrize("depthwise", [False, True])
-def test_any_batching_equals_a_loop_on_accelerators(monkeypatch, axes, depthwise):
-    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+@pytest.mark.parametrize("backend", ["gpu", "tpu"])
+def test_any_batching_equals_a_loop_on_accelerators(monkeypatch, axes, depthwise, backend):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
     images, kernels = draw((3, 2, 5, 6, 3)), draw((3, 3, 3, 1 if depthwise else 3, 3), 1)
 
     def gradients(images, kernel):

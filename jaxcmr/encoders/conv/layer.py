@@ -1,46 +1,22 @@
-"""The one place where images are convolved: the fast form for the platform at hand.
+"""The one place where images are convolved.
 
-The forms compute the same values up to rounding. `matmul`: the shifted slices of the input,
-concatenated, times the kernel as one matrix (im2col); the gradients are matmuls of the same kind.
-`winograd`: the 3x3 kernels at stride 1 with up to four times fewer multiplications, in the output
-and in both gradients. `direct`: XLA's convolution for the output and the gradient to the input, a
-matmul for that to the kernel. `lax`: `lax.conv_general_dilated` and its gradients by autodiff, one
-convolution a member. `grouped`: the same, which vmap over the members makes one grouped
-convolution of. The choice:
-
-* CPU: `winograd` where `winograd.pays` (3x3, stride 1, wide and large enough, float32 or wider: 1.3
-  to 1.9 times less processor time than `matmul`), `direct` where `direct_pays` (large outputs),
-  else `matmul`. XLA's CPU convolutions reach the rate of its matmuls where the axes come in the
-  order of its library; those that autodiff writes do not, and take 25 to 100 times longer inside
-  `lax.scan`. The gradient that autodiff derives from slices is slow too (it adds padded copies):
-  here the gradient to the input is written as a convolution of the output's gradient, one for
-  each phase of the stride, 1.5 to 2 times faster. Batches go through in parts whose columns fit
-  the cache, and so do the members of an ensemble, one after the other.
-* GPU, TPU: `lax`. See `launch/ACCELERATORS.md` for what the other forms cost with several members.
-
-Each product is a `custom_vmap` function, which finds out under vmap which argument is batched. The
-products sit inside a `custom_vjp` and are never differentiated, so grad of vmap, vmap of grad, and
-either inside jit and scan all take the right form. Their precision is the one that is in force
-where the convolution is called, in the backward pass too.
-
-The platform is `jax.default_backend()` when the function is traced. Reverse mode only.
+The products of a form sit inside a `custom_vjp` and are never differentiated, so grad of vmap, vmap
+of grad, and either inside jit and scan all take the right one (`forms`). Their precision is the one
+that is in force where the convolution is called, in the backward pass too. Reverse mode only.
 """
 
 import functools
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import flax.linen as nn
 import jax
-import jax.numpy as jnp
-from jax.custom_batching import custom_vmap, sequential_vmap
 
-from jaxcmr.encoders.conv import products, winograd
+from jaxcmr.encoders.conv import winograd
+from jaxcmr.encoders.conv.forms import FORMS, fastest
 from jaxcmr.encoders.conv.products import Geometry, Pair, explicit_pads
 from jaxcmr.encoders.linear import torch_kernel
 from jaxcmr.encoders.norm import along
-
-Product = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 
 
 class Conv(nn.Module):
@@ -100,7 +76,7 @@ def conv2d(
         strides: one number or one for each of the two axes.
         padding: zeros added: one number, `((top, bottom), (left, right))`, or "SAME" (output size
             `ceil(H / s)`, the odd zero at the end).
-        form: one of `FORMS` to force a form; None chooses by the rule above.
+        form: one of `forms.FORMS` to force a form; None takes the fastest.
 
     Returns:
         `[B, H', W', O]`, `H' = floor((H + top + bottom - kh) / s) + 1`, in the dtype of `images`.
@@ -125,7 +101,7 @@ def conv2d(
             "give larger images"
         )
     if form is None:
-        form = _fastest(geometry, images.dtype)
+        form = fastest(geometry, images.dtype)
     elif form not in FORMS:
         raise ValueError(f"form must be one of {tuple(FORMS)} or None, not {form!r}")
     if form == "winograd" and not winograd.applies(geometry):
@@ -135,91 +111,6 @@ def conv2d(
         )
     precision = jax.config.jax_default_matmul_precision
     return _conv(images, kernel.astype(images.dtype), geometry, form, precision)
-
-
-def _fastest(geometry: Geometry, dtype) -> str:
-    if jax.default_backend() != "cpu":
-        return "lax"
-    if geometry.depthwise:
-        return "matmul"
-    if winograd.pays(geometry, dtype):
-        return "winograd"
-    return "direct" if products.direct_pays(geometry, dtype) else "matmul"
-
-
-def _each_member(form: Product, alone: int) -> Product:
-    """Returns `form` as a product that is written once for each member that vmap batches.
-
-    One member is no batch: its axis is squeezed. Of `images` that are batched alone, for a kernel
-    that members share, the extra axis folds into that of the batch.
-
-    Args:
-        form: the product.
-        alone: the argument that counts images, if the other is a kernel; -1 if both do.
-    """
-
-    def product(first, second, geometry):
-        one = custom_vmap(lambda first, second: form(first, second, geometry))
-
-        @one.def_vmap
-        def rule(axis_size, in_batched, *args):
-            if alone >= 0 and not in_batched[1 - alone]:
-                folded = list(args)
-                folded[alone] = args[alone].reshape(-1, *args[alone].shape[2:])
-                out = one(*folded)
-                return out.reshape(axis_size, -1, *out.shape[1:]), True
-            of = lambda member: (a[member] if b else a for a, b in zip(args, in_batched))
-            return jnp.stack([one(*of(member)) for member in range(axis_size)]), True
-
-        return one(first, second)
-
-    return product
-
-
-def _one_by_one(form: Product) -> Product:
-    """Returns `form` as a product that loops over the members where vmap batches an array.
-
-    Columns of all members together would not fit the cache, and those of images that members
-    share, as in the first layer of an ensemble, would be written in an order to be transposed.
-    """
-
-    def loop(first, second, geometry):
-        return sequential_vmap(lambda first, second: form(first, second, geometry))(first, second)
-
-    return loop
-
-
-class Form(NamedTuple):
-    """The three products of a convolution: of (images, kernel), (images, grad), (kernel, grad)."""
-
-    output: Product
-    kernel_grad: Product
-    input_grad: Product
-
-
-FORMS = {
-    "matmul": Form(
-        _one_by_one(products.output_matmul),
-        _one_by_one(products.kernel_grad_matmul),
-        products.input_grad_matmul,
-    ),
-    "winograd": Form(
-        _one_by_one(winograd.output),
-        _one_by_one(winograd.kernel_grad),
-        _one_by_one(winograd.input_grad),
-    ),
-    "direct": Form(
-        _one_by_one(products.output_lax),
-        _one_by_one(products.kernel_grad_matmul),
-        _one_by_one(products.input_grad_direct),
-    ),
-    "lax": Form(
-        _each_member(products.output_lax, alone=0),
-        _each_member(products.kernel_grad_lax, alone=-1),
-        _each_member(products.input_grad_lax, alone=1),
-    ),
-    "grouped": Form(products.output_lax, products.kernel_grad_lax, products.input_grad_lax),
-}
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(2, 3, 4))
