@@ -13,7 +13,7 @@ import inspect
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,10 @@ Counts = Mapping[str, int]  # kind of operation -> how many
 
 
 @contextmanager
-def accelerator() -> Iterator[None]:
-    """Lets what is traced take the form for accelerators."""
-    with mock.patch.object(jax, "default_backend", lambda: "gpu"):
+def accelerator(platform: str) -> Iterator[None]:
+    """Lets what is traced take the form for an accelerator."""
+    backend = {"cuda": "gpu", "tpu": "tpu"}[platform]
+    with mock.patch.object(jax, "default_backend", lambda: backend):
         yield
 
 
@@ -240,21 +241,23 @@ def operations(top: Any) -> Iterator[Any]:
                 yield from operations(op.operation)
 
 
-def counted(found: Iterable[tuple[str, Traced]]) -> dict[str, Counts]:
+def counted(trace: Callable[[], Programs]) -> dict[str, Counts]:
     """Counts programs on all platforms; where these agree, on "cuda, tpu"."""
+    each = {}
+    for platform in PLATFORMS:
+        with accelerator(platform):
+            each[platform] = {name: counts(traced, platform) for name, traced in trace()}
     table = {}
-    for name, traced in found:
-        each = {platform: counts(traced, platform) for platform in PLATFORMS}
-        if each["cuda"] == each["tpu"]:
-            each = {"cuda, tpu": each["cuda"]}
-        table |= {f"{name} ({platform})": one for platform, one in each.items()}
+    for name, cuda in each["cuda"].items():
+        tpu = each["tpu"][name]
+        found = {"cuda, tpu": cuda} if cuda == tpu else {"cuda": cuda, "tpu": tpu}
+        table |= {f"{name} ({platforms})": one for platforms, one in found.items()}
     return table
 
 
 def of_retrieval() -> dict[str, Counts]:
     """Counts the programs that all configs share."""
-    with accelerator():
-        return counted((f"retrieval {name}", traced) for name, traced in retrieval())
+    return {f"retrieval {program}": found for program, found in counted(retrieval).items()}
 
 
 def of_stage(name: str) -> dict[str, Counts]:
@@ -263,8 +266,7 @@ def of_stage(name: str) -> dict[str, Counts]:
     (stage,) = (one for one in stages.plan(load(config), Path("nowhere")) if one.name == place)
     key = what_is_traced(stage.config)
     if key not in _KNOWN:
-        with accelerator():
-            _KNOWN[key] = counted(programs(stage))
+        _KNOWN[key] = counted(functools.partial(programs, stage))
     return {f"{name} {program}": found for program, found in _KNOWN[key].items()}
 
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from functools import partial
 from pathlib import Path
 
 import collectives
@@ -50,13 +51,11 @@ RUNS = {
 def seen(config: ConfigDict) -> dict:
     """Returns what the accelerator's form of the programs runs, and what the step sends."""
     stage = stages.plan(config, Path("nowhere"))[-1]
-    with lowering.accelerator():
-        found = dict(lowering.programs(stage))
-    lowered = {name: lowering.counted({name: found[name]}.items()) for name in found}
-    program = found["step"].lower().compile()
+    with lowering.accelerator("cuda"):
+        program = dict(lowering.programs(stage))["step"].lower().compile()
     sent = collectives.collectives(program.as_text(), config.mesh.member, config.mesh.data)
     return {
-        "lowered": {line: counts for each in lowered.values() for line, counts in each.items()},
+        "lowered": lowering.counted(partial(lowering.programs, stage)),
         "collectives": collectives.count(sent),
     }
 

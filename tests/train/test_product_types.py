@@ -43,7 +43,7 @@ def products(name: str, compute_dtype: str) -> dict[str, Counter]:
     config = lowering.load(name)
     config.train.compute_dtype = compute_dtype
     stage = stages.plan(config, Path("nowhere"))[-1]
-    with lowering.accelerator():
+    with lowering.accelerator("tpu"):
         step = dict(lowering.programs(stage))["step"]
     found = defaultdict(Counter)
     for op, calls in lowering.executed(step, "tpu"):
