@@ -6,13 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import jax
 from device_rates import PRECISIONS, seconds_of
 
+from jaxcmr.encoders.conv import forms as known
 from jaxcmr.encoders.conv import layer, products
 
 BATCHED = "batched matmul"
 # Of `layer.conv2d`: a convolution a member, one grouped convolution, a matrix product a member, one
 # product of all members (of the benchmark alone), and the form that is chosen on this device.
 FORMS = ("lax", "grouped", "matmul", BATCHED, None)
-layer.FORMS[BATCHED] = layer.Form(
+known.FORMS[BATCHED] = known.Form(
     products.output_matmul, products.kernel_grad_matmul, products.input_grad_matmul
 )
 # Name -> items, height and width, channels in, channels out, of 3x3 kernels at stride 1: ResNet18
