@@ -144,10 +144,7 @@ def _romo(sizes: Sizes) -> list[Case]:
         ceiling = rates.ceiling("float32", sizes.matmul)
         return rates.speed(training.romo(stage, sizes.training), ceiling)
 
-    return [
-        *(Case(8, "romo", f"step of {stage}", partial(step, stage)) for stage in training.STAGES),
-        Case(8, "romo", "refresh: clusters", partial(training.refresh, sizes.training)),
-    ]
+    return [Case(8, "romo", stage, partial(step, stage)) for stage in training.STAGES]
 
 
 def _epochs(sizes: Sizes) -> list[Case]:
@@ -156,6 +153,7 @@ def _epochs(sizes: Sizes) -> list[Case]:
         Case(9, "epochs", "MMCD on Wikipedia", partial(training.articles_epoch, of)),
         Case(9, "epochs", "RONO on 3D MNIST", partial(training.features_epoch, of)),
         Case(11, "epochs", "the same, streamed", partial(training.streamed_epoch, of)),
+        Case(8, "epochs", "RoMo's clusters before an epoch", partial(training.refresh, of)),
     ]
 
 

@@ -26,7 +26,6 @@ SHAPES = {
     "MNIST CNN conv1": (128, 28, 1, 96),
     "MNIST CNN conv2": (128, 14, 96, 64),
 }
-COMPILERS = 4
 
 
 def forms(name: str, members: int, precision: str, fewer: int) -> dict:
@@ -47,7 +46,7 @@ def forms(name: str, members: int, precision: str, fewer: int) -> dict:
         for i, shape in enumerate(shapes)
     ]
     # Compilation takes longer than the measurement: all forms at once.
-    with ThreadPoolExecutor(COMPILERS) as pool:
+    with ThreadPoolExecutor(len(FORMS)) as pool:
         programs = list(pool.map(lambda form: _compiled(form, how, arrays), FORMS))
     found = {
         f"{form or 'chosen'} ms": program

@@ -11,7 +11,7 @@ from device_report import NOTE
 COLUMNS = ("costliest", "second", "third")
 CONTAINERS = ("while", "call", "conditional")  # their time is that of what they run
 NAMED = re.compile(r"%?([\w.-]+) = .*op_name=\"([^\"]*)\"")
-NUMBER = re.compile(r"[._]\d+")
+NUMBER = re.compile(r"[._]\d+(?=[._]|$)")
 
 
 def costliest(steps) -> dict:

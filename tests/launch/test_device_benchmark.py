@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import jax.numpy as jnp
@@ -86,6 +87,38 @@ def test_a_case_that_fails_is_a_row_and_the_others_go_on(tmp_path, capsys):
     assert "failed: out of memory (RESOURCE_EXHAUSTED: 9 GiB): large" in page
     assert "left out: no time: late" in page
     assert "steps: small: ms 1.25, share 50 %" in capsys.readouterr().out
+
+
+def event(name, nanoseconds, **stats):
+    return SimpleNamespace(name=name, duration_ns=nanoseconds, stats=stats.items())
+
+
+@pytest.mark.parametrize("platform", ["cpu", "gpu", "tpu"])
+def test_operations_of_a_kind_are_summed_on_each_platform(platform):
+    from device_trace import _by_kind
+
+    events = [
+        event("fusion.1", 2e9, hlo_op="fusion.1"),
+        event("fusion.12", 3e9, hlo_op="fusion.12"),
+        event("while.1", 9e9, hlo_op="while.1"),
+    ]
+    line = lambda name, *events: SimpleNamespace(name=name, events=events)
+    plane = lambda name, *lines: SimpleNamespace(name=name, lines=lines)
+    kernel = event("gemm_bf16_128x64", 1e9)
+    planes = {
+        "cpu": [plane("/host:CPU", line("python", event("wait", 7e9)), line("tf_XLA", *events))],
+        "gpu": [
+            plane("/host:CPU", line("python", event("wait", 7e9))),
+            plane("/device:GPU:0", line("Stream #1(Compute)", *events, kernel)),
+        ],
+        "tpu": [
+            plane("/device:TPU:0", line("XLA Modules", event("jit", 9e9)), line("XLA Ops", *events))
+        ],
+    }
+    found = _by_kind(SimpleNamespace(planes=planes[platform]), {"fusion.1": "tanh"})
+    assert found == {"fusion (tanh)": 2, "fusion": 3} | (
+        {"gemm_bf16_128x64": 1} if platform == "gpu" else {}
+    )
 
 
 def read(folder):
