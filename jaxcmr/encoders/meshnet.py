@@ -145,9 +145,10 @@ class MeshNet(Backbone):
         mlp = lambda name, *widths: FaceMLP(widths, self.dtype, name=name)
         spatial = mlp("spatial_mlp", 64, 64)(mesh["centers"], mask, train=train)
         rotate = FaceRotate(self.dtype, name="face_rotate")(mesh["corners"], mask, train=train)
-        kernel = FaceKernel(self.kernels, self.sigma, self.dtype, name="face_kernel")(
-            mesh["normals"], neighbors, mask, train=train
-        )
+        with jax.default_matmul_precision("float32"):  # small distances of unit vectors
+            kernel = FaceKernel(self.kernels, self.sigma, self.dtype, name="face_kernel")(
+                mesh["normals"], neighbors, mask, train=train
+            )
         normals = mesh["normals"].astype(rotate.dtype)
         structural = jnp.concatenate([rotate, kernel, normals], -1)
         width = structural.shape[-1]

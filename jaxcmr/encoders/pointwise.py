@@ -9,6 +9,7 @@ from those of `x`, which is narrower:
 and the scale of the norm folds into `W`, so that `y` is written once, normalised.
 """
 
+import functools
 from typing import Any
 
 import flax.linen as nn
@@ -61,17 +62,21 @@ def pointwise_layer(
     return nn.relu(y + along(offset, y).astype(dtype))
 
 
-@jax.custom_vjp
 def max_product(x: jax.Array, kernel: jax.Array) -> jax.Array:
     """Computes `max_n (x_n K)`: `[B, N, C]` and `[C, O]` into `[B, O]`.
 
     Only one point of a cloud decides each output, so the gradient gathers and scatters `B O` rows
     instead of multiplying `[B, N, O]` twice; among equal points the last one gets it.
     """
-    return _max_product(x, kernel)[0]
+    return _max_product(x, kernel, jax.config.jax_default_matmul_precision)
 
 
-def _max_product(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
+@functools.partial(jax.custom_vjp, nondiff_argnums=(2,))
+def _max_product(x, kernel, precision: str | None):
+    return _maxima(x, kernel)[0]
+
+
+def _maxima(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]:
     """Returns the maxima `[B, O]` and the points `[B, O]` that have them."""
 
     def block(x):
@@ -85,21 +90,21 @@ def _max_product(x: jax.Array, kernel: jax.Array) -> tuple[jax.Array, jax.Array]
     return map_parts(block, parts, x)
 
 
-def _max_product_forward(x, kernel):
-    top, winners = _max_product(x, kernel)
+def _max_product_forward(x, kernel, precision):
+    top, winners = _maxima(x, kernel)
     return top, (x, kernel, winners)
 
 
-def _max_product_backward(residuals, grad):
+def _max_product_backward(precision, residuals, grad):
     x, kernel, winners = residuals
     rows = jnp.take_along_axis(x, winners[..., None], axis=1)  # [B, O, C]
-    to_kernel = jnp.einsum("boc,bo->co", rows, grad)
+    to_kernel = jnp.einsum("boc,bo->co", rows, grad, precision=precision)
     clouds = jnp.arange(x.shape[0])[:, None]
     to_x = jnp.zeros_like(x).at[clouds, winners].add(grad[..., None] * kernel.T[None])
     return to_x, to_kernel
 
 
-max_product.defvjp(_max_product_forward, _max_product_backward)
+_max_product.defvjp(_max_product_forward, _max_product_backward)
 
 
 def linear_moments(x: jax.Array, kernel: jax.Array) -> Moments:
@@ -107,6 +112,7 @@ def linear_moments(x: jax.Array, kernel: jax.Array) -> Moments:
     rows = x.reshape(-1, x.shape[-1]).astype(jnp.float32)
     mean = rows.mean(0)
     centered = rows - mean[None]
-    covariance = centered.T @ centered / len(rows)
-    variance = jnp.sum((covariance @ kernel) * kernel, axis=0)
-    return Moments(mean @ kernel, variance, len(rows))
+    with jax.default_matmul_precision("float32"):
+        covariance = centered.T @ centered / len(rows)
+        variance = jnp.sum((covariance @ kernel) * kernel, axis=0)
+        return Moments(mean @ kernel, variance, len(rows))

@@ -93,8 +93,8 @@ def tower(
     encoder = ENCODERS[config.name](embedding_size=embedding_size, dtype=dtype, **options)
     if config.pretrained:
         encoder = _pretrained(encoder, config)
-    encoder = _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
     encoder = _at_precision(encoder, precision)
+    encoder = _few_views(_augmented(encoder, config.augment.to_dict()), config.views)
     return encoder if remat == "none" else _recomputed(encoder, RECOMPUTED[remat])
 
 

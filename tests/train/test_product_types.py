@@ -1,5 +1,6 @@
 """What accelerators multiply: bfloat16 in the towers where it is chosen, float32 elsewhere."""
 
+import itertools
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -23,19 +24,26 @@ CONFIGS = [
     ("rono_mnist3d", {"linear_moments"}),
     ("mmcd_wikipedia", set()),
 ]
+# Types and precision of what a tower multiplies.
+TOWERS = {
+    "float32": {"f32 x f32 HIGHEST"},
+    "tensorfloat32": {"f32 x f32 HIGH"},
+    "bfloat16": {"bf16 x bf16 HIGHEST"},  # products of such numbers are exact, sums float32
+}
 
 
+@pytest.mark.parametrize("compute_dtype", TOWERS)
 @pytest.mark.parametrize("name, kept", CONFIGS)
-def test_towers_multiply_bfloat16_and_the_rest_float32(name, kept):
-    found, plain = products(name, "bfloat16"), products(name, "float32")
+def test_towers_multiply_as_chosen_and_the_rest_float32(name, kept, compute_dtype):
+    found = products(name, compute_dtype)
     assert set(found) == {"towers", "outside", *kept}
-    for where, counts in found.items():
-        dtype = "bf16" if where == "towers" else "f32"
-        assert counts == {f"{kind} {dtype} x {dtype}": n for kind, n in kinds(plain[where]).items()}
+    assert set(found.pop("towers")) == TOWERS[compute_dtype]
+    for counts in found.values():
+        assert set(counts) == {"f32 x f32 HIGHEST"}
 
 
 def products(name: str, compute_dtype: str) -> dict[str, Counter]:
-    """Counts the products of a config's last step by kind and types, "dot f32 x f32".
+    """Counts the products of a config's last step and its evaluation by types and precision.
 
     Returns:
         Counts of those in "towers", "outside", and of each function of `FLOAT32`.
@@ -44,22 +52,15 @@ def products(name: str, compute_dtype: str) -> dict[str, Counter]:
     config.train.compute_dtype = compute_dtype
     stage = stages.plan(config, Path("nowhere"))[-1]
     with lowering.accelerator("tpu"):
-        step = dict(lowering.programs(stage))["step"]
+        traced = dict(lowering.programs(stage))
+    run = (lowering.executed(traced[program], "tpu") for program in ("step", "predict"))
     found = defaultdict(Counter)
-    for op, calls in lowering.executed(step, "tpu"):
-        kind = lowering.COUNTED.get(op.name)
-        if kind in ("conv", "dot"):
+    for op, calls in itertools.chain(*run):
+        if lowering.COUNTED.get(op.name) in ("conv", "dot"):
             types = " x ".join(str(operand.type.element_type) for operand in op.operands)
-            found[_where(op, calls)][f"{kind} {types}"] += 1
+            (precision,) = set(re.findall(r"[A-Z]+", str(op.attributes["precision_config"])))
+            found[_where(op, calls)][f"{types} {precision}"] += 1
     return dict(found)
-
-
-def kinds(counts: Counter) -> Counter:
-    """Sums counts of "dot f32 x f32" by kind."""
-    total = Counter()
-    for product, count in counts.items():
-        total[product.split(" ")[0]] += count
-    return total
 
 
 def _where(op, calls) -> str:
