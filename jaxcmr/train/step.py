@@ -115,11 +115,19 @@ def advance(
 
     grads, (alive, model_state, beliefs, terms) = jax.grad(objective, has_aux=True)(state.params)
     update = partial(optimizer.update, step=state.step, rates=hp["rates"])
-    updates, opt_state = jax.vmap(update)(grads, state.opt_state, state.params)
-    params = optax.apply_updates(state.params, updates)
-    updated = state.replace(params=params, model_state=model_state, opt_state=opt_state)
-    return of_living(alive, updated, state).replace(
-        step=state.step + 1, beliefs=beliefs, alive=alive
+    # The dead have no gradient and no update. Keeping their old moments, which nobody uses, would
+    # keep a copy of everybody's: they could not be overwritten in place.
+    zeros = jax.tree.map(jnp.zeros_like, grads)
+    updates, opt_state = jax.vmap(update)(
+        of_living(alive, grads, zeros), state.opt_state, state.params
+    )
+    return state.replace(
+        step=state.step + 1,
+        params=optax.apply_updates(state.params, of_living(alive, updates, zeros)),
+        model_state=of_living(alive, model_state, state.model_state),
+        opt_state=opt_state,
+        beliefs=beliefs,
+        alive=alive,
     ), terms
 
 
@@ -141,15 +149,13 @@ def finite(outputs: Outputs) -> Outputs:
     return jax.tree.map(lambda leaf: jnp.where(jnp.isfinite(leaf), leaf, 0.0), outputs)
 
 
-def of_living(alive: jax.Array, new: TrainState, old: TrainState) -> TrainState:
-    """Returns the new arrays of living members, and the old ones of the others."""
+def of_living(alive: jax.Array, new: Any, old: Any) -> Any:
+    """Returns the new arrays `[E, ...]` of living members, and the old ones of the others."""
 
     def choose(new: jax.Array, old: jax.Array) -> jax.Array:
         return jnp.where(alive.reshape(-1, *[1] * (new.ndim - 1)), new, old)
 
-    chosen = lambda name: jax.tree.map(choose, getattr(new, name), getattr(old, name))
-    names = ("params", "model_state", "opt_state")
-    return new.replace(**{name: chosen(name) for name in names})
+    return jax.tree.map(choose, new, old)
 
 
 def progress_at(step: jax.Array, steps_per_epoch: int, total_steps: int) -> Progress:
