@@ -13,7 +13,8 @@ import jax.numpy as jnp
 from jax import lax
 
 # Distances held at once, in floats: enough to keep the matmul busy, small beside the activations.
-BLOCK_FLOATS = 1 << 22
+# Elsewhere than on a CPU each block is a handful of kernels, which must have enough to do.
+CPU_BLOCK_FLOATS, ACCELERATOR_BLOCK_FLOATS = 1 << 22, 1 << 26
 # Up to this many points a dense adjacency times the gradient beats scattering it row by row.
 DENSE_POINTS = 2048
 
@@ -36,7 +37,9 @@ def nearest(x: jax.Array, k: int) -> jax.Array:
     clouds, points, channels = x.shape
     k = min(k, points)
     square = jnp.square(x).sum(-1)
-    block = min(points, max(1, BLOCK_FLOATS // (clouds * points)))
+    cpu = jax.default_backend() == "cpu"
+    floats = CPU_BLOCK_FLOATS if cpu else ACCELERATOR_BLOCK_FLOATS
+    block = min(points, max(1, floats // (clouds * points)))
     blocks = -(-points // block)
     padded = jnp.pad(x, ((0, 0), (0, blocks * block - points), (0, 0)))
 

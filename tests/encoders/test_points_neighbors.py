@@ -26,10 +26,17 @@ def test_nearest_on_a_line():
 
 @pytest.mark.parametrize("block_floats", [1, 50, 1000])
 def test_blocks_find_what_a_sort_finds(monkeypatch, block_floats):
-    monkeypatch.setattr(graph, "BLOCK_FLOATS", block_floats)
+    monkeypatch.setattr(graph, "CPU_BLOCK_FLOATS", block_floats)
     x = cloud(0, 3, 17, 5)
     distance = np.square(np.asarray(x)[:, :, None] - np.asarray(x)[:, None]).sum(-1)
     np.testing.assert_array_equal(graph.nearest(x, 6), distance.argsort(-1, kind="stable")[..., :6])
+
+
+@pytest.mark.parametrize("backend, blocks", [("cpu", 2), ("gpu", 1), ("tpu", 1)])
+def test_an_accelerator_takes_larger_blocks(monkeypatch, backend, blocks):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    traced = jax.make_jaxpr(lambda x: graph.nearest(x, 3))(jnp.zeros((8, 1024, 2)))
+    assert f"f32[8,{1024 // blocks},1024]" in str(traced)
 
 
 def test_equal_points_keep_their_order():
