@@ -131,10 +131,10 @@ def _mmcd(sizes: Sizes, platform: str) -> list[Case]:
     found = []
     for later, (name, steps) in enumerate(MMCD.items()):
         for count in sizes.members:
-            case = f"{name}, {count}", partial(ours, steps, count)
+            case = f"{name}, E = {count}", partial(ours, steps, count)
             found.append(Case((2 if count in ends else 12) + 3 * later, "mmcd", *case))
     for count in ends:
-        name = f"{next(iter(MMCD))}, {count} in PyTorch, without votes"
+        name = f"{next(iter(MMCD))}, E = {count}, PyTorch without votes"
         found.append(Case(7, "mmcd", name, partial(theirs, count)))
     return found
 
@@ -176,7 +176,7 @@ def _operations(sizes: Sizes) -> list[Case]:
     programs = {"RONO :paper, float32": (1, partial(training.rono, "float32", of))}
     programs |= {"RONO :paper, bfloat16": (1, partial(training.rono, "bfloat16", of))}
     for later, (name, steps) in enumerate(MMCD.items()):
-        programs[f"MMCD on {name}, {most} members"] = (2 + 3 * later, partial(steps, most, of))
+        programs[f"MMCD on {name}, E = {most}"] = (2 + 3 * later, partial(steps, most, of))
     return [
         Case(rank, "operations", name, lambda steps=steps: trace.costliest(steps()))
         for name, (rank, steps) in programs.items()

@@ -16,11 +16,12 @@ from jaxcmr.storage.files import write_json, write_text
 OPTIONAL = ("torch", "h5py", "matplotlib", "sklearn", "tensorflow_datasets", "embreex", "PIL")
 WAITING = "not measured yet"
 LEGEND = (
-    "Times are medians. Operations are those of the products of a traced step, two a term, loops "
-    "as often as they run; shares are of the product of the same precision under ceilings. PyTorch "
-    "rounds as the row says, tries cuDNN's algorithms first, and runs one step a call. MiB of "
-    "program: arguments, results and temporaries of the compiled steps; MiB at peak: the most that "
-    "the device had in use so far, where that rose."
+    "E is the number of members. Times are medians; those of a convolution are of its output and "
+    "both gradients, and `chosen` is the form that training takes. Operations are those of the "
+    "products of a traced step, two a term, loops as often as they run; shares are of the product "
+    "of the same precision under ceilings. PyTorch rounds as the row says, tries cuDNN's "
+    "algorithms first, and runs one step a call. MiB of program: arguments, results, temporaries "
+    "of the compiled steps; MiB at peak: the most that the device had in use so far, where it rose."
 )
 NOTE = "note"  # the column of sentences, always the last one
 
