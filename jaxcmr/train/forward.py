@@ -57,9 +57,8 @@ def build(config: ConfigDict, method: Method, mesh: Mesh) -> Forward:
                 out_specs=(Outputs(rows, rows, member), member),
             )
             outputs, state = found(variables, inputs, hp, keys)
-            return _map_rows(
-                outputs, lambda leaf: leaf.reshape(*leaf.shape[:2], -1, *leaf.shape[4:])
-            ), state
+            joined = lambda leaf: leaf.reshape(*leaf.shape[:2], -1, *leaf.shape[4:])
+            return _map_rows(outputs, joined), state
         if mesh.shape[MEMBER] > 1:
             specs = (member, whole, whole, member)
             local = spread(local, in_specs=specs, out_specs=member, axis_names={MEMBER})
