@@ -126,7 +126,8 @@ def _cluster(key, embeddings, left, classes, number: int) -> tuple[jax.Array, Me
         start = clusters.kmeans(key, joint, number)
     else:
         share = jax.nn.one_hot(classes[left], number).mean((0, 1))  # [N, K]
-        means = share.T @ joint / jnp.maximum(share.sum(0), 1e-6)[:, None]
+        sums = jnp.matmul(share.T, joint, precision=jax.lax.Precision.HIGHEST)
+        means = sums / jnp.maximum(share.sum(0), 1e-6)[:, None]
         start = clusters.lloyd(joint, means)
     centers = jnp.moveaxis(start.centers.reshape(number, len(voters), -1), 1, 0)
     found = jax.lax.map(lambda one: clusters.lloyd(*one), (voters, centers))
