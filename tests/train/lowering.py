@@ -21,9 +21,9 @@ from unittest import mock
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax.stages import Traced
 from ml_collections import ConfigDict
+from program_inputs import items, laid, resident, whole
 
 from jaxcmr import methods
 from jaxcmr.beliefs import clusters, neighbors
@@ -35,7 +35,6 @@ from jaxcmr.train import devices, evaluate, feed, forward, optimizer, stages
 from jaxcmr.train import state as train_state
 from jaxcmr.train.stages import Stage
 from jaxcmr.train.step import build_step, method_numbers
-from jaxcmr.types import Batch, Dataset
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE = ROOT / "tests" / "golden" / "lowered.json"
@@ -57,7 +56,6 @@ CUSTOM_CALL, CALL = "stablehlo.custom_call", "func.call"
 # Where JAX's plugin for CUDA is installed, it draws random numbers by a kernel of its own.
 RANDOM_NUMBERS = "cu_threefry2x32"
 
-Shapes = Any  # a tree of `jax.ShapeDtypeStruct`
 Programs = Iterator[tuple[str, Traced]]
 Counts = Mapping[str, int]  # kind of operation -> how many
 
@@ -102,49 +100,6 @@ def load(name: str) -> ConfigDict:
     return config
 
 
-def items(config: ConfigDict, rows: int) -> dict[str, Shapes]:
-    """Items of the shapes that the data of a config have."""
-    data = config.data
-    array = lambda *shape, dtype=jnp.float32: jax.ShapeDtypeStruct((rows, *shape), dtype)
-    side = 28 if data.name in ("mnist3d", "digits") else data.image_size
-    views = (data.views,) if "image" in config.encoders and config.encoders.image.views else ()
-    known = {
-        "image": array(*views, side, side, data.channels, dtype=jnp.uint8),
-        "points": array(data.points, 3),
-        "mesh": {
-            "centers": array(data.faces, 3),
-            "corners": array(data.faces, 9),
-            "normals": array(data.faces, 3),
-            "neighbors": array(data.faces, 3, dtype=jnp.int32),
-            "mask": array(data.faces, dtype=bool),
-        },
-        "features": array(2048),
-        "text": array(1000),
-    }
-    if data.name == "wikipedia":
-        known["image"] = array(128)
-    return {name: known[name] for name in data.modalities}
-
-
-def whole(config: ConfigDict, rows: int) -> Shapes:
-    """A data set as one batch."""
-    shape, modalities = jax.ShapeDtypeStruct, len(config.data.modalities)
-    return Batch(
-        inputs=items(config, rows),
-        labels=shape((modalities, rows), jnp.int32),
-        present=shape((modalities, rows), bool),
-        index=shape((rows,), jnp.int32),
-        mask=shape((rows,), bool),
-    )
-
-
-def resident(config: ConfigDict, mesh: jax.sharding.Mesh) -> feed.Resident:
-    """The feed of a set that lies on the devices; it holds two rows, for its `take` alone."""
-    few = jax.tree.map(lambda leaf: np.zeros(leaf.shape, leaf.dtype), items(config, 2))
-    dataset = Dataset(few, np.zeros(2, np.int32), None, np.array(["a", "b"]), ("class",), {})
-    return feed.Resident(config, dataset, mesh)
-
-
 def programs(stage: Stage) -> Programs:
     """Traces what a stage runs, as `Trainer` does: start, step, and prediction over a set."""
     config, method, mesh = stage.config, stage.method, stage.mesh
@@ -175,11 +130,6 @@ def programs(stage: Stage) -> Programs:
     predict = inspect.getclosurevars(evaluate.build_predict(apply, mesh)).nonlocals["part"]
     blocks_of_rows = places(feed._block(config, mesh))
     yield "predict", predict.trace(state, hp["method"], data, blocks_of_rows, take=take)
-
-
-def laid(leaf: Any, sharding: jax.sharding.Sharding) -> Shapes:
-    """The shape of an array that lies on devices in a certain way."""
-    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=sharding)
 
 
 def retrieval() -> Programs:
