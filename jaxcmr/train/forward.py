@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
+import jax.numpy as jnp
 from jax import lax
 from jax.sharding import Mesh, PartitionSpec
 from ml_collections import ConfigDict
@@ -82,7 +83,10 @@ def _part(local: Forward, parts: int, variables, inputs, hp, keys):
     outputs, state = local(variables, inputs, hp, keys)
     size = len(jax.tree.leaves(inputs)[0])
     copies = lambda leaf: leaf.reshape(*leaf.shape[:2], -1, size, *leaf.shape[3:])
-    return _map_rows(outputs, copies), lax.pmean(state, DATA)
+    # What is no real number, as a count of steps, has no mean, and is the same in all parts.
+    real = lambda leaf: jnp.issubdtype(leaf.dtype, jnp.inexact)
+    state = jax.tree.map(lambda leaf: lax.pmean(leaf, DATA) if real(leaf) else leaf, state)
+    return _map_rows(outputs, copies), state
 
 
 def _map_rows(outputs: Outputs, change: Callable[[jax.Array], jax.Array]) -> Outputs:

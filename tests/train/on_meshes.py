@@ -4,6 +4,7 @@ import json
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import collectives
 import jax
@@ -15,7 +16,7 @@ from ml_collections import ConfigDict
 from jaxcmr.config import encoder
 from jaxcmr.config import method as method_section
 from jaxcmr.methods.base import Method
-from jaxcmr.train import checkpoint, feed, stages
+from jaxcmr.train import checkpoint, devices, feed, forward, stages
 from jaxcmr.train.state import TrainState
 from jaxcmr.train.trainer import Trainer
 from jaxcmr.types import Outputs
@@ -87,6 +88,20 @@ def in_eight_parts(method: Method) -> Method:
     return method._replace(apply=apply)
 
 
+def counted(count: int) -> jax.Array:
+    """Returns what a count in the state of four members is after a step on eight parts."""
+    config = config_of("rono", 1, 8)
+    config.train.batch_statistics = "device"
+
+    def apply(variables, inputs, hp, *, key, train: bool):
+        return Outputs(inputs["image"][None]), {"steps": variables["steps"] + 1}
+
+    method = SimpleNamespace(apply=apply)
+    every = forward.build(config, method, devices.build(config))
+    inputs, keys = {"image": jnp.ones((16, 3))}, jax.random.split(jax.random.key(0), 4)
+    return every({"steps": jnp.full(4, count)}, inputs, {}, keys, train=True)[1]["steps"]
+
+
 def bytes_per_device(tree) -> int:
     """The most that any device holds of a tree."""
     held = {}
@@ -147,6 +162,8 @@ def main(folder: str) -> None:
     found, by_hand = train(config, 1), train(config_of("rono", 1, 1), 1, in_eight_parts)
     report["rono 1x8 device"] = seen(config, found) | {"moments": moments(found[-1])}
     report["rono in eight parts"] = {"losses": by_hand[0].tolist(), "moments": moments(by_hand[-1])}
+    count = counted(2)
+    report["count"] = [str(count.dtype), count.tolist()]
     report["checkpoints"] = {
         f"{saved} to {member}x{data}": restored(
             Path(folder) / saved, states[f"label_vote {saved}"], member, data

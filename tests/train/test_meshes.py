@@ -95,6 +95,10 @@ def test_statistics_of_each_device_are_those_of_its_part_of_the_batch(report):
     assert np.abs(np.subtract(found["losses"], whole)).max() > 1e-2
 
 
+def test_a_count_in_the_state_stays_one_with_statistics_of_each_device(report):
+    assert report["count"] == ["int32", [3, 3, 3, 3]]
+
+
 def test_members_without_votes_meet_in_the_metrics_alone(report):
     assert {axis for _, axis, _ in report["rono 4x1"]["outside"]} == {"member"}
     assert all(size <= 10 * 4 * 4 for *_, size in report["rono 4x1"]["outside"])  # [10, 4] numbers
