@@ -62,7 +62,10 @@ def build(config: ConfigDict, method: Method, mesh: Mesh) -> Forward:
             return _map_rows(outputs, joined), state
         if mesh.shape[MEMBER] > 1:
             specs = (member, whole, whole, member)
-            local = spread(local, in_specs=specs, out_specs=member, axis_names={MEMBER})
+            # The compiler divides the batch. Where it is whole, nothing is left to the compiler,
+            # and a method may call back to the host, which JAX refuses otherwise.
+            manual = {MEMBER} if parts > 1 else {MEMBER, DATA}
+            local = spread(local, in_specs=specs, out_specs=member, axis_names=manual)
         return local(variables, inputs, hp, keys)
 
     return forward

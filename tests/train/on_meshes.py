@@ -88,18 +88,34 @@ def in_eight_parts(method: Method) -> Method:
     return method._replace(apply=apply)
 
 
-def counted(count: int) -> jax.Array:
-    """Returns what a count in the state of four members is after a step on eight parts."""
+def applied(config: ConfigDict, apply, variables) -> tuple[Outputs, dict]:
+    """Applies all four members to sixteen items, as a step does."""
+    every = forward.build(config, SimpleNamespace(apply=apply), devices.build(config))
+    keys = jax.random.split(jax.random.key(0), 4)
+    return jax.jit(lambda inputs: every(variables, inputs, {}, keys, train=True))(
+        {"image": jnp.ones((16, 3))}
+    )
+
+
+def counted() -> jax.Array:
+    """Returns the count in the state of each member after a step on eight parts."""
     config = config_of("rono", 1, 8)
     config.train.batch_statistics = "device"
 
     def apply(variables, inputs, hp, *, key, train: bool):
         return Outputs(inputs["image"][None]), {"steps": variables["steps"] + 1}
 
-    method = SimpleNamespace(apply=apply)
-    every = forward.build(config, method, devices.build(config))
-    inputs, keys = {"image": jnp.ones((16, 3))}, jax.random.split(jax.random.key(0), 4)
-    return every({"steps": jnp.full(4, count)}, inputs, {}, keys, train=True)[1]["steps"]
+    return applied(config, apply, {"steps": jnp.full(4, 2)})[1]["steps"]
+
+
+def called_back() -> jax.Array:
+    """Returns the embeddings of members that numpy computes, each on a device of its own."""
+
+    def apply(variables, inputs, hp, *, key, train: bool):
+        rows = inputs["image"][None] * variables["scale"]
+        return Outputs(jax.pure_callback(np.square, rows, rows, vmap_method="expand_dims")), {}
+
+    return applied(config_of("rono", 4, 1), apply, {"scale": jnp.arange(4.0)})[0].embeddings
 
 
 def bytes_per_device(tree) -> int:
@@ -162,8 +178,9 @@ def main(folder: str) -> None:
     found, by_hand = train(config, 1), train(config_of("rono", 1, 1), 1, in_eight_parts)
     report["rono 1x8 device"] = seen(config, found) | {"moments": moments(found[-1])}
     report["rono in eight parts"] = {"losses": by_hand[0].tolist(), "moments": moments(by_hand[-1])}
-    count = counted(2)
+    count = counted()
     report["count"] = [str(count.dtype), count.tolist()]
+    report["called back"] = called_back()[:, 0, 0, 0].tolist()
     report["checkpoints"] = {
         f"{saved} to {member}x{data}": restored(
             Path(folder) / saved, states[f"label_vote {saved}"], member, data

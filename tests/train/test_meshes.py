@@ -99,6 +99,10 @@ def test_a_count_in_the_state_stays_one_with_statistics_of_each_device(report):
     assert report["count"] == ["int32", [3, 3, 3, 3]]
 
 
+def test_members_on_devices_of_their_own_may_call_the_host(report):
+    assert report["called back"] == [0, 1, 4, 9]
+
+
 def test_members_without_votes_meet_in_the_metrics_alone(report):
     assert {axis for _, axis, _ in report["rono 4x1"]["outside"]} == {"member"}
     assert all(size <= 10 * 4 * 4 for *_, size in report["rono 4x1"]["outside"])  # [10, 4] numbers
