@@ -11,7 +11,9 @@ from collections.abc import Callable
 from difflib import get_close_matches
 from pathlib import Path
 
-import environment
+import requirements  # noqa: F401 (before what it looks for)
+
+import environment  # isort: skip
 import usage
 from absl import flags, logging
 from ml_collections import ConfigDict

@@ -28,12 +28,13 @@ PUBLISHED_NAMES = {
     "pointnet": "pointnet",
 }
 
-# The dtype of a tower's arrays, and the precision of its float32 products. "tensorfloat32" rounds
-# their factors to 11 bits on a GPU, and to three bfloat16 numbers on a TPU; a CPU does not round.
+# The options of an encoder for the dtype of its arrays, and the precision of its float32 products.
+# "tensorfloat32" rounds their factors to 11 bits on a GPU; a TPU multiplies in three passes of
+# bfloat16; a CPU does not round.
 COMPUTED = {
-    "float32": (jnp.float32, "float32"),
-    "tensorfloat32": (jnp.float32, "tensorfloat32"),
-    "bfloat16": (jnp.bfloat16, "float32"),
+    "float32": ({}, "float32"),
+    "tensorfloat32": ({}, "tensorfloat32"),
+    "bfloat16": ({"dtype": jnp.bfloat16}, "float32"),
 }
 
 # What the backward pass of a tower computes again: nothing, all but its matrix products, all.
@@ -90,7 +91,7 @@ def tower(
         raise UsageError(f"there is no encoder {config.name!r}; choose from {', '.join(ENCODERS)}")
     options = config.options.get(config.name, {})
     dtype, precision = COMPUTED[compute_dtype]
-    encoder = ENCODERS[config.name](embedding_size=embedding_size, dtype=dtype, **options)
+    encoder = ENCODERS[config.name](embedding_size=embedding_size, **dtype, **options)
     if config.pretrained:
         encoder = _pretrained(encoder, config)
     encoder = _at_precision(encoder, precision)

@@ -10,7 +10,8 @@ it is installed. One device is used, the first one.
 
 Each result is printed, and written at once, to `device.json` and as tables to `device.md` in the
 folder `--output`: a run that is cut off leaves what it has. What fails, or what there was no time
-for, is a row that says so. A second run finds its programs compiled and gets further.
+for, is a row that says so. The same command again measures first what is left; rows of the run
+before stay, with their date, until they are measured anew.
 """
 
 import os
@@ -29,7 +30,8 @@ from absl import flags
 
 BEGAN = time.monotonic()
 FLAGS = flags.FLAGS
-flags.DEFINE_float("minutes", 7.0, "Time for all, start and compilation included.", lower_bound=0.1)
+flags.DEFINE_float("minutes", 7.0, "Time for all, start and compilation included.")
+MOST_MINUTES = 1440
 flags.DEFINE_string("output", "runs/device", "Folder of device.json and device.md.")
 flags.DEFINE_enum(
     "sizes", "auto", ["auto", "small", "full"], "auto: small on a CPU, full on other devices."
@@ -41,14 +43,18 @@ def main() -> None:
     """Measures one case after the other until all are done or the time is over."""
     import device_cases
     import jax
-    from device_report import Report, about_device, line
+    from device_report import Report, about_device
 
     from jaxcmr.errors import UsageError
+    from jaxcmr.storage import locks
     from jaxcmr.storage.paths import expanded
 
     if not FLAGS.output:
         raise UsageError("--output is empty; name a folder, or leave the flag out")
-    small = FLAGS.sizes == "small" or (FLAGS.sizes == "auto" and jax.default_backend() == "cpu")
+    if not 0.1 <= FLAGS.minutes <= MOST_MINUTES:
+        raise UsageError(f"--minutes is {FLAGS.minutes}, but must be from 0.1 to {MOST_MINUTES}")
+    cpu = jax.default_backend() == "cpu"
+    small = FLAGS.sizes == "small" or (FLAGS.sizes == "auto" and cpu)
     sizes = device_cases.SMALL if small else device_cases.FULL
     cases = device_cases.cases(sizes, jax.default_backend())
     tables = list(dict.fromkeys(case.table for case in cases))
@@ -57,19 +63,24 @@ def main() -> None:
     cases = [case for case in cases if not FLAGS.only or case.table in FLAGS.only]
     folder = expanded(FLAGS.output)
     about = about_device("small" if small else "full")
-    report = Report(folder, about, [(case.table, case.name) for case in cases])
-    print(line("device", about["device"], about), flush=True)
-    watch = _end_in_time(report)
-    measure(cases, report)
-    watch.cancel()
+    if cpu:
+        print("JAX sees no GPU or TPU; see launch/ACCELERATORS.md", flush=True)
+    refusal = lambda owner: f"{folder} is in use by {owner}; choose another --output"
+    with locks.alone(folder / "device.lock", refusal):
+        report = Report(folder, about, [(case.table, case.name) for case in cases])
+        print(", ".join(f"{name} {value}" for name, value in about.items()), flush=True)
+        watch = _end_in_time(report)
+        measure(cases, report)
+        watch.cancel()
     print(f"{folder / 'device.md'}, after {time.monotonic() - BEGAN:.0f} s", flush=True)
 
 
 def measure(cases, report) -> None:
-    """Measures cases by their ranks, and reports each at once; one that fails is a row, too."""
+    """Measures cases, those that wait first, and reports each; one that fails is a row, too."""
     from device_report import NOTE, line
 
-    for case in sorted(cases, key=lambda case: case.rank):
+    known = lambda case: not report.waits(case.table, case.name)
+    for case in sorted(cases, key=lambda case: (known(case), case.rank)):
         try:
             values = case.measure()
         except Exception as error:

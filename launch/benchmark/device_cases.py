@@ -152,7 +152,7 @@ def _epochs(sizes: Sizes) -> list[Case]:
     return [
         Case(9, "epochs", "MMCD on Wikipedia", partial(training.articles_epoch, of)),
         Case(9, "epochs", "RONO on 3D MNIST", partial(training.features_epoch, of)),
-        Case(11, "epochs", "the same, streamed", partial(training.streamed_epoch, of)),
+        Case(11, "epochs", "RONO on 3D MNIST, streamed", partial(training.streamed_epoch, of)),
         Case(8, "epochs", "RoMo's clusters before an epoch", partial(training.refresh, of)),
     ]
 

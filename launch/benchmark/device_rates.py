@@ -1,13 +1,14 @@
 """What a device can do at best, and how fast a program comes to it: the units of all tables."""
 
 import functools
+import statistics
 import time
 
 import jax
 import jax.numpy as jnp
 from counting import operations
 from device_report import NOTE
-from stopwatch import median_seconds
+from stopwatch import measured_seconds, median_seconds
 from training import first_call
 
 # Value of config.train.compute_dtype -> dtype and precision of the products.
@@ -80,9 +81,12 @@ class Steps:
 def speed(steps: Steps, ceiling: float) -> dict:
     """Measures steps; `ceiling` is the rate of products that they are compared with."""
     before = _peak()
-    seconds = seconds_of(steps) / steps.count
+    times = measured_seconds(steps, jax.block_until_ready)
+    seconds = statistics.median(times) / steps.count
+    least, most = (f"{1e3 * of(times) / steps.count:.3g}" for of in (min, max))
     found = {
         "ms a step": 1e3 * seconds,
+        "from - to": f"{least} - {most}",
         "GFLOP a step": steps.operations / 1e9,
         "TFLOP/s": steps.operations / seconds / 1e12,
         "share of ceiling": steps.operations / seconds / ceiling,

@@ -3,6 +3,7 @@
 import datetime
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -10,19 +11,32 @@ import subprocess
 import threading
 from pathlib import Path
 
+from jaxcmr.errors import UsageError
 from jaxcmr.storage.files import write_json, write_text
 
 # Packages without which training and evaluation on arrays work.
 OPTIONAL = ("torch", "h5py", "matplotlib", "sklearn", "tensorflow_datasets", "embreex", "PIL")
 WAITING = "not measured yet"
-LEGEND = (
-    "E is the number of members. Times are medians; those of a convolution are of its output and "
-    "both gradients, and `chosen` is the form that training takes. Operations are those of the "
-    "products of a traced step, two a term, loops as often as they run; shares are of the product "
-    "of the same precision under ceilings. PyTorch rounds as the row says, tries cuDNN's "
-    "algorithms first, and runs one step a call. MiB of program: arguments, results, temporaries "
-    "of the compiled steps; MiB at peak: the most that the device had in use so far, where it rose."
+SMALL = (
+    "**Small sizes: they show that all runs, and nothing of the speed that training has.** "
+    "Networks, batches and items are smaller than those of the configs."
 )
+LEGEND = (
+    "E is the number of members. Times are medians, from the least to the most; those of a "
+    "convolution are of its output and both gradients, and `chosen` is the form that training "
+    "takes: lax is a loop over members, grouped one grouped convolution, (batched) matmul "
+    "products of columns. `times one`: a step's time by that of one member; below E is a "
+    "gain. Operations are those of the products of a traced step, two a term, loops as often "
+    "as they run; shares are of the product of the same precision under ceilings, and in "
+    "bfloat16 some products, as of distances, are float32. `share lost`: of an epoch, to all "
+    "but its steps. `busy`: the sum of all operations, also of those that run at once; of "
+    "this the costliest kinds have a percentage. PyTorch rounds as the row says, tries "
+    "cuDNN's algorithms first, and runs one step a call. MiB of program: arguments, results, "
+    "temporaries of the compiled steps; MiB at peak: the most that the device had in use so "
+    "far, where it rose. mAP is of random embeddings. Rows with a date are of an earlier run "
+    "in this folder."
+)
+SAME = ("device", "platform", "jax", "jaxlib", "sizes")  # of all rows of a page
 NOTE = "note"  # the column of sentences, always the last one
 
 
@@ -37,9 +51,36 @@ class Report:
 
     def __init__(self, folder: Path, about: dict, names):
         self._folder, self._about = folder, about
-        self._rows = {name: {NOTE: WAITING} for name in names}
+        self._rows = {name: {NOTE: WAITING} for name in names} | self._earlier()
         self._lock = threading.Lock()
         self._write()
+
+    def _earlier(self) -> dict:
+        """Returns the rows that an earlier run has measured, with its date.
+
+        Raises:
+            UsageError: they are of another device, of other versions or sizes, or damaged.
+        """
+        file = self._folder / "device.json"
+        if not file.is_file():
+            return {}
+        try:
+            before = json.loads(file.read_text())
+        except ValueError:
+            raise UsageError(f"{file} is damaged; remove it, or choose another --output") from None
+        if changed := [name for name in SAME if before.get(name) != self._about.get(name)]:
+            name = changed[0]
+            raise UsageError(
+                f"{file} is of {name} {before.get(name)}, not {self._about[name]}; choose another "
+                "--output"
+            )
+        rows = {(row["table"], row["name"]): row["values"] for row in before["rows"]}
+        measured = {name: values for name, values in rows.items() if set(values) != {NOTE}}
+        return {name: {"date": before["date"]} | values for name, values in measured.items()}
+
+    def waits(self, table: str, row: str) -> bool:
+        """Tells whether no run has measured a row yet."""
+        return set(self._rows[table, row]) == {NOTE}
 
     def add(self, table: str, row: str, values: dict) -> None:
         """Fills a row in with numbers, sentences, or a note."""
@@ -68,6 +109,7 @@ def markdown(about: dict, rows: dict) -> str:
     """Returns the page: what the numbers depend on, then a table for each name of a table."""
     lines = [f"# {about['device']}", ""]
     lines += [" · ".join(f"{k} {v}" for k, v in about.items() if k != "device"), ""]
+    lines += [SMALL, ""] if about.get("sizes") == "small" else []
     for table in dict.fromkeys(table for table, _ in rows):
         of_table = {row: values for (name, row), values in rows.items() if name == table}
         lines += [*_table(table, of_table), ""]
@@ -128,7 +170,7 @@ def about_device(sizes: str) -> dict:
     if _has("torch"):
         found["torch"] = importlib.metadata.version("torch")
     if missing := [name for name in OPTIONAL if not _has(name)]:
-        found["optional packages that are missing:"] = ", ".join(missing)
+        found["without the packages"] = ", ".join(missing)
     return found
 
 

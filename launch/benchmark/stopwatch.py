@@ -21,7 +21,12 @@ def interleaved(sides, repeats):
 
 
 def median_seconds(run, wait, calls=1):
-    """Returns the median seconds of a call, after a first one that is not counted.
+    """Returns the median of `measured_seconds`."""
+    return statistics.median(measured_seconds(run, wait, calls))
+
+
+def measured_seconds(run, wait, calls=1):
+    """Returns the seconds of a call, several times, after a first one that is not counted.
 
     Args:
         run: what is called.
@@ -36,4 +41,4 @@ def median_seconds(run, wait, calls=1):
             result = run()
         wait(result)
         seconds.append((time.perf_counter() - start) / calls)
-    return statistics.median(seconds)
+    return seconds

@@ -89,6 +89,46 @@ def test_a_case_that_fails_is_a_row_and_the_others_go_on(tmp_path, capsys):
     assert "steps: small: ms 1.25, share 50 %" in capsys.readouterr().out
 
 
+def test_a_second_run_keeps_the_rows_of_the_first_and_measures_the_others_first(tmp_path):
+    import device
+    from device_cases import Case
+    from device_report import Report
+
+    about = dict.fromkeys(("device", "platform", "jax", "jaxlib", "sizes"), "x") | {"date": "May 1"}
+    names = [("steps", "known"), ("steps", "failed")]
+    first = Report(tmp_path, about, names)
+    first.add("steps", "known", {"ms": 2.0})
+    first.add("steps", "failed", {"note": "failed: out of memory"})
+    measured = []
+
+    def measure(name):
+        measured.append(name)
+        return {"ms": 3.0}
+
+    second = Report(tmp_path, about | {"date": "May 2"}, [*names, ("steps", "new")])
+    assert read(tmp_path)["rows"] == [
+        {"table": "steps", "name": "known", "values": {"date": "May 1", "ms": 2.0}},
+        {"table": "steps", "name": "failed", "values": {"note": "not measured yet"}},
+        {"table": "steps", "name": "new", "values": {"note": "not measured yet"}},
+    ]
+    names = [*names, ("steps", "new")]
+    cases = [Case(1, table, row, lambda row=row: measure(row)) for table, row in names]
+    device.measure(cases, second)
+    assert measured == ["failed", "new", "known"]
+    assert all(row["values"] == {"ms": 3.0} for row in read(tmp_path)["rows"])
+
+
+@pytest.mark.parametrize("content, words", [("{}", "is of device None, not x"), ("{", "damaged")])
+def test_a_folder_of_another_device_is_refused(tmp_path, content, words):
+    from device_report import Report
+
+    from jaxcmr.errors import UsageError
+
+    (tmp_path / "device.json").write_text(content)
+    with pytest.raises(UsageError, match=words):
+        Report(tmp_path, {"device": "x"}, [])
+
+
 def event(name, nanoseconds, **stats):
     return SimpleNamespace(name=name, duration_ns=nanoseconds, stats=stats.items())
 
@@ -138,7 +178,8 @@ def start(*arguments, **environment):
         (("--only=steps",), "there is no table 'steps'; choose from ceilings, rono, mmcd"),
         (("--output=",), "--output is empty; name a folder, or leave the flag out"),
         (("--output={file}/below",), "cannot be"),
-        (("--minutes=0",), "minutes"),
+        (("--minutes=0",), "--minutes is 0.0, but must be from 0.1 to 1440"),
+        (("--minutes=nan",), "--minutes is nan, but must be from 0.1 to 1440"),
     ],
 )
 def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
@@ -146,6 +187,14 @@ def test_a_mistake_is_one_sentence(tmp_path, arguments, sentence):
     done = start(*(argument.format(file=tmp_path / "file") for argument in arguments))
     assert done.returncode == 2, done.stderr
     assert sentence in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_missing_package_is_one_sentence(tmp_path):
+    hide = "import sys\nfor name in ('flax', 'optax'): sys.modules[name] = None\n"
+    (tmp_path / "sitecustomize.py").write_text(hide)
+    done = start(PYTHONPATH=str(tmp_path))
+    assert done.returncode == 2
+    assert done.stderr == "error: every command needs flax and optax: pip install flax optax\n"
 
 
 @pytest.mark.slow
