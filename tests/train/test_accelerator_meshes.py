@@ -3,15 +3,8 @@
 Partitioned by the compiler of CPUs, as those of accelerators are not at hand.
 """
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
+import eight_devices
 import pytest
-
-HERE = Path(__file__).resolve().parent
 
 pytestmark = pytest.mark.slow  # a minute: deep networks
 
@@ -52,18 +45,7 @@ SENT = {
 @pytest.fixture(scope="module")
 def report():
     """What on_accelerator_meshes.py saw on eight virtual devices."""
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-    }
-    command = [sys.executable, str(HERE / "on_accelerator_meshes.py")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found.pop("devices") == 8
-    return found
+    return eight_devices.report_of("on_accelerator_meshes.py")
 
 
 @pytest.mark.parametrize("run", RUN)

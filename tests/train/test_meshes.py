@@ -1,13 +1,9 @@
 """Meshes: every one trains alike, sends what it must and no more, holds its part of the state."""
 
-import json
-import os
-import subprocess
-import sys
 from itertools import product
-from pathlib import Path
 from types import SimpleNamespace
 
+import eight_devices
 import numpy as np
 import paired
 import pytest
@@ -43,25 +39,13 @@ SENT = {
     },
 }
 
-HERE = Path(__file__).resolve().parent
 MESHES = ("1x8", "4x1", "2x4")
 
 
 @pytest.fixture(scope="module")
 def report():
     """What on_meshes.py saw on eight virtual devices."""
-    environment = {
-        **os.environ,
-        "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
-        "PYTHONPATH": os.pathsep.join([str(HERE), str(HERE.parents[1])]),
-    }
-    command = [sys.executable, str(HERE / "on_meshes.py")]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found.pop("devices") == 8
-    return found
+    return eight_devices.report_of("on_meshes.py")
 
 
 def assert_same_losses(found, expected):
