@@ -1,0 +1,197 @@
+"""What a run believes of its labels: `labels.npz` for programs, `labels.csv` for people."""
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jaxcmr.beliefs import label_errors
+from jaxcmr.errors import UsageError
+from jaxcmr.storage import files, numpyfiles
+from jaxcmr.storage.spreadsheet import safe
+
+NPZ, CSV = "labels.npz", "labels.csv"
+COLUMNS = ("id", "split", "given", "probability_given", "suggested", "probability_suggested",
+           "agreement", "none_of_these", "out_of_fold", "true")  # fmt: skip
+NONE_OF_THESE = "(none of these)"  # the true class of an item that belongs to none
+
+
+@dataclasses.dataclass(frozen=True)
+class LabelTable:
+    """What is believed of the labels of N rows, the training set and then the validation set.
+
+    K classes, V modalities in alphabetical order, E living members.
+
+    Attributes:
+        ids: `[N]` str.
+        split: `[N]` str, "train" or "validation".
+        class_names: the K names.
+        modalities: the V names.
+        given: `[N]` int32, the label as given, -1 for none.
+        true: `[N]` int32, -1 for an item of none of the classes; None where they are unknown.
+        predictions: `[N, K]` float32, calibrated class probabilities p.
+        out_of_fold: `[N]` bool, whether they come from members that were not taught the label.
+        transition: `[K, K]`, the estimated noise transition matrix `T[k, j] = P(given j | true k)`.
+        probabilities: `[N, K]` float32, the posterior q of the true class (`label_errors`).
+        agreement: `[N]` float32, share of the votes (members times modalities that the row has) for
+            the suggested class.
+        none_of_these: `[N]` float32 in [0, 1], the higher the less the item resembles any class.
+        member_classes: `[N, E]` int32, what each member predicts over its modalities.
+        modality_classes: `[N, V]` int32, what each modality predicts over the members; -1 where the
+            item is missing.
+        neighbors: `[N, k]` int32, the nearest rows of this table in the common space, nearest
+            first; -1 where there is none or they were not searched for.
+        about: what made the table, ready for JSON.
+    """
+
+    ids: np.ndarray
+    split: np.ndarray
+    class_names: tuple[str, ...]
+    modalities: tuple[str, ...]
+    given: np.ndarray
+    true: np.ndarray | None
+    predictions: np.ndarray
+    out_of_fold: np.ndarray
+    transition: np.ndarray
+    probabilities: np.ndarray
+    agreement: np.ndarray
+    none_of_these: np.ndarray
+    member_classes: np.ndarray
+    modality_classes: np.ndarray
+    neighbors: np.ndarray
+    about: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @cached_property
+    def labelled(self) -> np.ndarray:
+        """`[N]` bool, which rows have a given label."""
+        return self.given >= 0
+
+    @cached_property
+    def probability_given(self) -> np.ndarray:
+        """`[N]` float32, the probability that the given label is right; NaN without one."""
+        of_given = np.take_along_axis(self.probabilities, np.maximum(self.given, 0)[:, None], 1)
+        return np.where(self.labelled, of_given[:, 0], np.nan).astype(np.float32)
+
+    @cached_property
+    def suggested(self) -> np.ndarray:
+        """`[N]` int32, the likeliest class."""
+        return self.probabilities.argmax(1).astype(np.int32)
+
+    @cached_property
+    def probability_suggested(self) -> np.ndarray:
+        """`[N]` float32, how likely it is."""
+        return self.probabilities.max(1)
+
+    @cached_property
+    def looks_wrong(self) -> np.ndarray:
+        """`[N]` bool, rows with a label for which another class is likelier."""
+        return self.labelled & (self.suggested != self.given)
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """`[N]` rows, the most suspect first, those without a label last."""
+        return label_errors.suspicion_order(self.probability_given)
+
+    def name_of(self, label: int, of_none: str = "") -> str:
+        """Returns the name of a class; `of_none` for -1."""
+        return self.class_names[label] if label >= 0 else of_none
+
+
+ARRAYS = tuple(
+    field.name
+    for field in dataclasses.fields(LabelTable)
+    if field.name not in ("about", "class_names", "modalities")
+)
+
+
+def save(table: LabelTable, folder: Path) -> None:
+    """Writes `labels.npz` and `labels.csv`, each whole or not at all.
+
+    Raises:
+        UsageError: the folder cannot be written.
+    """
+    arrays = {name: getattr(table, name) for name in ARRAYS if getattr(table, name) is not None}
+    texts = {
+        name: np.array(getattr(table, name), np.str_) for name in ("class_names", "modalities")
+    }
+    about = {"about": np.array(json.dumps(table.about), np.str_)}
+    files.write_npz(folder / NPZ, arrays | texts | about)
+    files.write_atomically(folder / CSV, lambda file: _write_csv(table, file))
+
+
+def _write_csv(table: LabelTable, file: io.RawIOBase) -> None:
+    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
+    writer = csv.writer(text)
+    writer.writerow(COLUMNS)
+    writer.writerows(_cells(table))
+    text.detach()
+
+
+def _cells(table: LabelTable) -> Iterator[tuple[str, ...]]:
+    number = lambda value: "" if np.isnan(value) else f"{value:.4f}"
+    names = [safe(name) for name in table.class_names]
+    known = table.true is not None
+    for row in range(len(table)):
+        given = table.given[row]
+        yield (
+            safe(str(table.ids[row])),
+            str(table.split[row]),
+            names[given] if given >= 0 else "",
+            number(table.probability_given[row]),
+            names[table.suggested[row]],
+            number(table.probability_suggested[row]),
+            number(table.agreement[row]),
+            number(table.none_of_these[row]),
+            "yes" if table.out_of_fold[row] else "no",
+            (names[table.true[row]] if table.true[row] >= 0 else NONE_OF_THESE) if known else "",
+        )
+
+
+def read(folder: Path) -> LabelTable:
+    """Reads the table of a finished run.
+
+    Raises:
+        UsageError: the folder holds no table (no run, one that is not finished, or one of an
+            earlier version), the run used no labels, or the file is damaged.
+    """
+    path = folder / NPZ
+    if not path.is_file():
+        raise UsageError(_why_not(folder))
+    arrays = numpyfiles.read_npz(path)
+    missing = [n for n in (*ARRAYS, "class_names", "modalities", "about") if n not in arrays]
+    if [name for name in missing if name != "true"]:
+        raise UsageError(f"{path} lacks {', '.join(missing)}; run the training again to write it")
+    try:
+        about = json.loads(str(arrays["about"]))
+    except ValueError as error:
+        raise UsageError(
+            f"{path} is damaged ({error}); run the training again to write it"
+        ) from None
+    if about.get("labels") == "absent":
+        raise UsageError(
+            f"the run in {folder} was trained without labels (config.labels=absent), so that there "
+            "are none to check; train with config.labels=given"
+        )
+    texts = {name: tuple(arrays[name].tolist()) for name in ("class_names", "modalities")}
+    return LabelTable(**{name: arrays.get(name) for name in ARRAYS}, **texts, about=about)
+
+
+def _why_not(folder: Path) -> str:
+    """Says why a folder holds no table."""
+    if not (folder / "config.json").is_file():
+        return f"{folder} holds no run; name the folder of one with --workdir"
+    if not (folder / "result.json").is_file():
+        return f"the run in {folder} is not finished; start its command again, and audit it then"
+    return (
+        f"the run in {folder} has no {NPZ}, which earlier versions did not write; start its "
+        "command again, which writes it without training again"
+    )
