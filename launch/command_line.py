@@ -80,7 +80,12 @@ def define_processes() -> None:
     flags.DEFINE_integer("process_id", -1, "which of them this is, from 0", lower_bound=-1)
 
 
-def run(main: Callable[..., None], trains: bool = False, words: tuple[str, ...] = ()) -> None:
+def run(
+    main: Callable[..., None],
+    trains: bool = False,
+    words: tuple[str, ...] = (),
+    computes: bool = True,
+) -> None:
     """Runs `main` with parsed flags; a user's mistake becomes one sentence and exit code 2.
 
     Args:
@@ -88,13 +93,15 @@ def run(main: Callable[..., None], trains: bool = False, words: tuple[str, ...] 
         trains: whether it goes on where it was stopped, and may be one process of several (it must
             have called `define_processes`).
         words: what may stand in the command line besides flags.
+        computes: whether it needs JAX's devices, which another process may have taken.
     """
-    environment.guarded(lambda: _run(main, trains, words))
+    environment.guarded(lambda: _run(main, trains, words, computes))
 
 
-def _run(main: Callable[..., None], trains: bool, words: tuple[str, ...]) -> None:
+def _run(main: Callable[..., None], trains: bool, words: tuple[str, ...], computes: bool) -> None:
     environment.prepare()
-    environment.check_variables()
+    if computes:
+        environment.check_variables()
     if any(word in HELP for word in sys.argv[1:]):
         found = [match.group(2, 3) for match in map(FLAG.fullmatch, sys.argv) if match]
         files = [text for path, text in found if path == "method.name" and text]
@@ -103,7 +110,8 @@ def _run(main: Callable[..., None], trains: bool, words: tuple[str, ...]) -> Non
     given = parse(sys.argv, words)
     if trains:
         _join()
-    environment.check_devices()
+    if computes:
+        environment.check_devices()
     for note in _config[0].notes if _config else ():
         logging.info("%s", note)
     main(*given)

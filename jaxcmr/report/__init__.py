@@ -3,18 +3,20 @@
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from absl import logging
 
 from jaxcmr.errors import UsageError
 from jaxcmr.report.table import result_table
-from jaxcmr.train.log import read
-from jaxcmr.train.run import Outcome
+
+if TYPE_CHECKING:  # reading a finished run needs nothing of the training
+    from jaxcmr.train.run import Outcome
 
 __all__ = ["result_table", "write_report"]
 
 
-def write_report(outcome: Outcome, workdir: Path) -> str:
+def write_report(outcome: "Outcome", workdir: Path) -> str:
     """Draws the pictures of a finished run into its folder; returns the table with the paths.
 
     The contact sheet shows the first direction that is measured. A picture that cannot
@@ -27,8 +29,10 @@ def write_report(outcome: Outcome, workdir: Path) -> str:
     return "\n".join([table, "", *[f"  {workdir / name}" for name in files]])
 
 
-def _pictures(outcome: Outcome, workdir: Path) -> dict[str, Callable[[Path], None]]:
+def _pictures(outcome: "Outcome", workdir: Path) -> dict[str, Callable[[Path], None]]:
     """Returns what draws each picture, by the name of its file; nothing without matplotlib."""
+    from jaxcmr.train.log import read
+
     try:
         from jaxcmr.report.contact_sheet import draw_contact_sheet
         from jaxcmr.report.curves import draw_curves

@@ -1,10 +1,8 @@
 """What a run believes of its labels: `labels.npz` for programs, `labels.csv` for people."""
 
-import csv
 import dataclasses
-import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import numpy as np
 from jaxcmr.beliefs import label_errors
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import files, numpyfiles
-from jaxcmr.storage.spreadsheet import safe
+from jaxcmr.storage.spreadsheet import blocks_of, safe, write_csv
 
 NPZ, CSV = "labels.npz", "labels.csv"
 COLUMNS = ("id", "split", "given", "probability_given", "suggested", "probability_suggested",
@@ -125,35 +123,29 @@ def save(table: LabelTable, folder: Path) -> None:
     }
     about = {"about": np.array(json.dumps(table.about), np.str_)}
     files.write_npz(folder / NPZ, arrays | texts | about)
-    files.write_atomically(folder / CSV, lambda file: _write_csv(table, file))
+    blocks = (cells(table, rows).values() for rows in blocks_of(np.arange(len(table))))
+    write_csv(folder / CSV, COLUMNS, blocks)
 
 
-def _write_csv(table: LabelTable, file: io.RawIOBase) -> None:
-    text = io.TextIOWrapper(file, encoding="utf-8", newline="", write_through=True)
-    writer = csv.writer(text)
-    writer.writerow(COLUMNS)
-    writer.writerows(_cells(table))
-    text.detach()
-
-
-def _cells(table: LabelTable) -> Iterator[tuple[str, ...]]:
-    number = lambda value: "" if np.isnan(value) else f"{value:.4f}"
-    names = [safe(name) for name in table.class_names]
-    known = table.true is not None
-    for row in range(len(table)):
-        given = table.given[row]
-        yield (
-            safe(str(table.ids[row])),
-            str(table.split[row]),
-            names[given] if given >= 0 else "",
-            number(table.probability_given[row]),
-            names[table.suggested[row]],
-            number(table.probability_suggested[row]),
-            number(table.agreement[row]),
-            number(table.none_of_these[row]),
-            "yes" if table.out_of_fold[row] else "no",
-            (names[table.true[row]] if table.true[row] >= 0 else NONE_OF_THESE) if known else "",
-        )
+def cells(table: LabelTable, rows: np.ndarray) -> dict[str, list[str]]:
+    """Returns the cells of some rows: a column of `COLUMNS` -> its cells, safe in a spreadsheet."""
+    number = lambda values: ["" if v != v else f"{v:.4f}" for v in values[rows].tolist()]
+    named = lambda labels, of_none: np.array(
+        [*(safe(name) for name in table.class_names), of_none], object
+    )[labels[rows]].tolist()
+    true = [""] * len(rows) if table.true is None else named(table.true, NONE_OF_THESE)
+    return {
+        "id": [safe(name) for name in table.ids[rows].tolist()],
+        "split": table.split[rows].tolist(),
+        "given": named(table.given, ""),
+        "probability_given": number(table.probability_given),
+        "suggested": named(table.suggested, ""),
+        "probability_suggested": number(table.probability_suggested),
+        "agreement": number(table.agreement),
+        "none_of_these": number(table.none_of_these),
+        "out_of_fold": np.where(table.out_of_fold[rows], "yes", "no").tolist(),
+        "true": true,
+    }
 
 
 def read(folder: Path) -> LabelTable:

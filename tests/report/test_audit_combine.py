@@ -1,0 +1,175 @@
+"""Tables of several runs become one: by hand arithmetic, in any order, and mistakes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from label_tables import by_hand, drawn
+
+from jaxcmr.beliefs import label_errors
+from jaxcmr.errors import UsageError
+from jaxcmr.report.audit.combine import combine
+
+NAMES = ("runs/a", "runs/b", "runs/c")
+
+
+def pair(**second):
+    """Returns two tables of drawn rows that differ in their predictions."""
+    first = drawn(40, classes=3)
+    logits = np.random.default_rng(1).random((40, 3))
+    predictions = np.float32(logits / logits.sum(1, keepdims=True))
+    return first, dataclasses.replace(first, **{"predictions": predictions, **second})
+
+
+def shuffled(table, order):
+    """Returns the same table with its rows in another order."""
+    inverse = np.full(len(table) + 1, -1)
+    inverse[order] = np.arange(len(order))
+    moved = {
+        field.name: getattr(table, field.name)[order]
+        for field in dataclasses.fields(table)
+        if field.name not in ("class_names", "modalities", "transition", "about")
+    }
+    return dataclasses.replace(table, **moved | {"neighbors": inverse[moved["neighbors"]]})
+
+
+def test_one_table_stays_as_it_is():
+    table = drawn(10)
+    assert combine([table], NAMES[:1]) is table
+
+
+def test_probabilities_are_averaged_and_judged_anew():
+    first, second = pair()
+    found = combine([first, second], NAMES[:2])
+    judged = label_errors.judge((first.predictions + second.predictions) / 2, first.given)
+    np.testing.assert_allclose(found.predictions, judged.predictions, atol=1e-6)
+    np.testing.assert_allclose(found.probabilities, judged.probabilities, atol=1e-5)
+    np.testing.assert_allclose(found.transition, judged.transition, atol=1e-5)
+    assert found.about["members"] == 10 and len(found.about["runs"]) == 2
+
+
+def test_only_runs_that_were_not_taught_the_label_count_where_there_are_any():
+    first, second = pair(out_of_fold=np.arange(40) < 20)
+    first = dataclasses.replace(first, out_of_fold=np.arange(40) >= 10)
+    found = combine([first, second], NAMES[:2])
+    mean = (first.predictions + second.predictions) / 2
+    expected = np.concatenate([second.predictions[:10], mean[10:20], first.predictions[20:]])
+    judged = label_errors.judge(expected, first.given)
+    np.testing.assert_allclose(found.probabilities, judged.probabilities, atol=1e-5)
+    assert found.out_of_fold.all()
+
+
+def test_rows_taught_to_every_run_are_the_mean_of_all_and_stay_in_sample():
+    first, second = pair(out_of_fold=np.zeros(40, bool))
+    first = dataclasses.replace(first, out_of_fold=np.zeros(40, bool))
+    found = combine([first, second], NAMES[:2])
+    judged = label_errors.judge((first.predictions + second.predictions) / 2, first.given)
+    np.testing.assert_allclose(found.predictions, judged.predictions, atol=1e-6)
+    assert not found.out_of_fold.any()
+
+
+def test_the_order_of_rows_does_not_matter():
+    first, second = pair()
+    order = np.random.default_rng(2).permutation(40)
+    whole = combine([first, second], NAMES[:2])
+    mixed = combine([first, shuffled(second, order)], NAMES[:2])
+    for field in dataclasses.fields(whole):
+        if field.name != "about":
+            np.testing.assert_array_equal(getattr(whole, field.name), getattr(mixed, field.name))
+
+
+def test_a_row_of_one_run_keeps_what_that_run_says():
+    first, second = pair()
+    last = shuffled(second, np.arange(10, 40))
+    found = combine([last, first], NAMES[:2])
+    assert found.ids.tolist() == [*first.ids[10:], *first.ids[:10]]
+    np.testing.assert_array_equal(found.given, np.append(first.given[10:], first.given[:10]))
+    alone = slice(30, 40)
+    np.testing.assert_array_equal(found.member_classes[alone, :5], -1)
+    np.testing.assert_array_equal(found.member_classes[alone, 5:], first.member_classes[:10])
+    np.testing.assert_array_equal(found.modality_classes[alone], first.modality_classes[:10])
+    np.testing.assert_allclose(found.none_of_these[alone], first.none_of_these[:10])
+    moved = np.where(first.neighbors >= 10, first.neighbors - 10, first.neighbors + 30)
+    for row in range(10):
+        assert set(found.neighbors[30 + row]) - {-1} == set(moved[row])
+
+
+def test_neighbours_that_both_runs_name_come_first():
+    neighbors = np.full((4, 10), -1)
+    neighbors[0, :2], other = [1, 2], neighbors.copy()
+    other[0, :2] = [3, 2]
+    tables = [by_hand([0] * 4, [[1, 0, 0]] * 4, neighbors=n) for n in (neighbors, other)]
+    found = combine(tables, NAMES[:2]).neighbors[0]
+    assert found.tolist() == [2, 1, 3] + [-1] * 7  # worth 9 + 9, 10 and 10
+
+
+def test_votes_of_all_runs_make_the_agreement():
+    p = [[0.9, 0.05, 0.05]]
+    first = by_hand([0], p, agreement=np.array([0.75]))  # 5 members, 2 modalities
+    second = by_hand(
+        [0],
+        p,
+        agreement=np.array([0.5]),
+        modality_classes=np.array([[0, -1]]),
+        member_classes=np.array([[0, 1]]),
+    )
+    found = combine([first, second], NAMES[:2])
+    assert found.agreement[0] == pytest.approx((10 * 0.75 + 2 * 0.5) / 12)
+    assert found.member_classes.tolist() == [[0] * 5 + [0, 1]]
+
+
+def test_a_run_that_suggests_another_class_gives_the_votes_of_its_members():
+    first = by_hand([0], [[0.9, 0.05, 0.05]], agreement=np.array([1.0]))
+    second = by_hand(
+        [0],
+        [[0.4, 0.6, 0.0]],
+        agreement=np.array([0.7]),
+        member_classes=np.array([[1, 1, 1, 0]]),
+    )
+    found = combine([first, second], NAMES[:2])
+    assert found.suggested[0] == 0
+    assert found.agreement[0] == pytest.approx((10 * 1.0 + 8 * 0.25) / 18)
+
+
+def test_runs_of_other_modalities_have_the_votes_of_each():
+    first = by_hand([0], [[1, 0, 0]], modality_classes=np.array([[0, 1]]))
+    second = by_hand([0], [[1, 0, 0]], modalities=("points", "text"),
+                     modality_classes=np.array([[2, 0]]))  # fmt: skip
+    found = combine([first, second], NAMES[:2])
+    assert found.modalities == ("image", "points", "text")
+    assert found.modality_classes.tolist() == [[0, 2, 0]]  # of 1 and 0 for text the likelier
+
+
+def test_most_runs_say_what_a_modality_predicts():
+    tables = [by_hand([0], [[1, 0, 0]], modality_classes=np.array([[k, k]])) for k in (1, 0, 1)]
+    assert combine(tables, NAMES).modality_classes.tolist() == [[1, 1]]
+
+
+def test_true_labels_are_known_if_they_are_of_every_row():
+    first, second = pair(true=None)
+    np.testing.assert_array_equal(combine([first, second], NAMES[:2]).true, first.true)
+    first = shuffled(first, np.arange(30))
+    assert combine([second, first], NAMES[:2]).true is None
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"class_names": ("class 0", "b", "class 2")}, "runs/a and runs/b have other classes"),
+        ({"class_names": ("class 1", "class 0", "class 2")}, "in another order"),
+        ({"given": np.zeros(40, np.int32)}, "have other given labels in"),
+        ({"true": np.zeros(40, np.int32)}, "have other true labels in"),
+        ({"ids": np.char.add("other ", np.arange(40).astype(str))}, "have no row in common"),
+        ({"ids": np.repeat("item 1", 40)}, "runs/b has rows of the same id"),
+    ],
+)
+def test_runs_that_do_not_belong_together_are_refused(change, words):
+    with pytest.raises(UsageError, match=words):
+        combine(pair(**change), NAMES[:2])
+
+
+def test_rows_of_the_same_id_are_told_apart_by_their_order_where_all_runs_have_it():
+    first, second = pair()
+    ids = np.array(["twice"] * 2 + [f"row {row}" for row in range(38)])
+    found = combine([dataclasses.replace(t, ids=ids) for t in (first, second)], NAMES[:2])
+    np.testing.assert_array_equal(found.given, first.given)
