@@ -40,7 +40,7 @@ SOURCES = {
 }
 FIELDS = (
     "root", "path", "points", "faces", "views", "image_size", "channels", "train_size",
-    "test_size", "seed",
+    "test_size", "seed", "corrections",
 )  # fmt: skip
 
 
@@ -103,6 +103,7 @@ def _parser() -> Parser:
         command.add_argument("--test_size", type=int, help="rows of a stand-in")
         command.add_argument("--seed", type=int, help="of sampling, splits and generator")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
+        command.add_argument("--corrections", default="", help="a table of ids and right labels")
         command.add_argument("--picture", default="", help="write a contact sheet (.png) here")
     command = commands.add_parser("points", help="convert clouds into our point file")
     command.set_defaults(run=_convert_points)
@@ -151,6 +152,9 @@ def _pairs(words: list[str] | None, flag: str) -> dict[str, str]:
 def _prepare(arguments: argparse.Namespace) -> None:
     from jaxcmr import data, presets
     from jaxcmr.config import default
+    from jaxcmr.data import corrections
+    from jaxcmr.data.splits import parts
+    from jaxcmr.types import Splits
 
     config = default().data
     config.name = arguments.name
@@ -178,6 +182,9 @@ def _prepare(arguments: argparse.Namespace) -> None:
     started = time.perf_counter()
     splits = data.load(config, workers=arguments.workers)
     seconds = time.perf_counter() - started
+    if config.corrections:
+        left, _ = corrections.applied(config.corrections, parts(splits))
+        splits = Splits(**left)
     print(data.describe(splits))
     rows = sum(len(part) for part in (splits.train, splits.validation, splits.test) if part)
     print(f"{seconds:.1f} s for {rows} rows ({100 * seconds / rows:.2f} s per 100)")

@@ -215,6 +215,9 @@ def _check_data(config: ConfigDict) -> None:
     if config.data.path and name not in OWN:
         but = f"config.data.name is {name!r}, which reads no such file; add --config.data.name=own"
         raise _wrong("data.path", config.data.path, but)
+    if config.data.corrections and config.labels == "absent":
+        but = "config.labels is 'absent', so that no label is used; set config.labels to given"
+        raise _wrong("data.corrections", config.data.corrections, but)
     if noise.kind == "file" and not noise.file:
         raise UsageError("config.noise.kind is 'file'; say which with config.noise.file")
     for field in ("file", "key", "validation_key"):

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import __version__, data, distributed, methods
 from jaxcmr import config as configuration
-from jaxcmr.data import introduce, prepare
+from jaxcmr.data import corrections, introduce, prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
@@ -90,6 +90,9 @@ def _train_and_evaluate(
     """Trains and evaluates in a folder that is held; `keep` starts the log there."""
     splits = distributed.in_turn(lambda: data.load(config.data))
     record, train, validation, rows = prepare.prepare(splits, config)
+    splits, train, validation, rows = corrections.correct(
+        config.data.corrections, splits, train, validation, rows
+    )
     stages.check_data(planned, train)
     classes = config.classes or len(train.class_names)
     weights = stages.weights_to_start(planned, classes, train)

@@ -33,8 +33,8 @@ OURS = ("result.json", "metrics.jsonl", "noise.npz", "split.npz", "checkpoints",
 SECTIONS = {"data", "train", "method", "encoders"}  # of every config
 # Fields that may change: where the data lie (what they hold is compared), how they are fed, and on
 # what the run is.
-FREE = ("data.root", "data.path", "data.feeding", "data.resident_bytes", "noise.file", "mesh.",
-        "train.epochs")  # fmt: skip
+FREE = ("data.root", "data.path", "data.corrections", "data.feeding", "data.resident_bytes",
+        "noise.file", "mesh.", "train.epochs")  # fmt: skip
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from jaxcmr.storage.paths import expanded
 from jaxcmr.types import Dataset, Items, Splits
 
 WHOLE = 4 << 30  # bytes up to which items that stay on the disk are read whole
+NAMED = ("pretrained", "corrections")  # fields that name a file whose content matters
 BLOCK = 1 << 26  # bytes that are read at a time
 
 
@@ -33,7 +34,7 @@ def describe(
     larger ones evenly spread rows do, as many as fill `WHOLE`, and the record notes how many.
 
     Args:
-        config: the run's; of it the files of weights and methods are read.
+        config: the run's; of it the files of weights, corrections and methods are read.
         splits: the data as the source delivers them.
         record: the noise over the training set.
         rows: which of its rows train and which validate, `prepare.prepare`'s.
@@ -49,9 +50,13 @@ def describe(
 
 
 def difference(was: Mapping[str, Any], now: Mapping[str, Any]) -> tuple[str, ...]:
-    """Returns the name of the first part of a record that is another one; () if none is."""
+    """Returns the name of the first part of a record that is another one; () if none is.
+
+    Files come first: other corrections make another split, too.
+    """
     old, new = dict(_flat(was)), dict(_flat(now))
     names = [*new, *(name for name in old if name not in new)]
+    names.sort(key=lambda name: name[0] != "files")
     return next((name for name in names if old.get(name) != new.get(name)), ())
 
 
@@ -116,11 +121,11 @@ def _of_file(path: str) -> str:
 
 
 def _files(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Gives the name of each field that names a file of weights or of a method, and the file."""
+    """Gives each field that names a file of weights, corrections or a method, and the file."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _files(value, f"{prefix}{name}.")
-        elif value and (name == "pretrained" or (name == "name" and str(value).endswith(".py"))):
+        elif value and (name in NAMED or (name == "name" and str(value).endswith(".py"))):
             yield prefix + name, value
 
 

@@ -196,6 +196,11 @@ def test_a_field_that_is_missing_is_named(path):
         ({"classes": 1}, "classes is 1, but it must be 0, or -1, or at least 2"),
         ({"classes": 5}, "classes is 5, but it must be 0 where labels are given"),
         ({"labels": "absent"}, "no stage before the method 'mmcd' makes pseudo labels"),
+        (
+            {"start_from": "", "labels": "absent", "classes": -1, "method": method("matching"),
+             "data.corrections": "fixes.csv"},
+            "corrections is 'fixes.csv', but config.labels is 'absent', so that no label is used",
+        ),
         ({"pseudo_labels": "mean"}, "nothing follows the last stage"),
         ({"stage.first.pseudo_labels": "mean"}, "its method 'pairs' has no classes"),
         ({"noise.per_modality": True}, r"one label a pair, .*; set config\.noise\.per_modality to"),

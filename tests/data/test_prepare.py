@@ -97,6 +97,24 @@ def test_features_are_shown_too(prepare, tmp_path):
     assert code == 2 and "must end in .png" in errors
 
 
+def test_corrections_are_counted_in_what_is_shown(prepare, tmp_path):
+    arrays = {f"{s}_{m}": np.eye(6, 5) for s in ("train", "test") for m in ("image", "text")}
+    labels = {f"{split}_labels": np.arange(6) % 2 for split in ("train", "test")}
+    ids = {f"{split}_ids": [f"{split} {k}" for k in range(6)] for split in ("train", "test")}
+    np.savez(tmp_path / "own.npz", **arrays, **labels, **ids)
+    path = tmp_path / "corrections.csv"
+    path.write_text("id,label\ntrain 0,1\ntrain 1,drop\ntest 2,1.0\ntest 3,1\n")
+    arguments = ("own", f"--path={tmp_path / 'own.npz'}", f"--corrections={path}")
+    code, output, errors = prepare(*arguments)
+    assert code == 0, errors
+    assert [line.split() for line in output.splitlines()[-4:-1]] == [
+        ["class", "train", "test"], ["0", "2", "2"], ["1", "3", "4"]
+    ]  # fmt: skip
+    path.unlink()
+    code, _, errors = prepare(*arguments)
+    assert code == 2 and f"--corrections is '{path}', but there is no such file" in errors
+
+
 def test_a_vector_is_laid_into_a_square_and_a_cloud_into_dots():
     tile = summary._draw(np.array([0.0, 1.0, 2.0, 4.0, 4.0], np.float32), 9)[0][..., 0]
     # 3 x 3 cells of 3 pixels: 0, 1/4, 1/2, 1, 1, and white where nothing is left.

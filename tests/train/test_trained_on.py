@@ -94,6 +94,21 @@ def test_a_method_file_that_changes_under_its_name_is_named(tmp_path):
     assert trained_on.in_words(name) == "the file config.method.name"
 
 
+def test_corrections_that_change_under_their_name_are_named_before_the_split(tmp_path):
+    config, splits, record, rows = _parts()
+    config.data.corrections = str(tmp_path / "corrections.csv")
+    (tmp_path / "corrections.csv").write_text("id,label\nrow0,a\n")
+    before = trained_on.describe(config, splits, record, rows)
+    (tmp_path / "corrections.csv").write_text("id,label\nrow0,drop\n")
+    fewer = rows | {"train": rows["train"][1:]}
+    after = trained_on.describe(config, splits, record, fewer)
+    without = trained_on.describe(paired.config(), splits, record, rows)
+    assert "files" in without and not without["files"]
+    for was, now in ((before, after), (after, without), (without, after)):
+        name = trained_on.difference(was, now)
+        assert trained_on.in_words(name) == "the file config.data.corrections"
+
+
 @pytest.mark.parametrize("kind", ["memory", "disk", "lazy"])
 def test_rows_hash_alike_wherever_they_lie(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(trained_on, "BLOCK", 64)

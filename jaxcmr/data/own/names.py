@@ -44,5 +44,6 @@ def split(name: str) -> str | None:
 
 def suggestion(name: str, known: tuple[str, ...]) -> str:
     """Returns `"; did you mean 'label'?"` if one of the known names is close, else nothing."""
-    close = get_close_matches(tidy(name).lower(), known, n=1, cutoff=0.75)
-    return f"; did you mean {quoted(close[0])}?" if close else ""
+    spelled = {tidy(text).lower(): text for text in known}
+    close = get_close_matches(tidy(name).lower(), spelled, n=1, cutoff=0.75)
+    return f"; did you mean {quoted(spelled[close[0]])}?" if close else ""
