@@ -14,6 +14,10 @@ setup(
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=find_packages(include=["jaxcmr", "jaxcmr.*"]),
+    package_data={
+        "jaxcmr.report.audit": ["*.jinja", "*.js"],
+        "jaxcmr.report.pages": ["*.jinja", "*.css"],
+    },
     python_requires=">=3.11",
     install_requires=[
         "absl-py",
@@ -24,6 +28,7 @@ setup(
         "importlib_resources",  # tensorflow-datasets imports it without requiring it
         "jax>=0.10",
         "jaxtyping",  # the shapes in the signatures of the losses
+        "jinja2",  # pages for a browser, in which every text of the data is escaped
         "joblib",  # worker processes that do not import the caller's script again
         "mapbox_earcut",  # cuts concave polygons into triangles
         "matplotlib",  # curves and contact sheets

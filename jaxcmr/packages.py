@@ -13,6 +13,7 @@ from jaxcmr.errors import UsageError
 _NEEDED_BY = {
     "embreex": "views of meshes",
     "h5py": "HDF5 files and .mat files",
+    "jinja2": "pages for a browser",
     "joblib": "the preparation of items",
     "mapbox_earcut": "meshes with concave polygons",
     "matplotlib": "pictures with text or curves",

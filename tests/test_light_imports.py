@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 OPTIONAL = [
-    "PIL", "beartype", "embreex", "h5py", "importlib_resources", "joblib", "jaxtyping",
+    "PIL", "beartype", "embreex", "h5py", "importlib_resources", "jinja2", "joblib", "jaxtyping",
     "mapbox_earcut", "matplotlib", "sklearn", "tensorflow_datasets", "trimesh",
 ]  # fmt: skip
 if not any(re.match(r"chex\b", needed) for needed in requires("optax") or ()):

@@ -1,0 +1,1 @@
+"""Pages for a browser: one template, one style, no network."""
