@@ -61,7 +61,7 @@ def judge(predictions: np.ndarray, given: np.ndarray) -> Judgement:
     log_p = np.log(np.maximum(predictions, TINY))
     found = [(_fit(log_p, given, value), value) for value in TEMPERATURES]
     (_, transition), temperature = max(found, key=lambda each: each[0][0])
-    p = _softmax(log_p / temperature)
+    p = softmax(log_p / temperature)
     return Judgement(p.astype(np.float32), transition, posterior(p, given, transition), temperature)
 
 
@@ -99,7 +99,7 @@ def suspicion_order(probability_given: np.ndarray) -> np.ndarray:
 
 def _fit(log_p: np.ndarray, given: np.ndarray, temperature: float) -> tuple[float, np.ndarray]:
     """Return the mean log-likelihood of the given labels at a temperature, and the T for it."""
-    p, classes = _softmax(log_p / temperature), log_p.shape[1]
+    p, classes = softmax(log_p / temperature), log_p.shape[1]
     rows = np.flatnonzero(given >= 0)
     p, labels = p[rows], given[rows]
     frequencies = (np.bincount(labels, minlength=classes) + 1) / (len(labels) + classes)
@@ -115,7 +115,8 @@ def _fit(log_p: np.ndarray, given: np.ndarray, temperature: float) -> tuple[floa
     return float(likelihood.mean()) if len(rows) else 0.0, transition
 
 
-def _softmax(logits: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return the softmax of logits `[N, K]`."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
 

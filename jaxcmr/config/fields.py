@@ -77,6 +77,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "noise.key": Field("", text, "which array of the .npz"),
         "noise.validation_key": Field("", text, "and which for a validation set of the source"),
         "ensemble.members": Field(1, whole(1, 1000), "models that are trained together"),
+        "audit.folds": Field(0, either(0, whole(2, 1000)), "folds of labels, hidden in turn: any "
+                             "method then judges out-of-fold; 0: only its own folds"),
         "mesh.member": Field(-1, either(-1, whole(1)), "devices that share members; -1: chosen"),
         "mesh.data": Field(-1, either(-1, whole(1)), "devices that share a batch; -1: chosen"),
         "encoders.embedding_size": Field(256, whole(1, 65536), "of the common space"),
@@ -179,7 +181,7 @@ ENCODERS: Mapping[str, tuple[str, Mapping[str, Range]]] = MappingProxyType(
         "fc": ("vectors", {"hidden": widths(0), "dropout": _DROPOUT, "normalize": flag}),
     }
 )
-_NOT_OF_A_STAGE = ("data.", "noise.", "labels", "classes", "stages", "seed", "mesh.")
+_NOT_OF_A_STAGE = ("data.", "noise.", "audit.", "labels", "classes", "stages", "seed", "mesh.")
 
 
 def methods() -> ModuleType:

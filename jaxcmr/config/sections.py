@@ -96,12 +96,14 @@ def section(config: ConfigDict, name: str) -> ConfigDict:
 
     The last of `config.stages` is the config itself. An earlier one is the config with the fields
     of `config.stage.<name>` in place of its own. Its method replaces the whole one. Unless its
-    section differs, it starts from new parameters and makes no pseudo labels.
+    section differs, it starts from new parameters and makes no pseudo labels. It has at least as
+    many members as there are folds (`audit.folds`).
     """
     whole = ConfigDict(config.to_dict())
     if name != config.stages[-1]:
         fields = {"start_from": "", "pseudo_labels": ""} | config.stage[name].to_dict()
         whole.method = ConfigDict(fields.pop("method"))
         whole.update(fields)
+    whole.ensemble.members = max(whole.ensemble.members, whole.audit.folds)
     whole.stages, whole.stage = (), ConfigDict()
     return whole

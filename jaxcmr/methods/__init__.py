@@ -4,10 +4,11 @@ A config chooses one by `config.method.name`: a key of `METHODS`, or the path of
 ending in `.py`, which exports its recipe as `METHOD`.
 """
 
+import jax
 from ml_collections import ConfigDict
 
 from jaxcmr.errors import UsageError
-from jaxcmr.methods import ce, label_vote, matching, mmcd, mrl, own, pairs, romo, rono
+from jaxcmr.methods import ce, held_out, label_vote, matching, mmcd, mrl, own, pairs, romo, rono
 from jaxcmr.methods.base import Method, Outputs, Progress, Recipe
 
 __all__ = ["METHODS", "Method", "Outputs", "Progress", "Recipe", "build", "recipe"]
@@ -25,8 +26,17 @@ METHODS: dict[str, Recipe] = {
 
 
 def build(config: ConfigDict) -> Method:
-    """Builds the method `config.method.name`; raises `UsageError` if there is none."""
-    return recipe(config.method.name).build(config)
+    """Builds the method `config.method.name`; raises `UsageError` if there is none.
+
+    With `config.audit.folds`, labels are hidden from members in turn, by the method's own folds if
+    it has some (`held_out`).
+    """
+    chosen = recipe(config.method.name)
+    method, folds = chosen.build(config), config.audit.folds
+    if not folds or not chosen.uses_labels or method.hidden is not None:
+        return method
+    key = jax.random.key(config.seed)
+    return held_out.with_folds(method, folds, config.ensemble.members, key)
 
 
 def recipe(name: str) -> Recipe:

@@ -33,6 +33,11 @@ def present_rows(batch: Batch) -> jax.Array:
     return batch.present & batch.mask[None]
 
 
+def label_groups(batch: Batch) -> jax.Array:
+    """Returns `[B]` int32: rows with the same number share their folds (`Dataset.links`)."""
+    return batch.index if batch.group is None else batch.group
+
+
 def modality_mean(values: jax.Array, present: jax.Array) -> jax.Array:
     """Averages `[V, B]` over the modalities that each pair has, `[B]`."""
     return jax.vmap(losses.masked_mean, in_axes=1)(values, present)
@@ -71,6 +76,9 @@ class Method(NamedTuple):
             through all members; a method that does not call it pays nothing.
         diagnose: `(beliefs, training set, num_classes) -> {name: number, ..., "warning": sentence}`
             after each epoch, for reports: the only function that may look at true labels. Or None.
+        hidden: `(rows, alive, hp) -> [E, B]` bool, the members that are not trained on the given
+            label of each row, of numbers as `label_groups` gives; what they predict of it is
+            out-of-fold. None: all are trained on all labels.
     """
 
     init: Callable[..., Any]
@@ -80,6 +88,7 @@ class Method(NamedTuple):
     vote: Callable[..., tuple[Beliefs, Targets]] = no_vote
     refresh: Callable[..., tuple[Any, Beliefs]] | None = None
     diagnose: Callable[..., Mapping[str, Any]] | None = None
+    hidden: Callable[..., jax.Array] | None = None
 
 
 class Recipe(NamedTuple):

@@ -37,7 +37,7 @@ from jaxcmr.beliefs.clarify import Agreement
 from jaxcmr.beliefs.votes import ROUNDING, accept, ballots, votes
 from jaxcmr.config.ranges import NOT_NEGATIVE, SHARE, Field, choice
 from jaxcmr.methods import classifiers, mmcd
-from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, present_rows
+from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, label_groups, present_rows
 from jaxcmr.methods.classifiers import LABEL_LOSSES
 from jaxcmr.methods.mmcd import check, denoising_contrast, draw_folds, predictions
 from jaxcmr.types import Batch
@@ -112,7 +112,7 @@ def build(config: ConfigDict) -> Method:
     def vote(outputs: Outputs, alive, beliefs: Beliefs, batch: Batch, progress: Progress, hp):
         """Moves the beliefs by the votes on a batch, and makes targets of them."""
         given, present, logits = batch.labels[0], present_rows(batch), outputs.logits
-        fold = draw_folds(method.voters, key, alive, batch, hp)
+        fold = draw_folds(method.voters, key, alive, label_groups(batch), hp)
         if method.ballots == "votes":
             confirmed = ballots(logits, given)
         else:
@@ -165,7 +165,12 @@ def build(config: ConfigDict) -> Method:
     def diagnose(beliefs: Beliefs, dataset, num_classes: int):
         return diagnosis.believed_labels(beliefs, dataset)
 
-    return Method(network.init, network.apply, objective, beliefs, vote, diagnose=diagnose)
+    def hidden(rows: jax.Array, alive: jax.Array, hp) -> jax.Array:
+        return draw_folds(method.voters, key, alive, rows, hp).hidden
+
+    return Method(
+        network.init, network.apply, objective, beliefs, vote, diagnose=diagnose, hidden=hidden
+    )
 
 
 def _remember(beliefs: Beliefs, scores: jax.Array, batch: Batch, hp) -> Beliefs:

@@ -41,7 +41,15 @@ from jaxcmr.beliefs import clarify, diagnosis, folds, memory, posterior
 from jaxcmr.config.ranges import NOT_NEGATIVE, POSITIVE, SHARE, Field, choice, whole
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import classifiers
-from jaxcmr.methods.base import Method, Outputs, Progress, Recipe, modality_mean, present_rows
+from jaxcmr.methods.base import (
+    Method,
+    Outputs,
+    Progress,
+    Recipe,
+    label_groups,
+    modality_mean,
+    present_rows,
+)
 from jaxcmr.methods.classifiers import LABEL_LOSSES
 from jaxcmr.types import Batch
 
@@ -123,7 +131,7 @@ def build(config: ConfigDict) -> Method:
         given, present = batch.labels[0], present_rows(batch)
         warm = progress.epoch < hp["warmup_epochs"]
         frozen = progress.fraction >= hp["freeze_from"]
-        fold = draw_folds(voters, key, alive, batch, hp)
+        fold = draw_folds(voters, key, alive, label_groups(batch), hp)
         logits = folds.vote_mean(voters, fold, outputs.logits, present, alive)  # [E, B, K]
         updates = batch.mask & ~frozen
         remembered = memory.remember(
@@ -171,7 +179,12 @@ def build(config: ConfigDict) -> Method:
     def diagnose(beliefs: Beliefs, dataset, num_classes: int):
         return diagnosis.posterior_labels(beliefs, dataset)
 
-    return Method(network.init, network.apply, objective, beliefs, vote, diagnose=diagnose)
+    def hidden(rows: jax.Array, alive: jax.Array, hp) -> jax.Array:
+        return draw_folds(voters, key, alive, rows, hp).hidden
+
+    return Method(
+        network.init, network.apply, objective, beliefs, vote, diagnose=diagnose, hidden=hidden
+    )
 
 
 def _posterior(
@@ -219,9 +232,8 @@ def _minus_batch_mean(logits: jax.Array, mask: jax.Array) -> jax.Array:
     return logits - mean
 
 
-def draw_folds(voters: str, key: jax.Array, alive: jax.Array, batch: Batch, hp) -> folds.Folds:
-    """Draws the folds of a batch; linked rows share one, so that none reveals another's label."""
-    rows = batch.index if batch.group is None else batch.group
+def draw_folds(voters: str, key: jax.Array, alive: jax.Array, rows: jax.Array, hp) -> folds.Folds:
+    """Draws the folds of rows, `[B]` of `label_groups`."""
     return folds.draw(voters, key, rows, alive, hp["held_out_members"], hp["held_out_share"])
 
 

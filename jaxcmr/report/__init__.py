@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from absl import logging
 
 from jaxcmr.errors import UsageError
+from jaxcmr.report.suspects import suspects_text
 from jaxcmr.report.table import result_table
 
 if TYPE_CHECKING:  # reading a finished run needs nothing of the training
@@ -24,9 +25,12 @@ def write_report(outcome: "Outcome", workdir: Path) -> str:
     """
     pictures = _pictures(outcome, workdir)
     drawn = [name for name, draw in pictures.items() if _drawn(draw, workdir / name)]
-    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *drawn)
-    table = result_table(outcome.result)
-    return "\n".join([table, "", *[f"  {workdir / name}" for name in files]])
+    believed = [] if outcome.labels is None else ["labels.csv", "labels.npz"]
+    files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *believed, *drawn)
+    texts = [result_table(outcome.result)]
+    if outcome.labels is not None and (suspects := suspects_text(outcome.labels)):
+        texts.append(suspects)
+    return "\n\n".join([*texts, "\n".join(f"  {workdir / name}" for name in files)])
 
 
 def _pictures(outcome: "Outcome", workdir: Path) -> dict[str, Callable[[Path], None]]:

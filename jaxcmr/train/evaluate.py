@@ -1,6 +1,6 @@
 """Predictions over a data set, and the retrieval scores made from them."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -22,17 +22,18 @@ from jaxcmr.train.state import TrainState
 from jaxcmr.types import Dataset, Outputs, axis_order
 
 Feed = Resident | Streamed
-Predict = Callable[[TrainState, Any, Feed], Outputs]
+Pieces = Callable[[TrainState, Any, Feed], Iterator[Outputs]]
 
 JOINED_ROWS = 4096  # at a time on the device, by `ensemble_embeddings`
 
 
-def build_predict(forward: Forward, mesh: jax.sharding.Mesh) -> Predict:
-    """Returns `predict(state, hp, feed) -> Outputs` over a whole set.
+def build_predict(forward: Forward, mesh: jax.sharding.Mesh) -> Pieces:
+    """Returns `predict(state, hp, feed)`, which yields the outputs of a whole set piece by piece.
 
-    Every leaf of the result is `[E, V, N, ...]` (`centers` is left out), a numpy array, whole in
-    every process; on the devices, which share every batch, it lies spread over all of them.
-    Embeddings of missing items are zeros, similar to nothing; all outputs of dead members are 0.
+    Every leaf is `[E, V, n, ...]` (`centers` is left out), a numpy array, whole in every process;
+    on the devices, which share every batch, it lies spread over all of them. A set that lies on the
+    devices is one piece. Embeddings of missing items are zeros, similar to nothing; all outputs of
+    dead members are 0.
     """
 
     @partial(jax.jit, static_argnames="take", out_shardings=devices.of_predictions(mesh))
@@ -50,7 +51,7 @@ def build_predict(forward: Forward, mesh: jax.sharding.Mesh) -> Predict:
         with jax.default_matmul_precision("float32"):  # as in the training step
             return lax.map(block, rows)
 
-    def predict(state: TrainState, hp: Any, source: Feed) -> Outputs:
+    def predict(state: TrainState, hp: Any, source: Feed) -> Iterator[Outputs]:
         def of(data: Any, rows: jax.Array, count: int) -> Outputs:
             def join(leaf: np.ndarray) -> np.ndarray:  # [blocks, E, V, B, ...] -> [E, V, N, ...]
                 leaf = np.moveaxis(leaf, 0, 2)
@@ -58,10 +59,14 @@ def build_predict(forward: Forward, mesh: jax.sharding.Mesh) -> Predict:
 
             return jax.tree.map(join, devices.on_host(part(state, hp, data, rows, source.take)))
 
-        found = [of(*piece) for piece in source.parts()]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=2), *found)
+        return (of(*piece) for piece in source.parts())
 
     return predict
+
+
+def joined(pieces: Iterable[Outputs]) -> Outputs:
+    """Returns the outputs of a whole set, `[E, V, N, ...]`."""
+    return jax.tree.map(lambda *leaves: np.concatenate(leaves, axis=2), *pieces)
 
 
 def of_living(outputs: Outputs, alive: jax.Array) -> Outputs:

@@ -19,11 +19,12 @@ from jaxcmr.data import corrections, introduce, prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
-from jaxcmr.train import evaluate, stages
+from jaxcmr.train import evaluate, judging, stages
 from jaxcmr.train.stages import Stage
 from jaxcmr.train.trainer import Fit, Trainer
 from jaxcmr.types import Dataset
-from jaxcmr.workdir import embeddings, folder, logfile, trained_on
+from jaxcmr.workdir import embeddings, folder, labels, logfile, trained_on
+from jaxcmr.workdir.labels import LabelTable
 from jaxcmr.workdir.weights import Weights
 
 LIBRARIES = ("jax", "flax", "optax")  # whose versions are part of a result
@@ -36,11 +37,14 @@ class Outcome(NamedTuple):
         result: the content of `result.json`.
         test: the test set.
         embeddings: modality -> `[N, E d]` unit rows of the test set, by the best epoch's members.
+        labels: what is believed of the labels of training and validation rows; None for a method
+            without classes that is trained without labels.
     """
 
     result: dict[str, Any]
     test: Dataset
     embeddings: dict[str, np.ndarray]
+    labels: LabelTable | None = None
 
 
 class Trained(NamedTuple):
@@ -52,6 +56,7 @@ class Trained(NamedTuple):
         scores: of the test set: `best` and `last` of the last stage, the `untrained` state, and
             `stages`: earlier stage -> its last state.
         embeddings: of the test set, by `fit.best`.
+        labels: what is believed of the given labels, by `fit.best`; None without classes.
         seconds: wall time spent in the epochs of all stages.
     """
 
@@ -59,6 +64,7 @@ class Trained(NamedTuple):
     classes: int
     scores: dict[str, Any]
     embeddings: dict[str, np.ndarray]
+    labels: LabelTable | None
     seconds: float
 
 
@@ -66,8 +72,8 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
     """Trains and evaluates a config; the same call again goes on where it was stopped.
 
     Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `log.txt`, `metrics.jsonl`,
-    `checkpoints/`, `embeddings/` and `result.json` into `workdir`. With more epochs in the config a
-    finished run goes on.
+    `checkpoints/`, `embeddings/`, `labels.npz`, `labels.csv` and `result.json` into `workdir`.
+    With more epochs in the config a finished run goes on.
 
     Raises:
         UsageError: for every mistake that the user can correct, such as a `workdir` in use, or with
@@ -105,7 +111,7 @@ def _train_and_evaluate(
     known = introduce.what_is_known(config, record, splits.train, train, validation, splits.test)
     levels = evaluate.levels(config, splits.test)
     missing = levels["not_measured"]
-    introduce.introduce(config, train, validation, splits.test, record, known, missing)
+    introduce.introduce(planned[-1].config, train, validation, splits.test, record, known, missing)
 
     trained = train_stages(planned, classes, train, validation, splits.test, weights)
     alive = np.asarray(trained.fit.last.alive)
@@ -122,7 +128,7 @@ def _train_and_evaluate(
         "classes": trained.classes,
         "noise": record.summary(),
         **known,
-        "members": config.ensemble.members,
+        "members": len(alive),
         "members_dropped": np.flatnonzero(~alive).tolist(),
         "seed": config.seed,
         "epochs": config.train.epochs,
@@ -137,8 +143,10 @@ def _train_and_evaluate(
     }
     if distributed.first():
         embeddings.save(workdir / "embeddings", splits.test, trained.embeddings)
+        if trained.labels is not None:
+            labels.save(trained.labels, workdir)
         files.write_json(workdir / "result.json", result)
-    return Outcome(result, splits.test, trained.embeddings)
+    return Outcome(result, splits.test, trained.embeddings, trained.labels)
 
 
 def train_stages(
@@ -161,6 +169,7 @@ def train_stages(
     """
     *_, last = planned
     weights, scores, seconds, outputs = dict(weights), {}, 0.0, None
+    sets = {"train": train} | ({} if validation is None else {"validation": validation})
     for stage in planned:
         config = stage.config
         if classes < 0 and methods.recipe(config.method.name).has_classes:
@@ -185,8 +194,12 @@ def train_stages(
             labels = stages.pseudo_labels(outputs, config.pseudo_labels, train)
             train = train.with_labels(labels)
     best, embeddings = score(fit.best)
+    believed = None
+    if last.config.labels == "given" or methods.recipe(config.method.name).has_classes:
+        taught = stages.taught_before(planned)
+        believed = judging.believe(trainer, fit.best, sets, classes, taught)
     found = {"best": best, "last": score(fit.last)[0], "untrained": untrained, "stages": scores}
-    return Trained(fit, classes, found, embeddings, seconds)
+    return Trained(fit, classes, found, embeddings, believed, seconds)
 
 
 def _peak_memory() -> int:

@@ -253,3 +253,16 @@ def estimate_classes(outputs: Outputs | None, train: Dataset) -> int:
     listed = ", ".join(f"{k}: {score:.3f}" for k, score in scores.items())
     logging.info("%d clusters, by the agreement of the modalities (%s)", number, listed)
     return number
+
+
+def taught_before(stages: list[Stage]) -> bool:
+    """Says whether the given labels may have reached what the last stage starts from or is taught.
+
+    Then no member's prediction is out-of-fold, whatever the last stage hides from it.
+    """
+    last, names = stages[-1], [stage.name for stage in stages]
+    uses = [methods.recipe(stage.config.method.name).uses_labels for stage in stages[:-1]]
+    if last.config.labels == "given" and any(uses):
+        return True
+    start = last.config.start_from
+    return bool(start) and start not in names and weights.used_labels(paths.expanded(start))

@@ -1,5 +1,6 @@
 """The trainer of one stage: everything that its epochs need, built once, and the one loop."""
 
+import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -11,7 +12,8 @@ import jax
 import numpy as np
 from absl import logging
 
-from jaxcmr import distributed
+from jaxcmr import distributed, methods
+from jaxcmr.data.heldout import folded
 from jaxcmr.errors import StoppedError, UsageError
 from jaxcmr.train import devices, evaluate, feed, forward, log, optimizer
 from jaxcmr.train import state as train_state
@@ -58,6 +60,8 @@ class Trainer:
 
     Attributes:
         untrained: the state before the first step, laid out over the devices; `fit` consumes it.
+        mesh: the devices.
+        config: of the stage.
 
     Raises:
         UsageError: the batch is larger than the training set.
@@ -67,7 +71,8 @@ class Trainer:
         self, stage: Stage, num_classes: int, train: Dataset, validation: Dataset | None = None
     ):
         config, method, mesh = stage.config, stage.method, stage.mesh
-        self._stage, self._config, self._train, self._classes = stage, config, train, num_classes
+        self.mesh = mesh
+        self._stage, self.config, self._train, self._classes = stage, config, train, num_classes
         self._steps = steps_per_epoch(config, len(train))
         total_steps = config.train.epochs * self._steps
         rule = optimizer.build(config.optimizer, total_steps)
@@ -91,7 +96,7 @@ class Trainer:
             steps_per_epoch=self._steps, total_steps=total_steps, shardings=self._layout,
         )  # fmt: skip
         self._predict = evaluate.build_predict(apply, mesh)
-        self._score = None
+        self._score = self._validation = None
         if validation is not None:
             self._score = evaluate.build_validation(validation, config, mesh)
             self._validation = feed.build(config, validation, mesh)
@@ -111,7 +116,7 @@ class Trainer:
             UsageError: a checkpoint does not fit or cannot be written, or a loss is not finite.
             StoppedError: after a SIGTERM or a Ctrl-C, when all is saved.
         """
-        config, folder = self._config, self._stage.folder
+        config, folder = self.config, self._stage.folder
         epochs, every = config.train.epochs, config.evaluate.every_epochs
         with (
             Checkpoints(folder / "checkpoints") as checkpoints,
@@ -172,7 +177,7 @@ class Trainer:
             if record["epoch"] or record.get("terms"):
                 logging.info(
                     "going on after epoch %d of %d, step %d",
-                    record["epoch"], self._config.train.epochs, int(state.step),
+                    record["epoch"], self.config.train.epochs, int(state.step),
                 )  # fmt: skip
             return restored
         folder = self._stage.folder
@@ -230,7 +235,7 @@ class Trainer:
             for of_call, arrived, done in feed.ahead(thread, fetched, dispatched(), 1):
                 waited += max(arrived - idle_since, 0.0)
                 idle_since = done
-                alive = check_members(of_call, alive, at, drop=self._config.train.on_nan == "drop")
+                alive = check_members(of_call, alive, at, drop=self.config.train.on_nan == "drop")
                 calls.append(of_call)
                 at += len(of_call["loss"])
                 stopped = stopped or stop()
@@ -248,7 +253,7 @@ class Trainer:
             return state
         key = jax.random.fold_in(devices.local(state.key), REFRESH_STREAM)
         params, beliefs = method.refresh(
-            lambda: self._predict(state, self._hp["method"], self._feed),
+            lambda: evaluate.joined(self._predict(state, self._hp["method"], self._feed)),
             state.params,
             devices.local(state.beliefs),
             epoch,
@@ -277,13 +282,35 @@ class Trainer:
 
     def predict(self, state: TrainState, source: evaluate.Feed | None = None) -> Outputs:
         """Returns the outputs of the living members, by default over the training set."""
-        outputs = self._predict(state, self._hp["method"], source or self._feed)
-        return evaluate.of_living(outputs, state.alive)
+        return evaluate.joined(self._pieces(state, source or self._feed))
+
+    def pieces(self, state: TrainState) -> Iterator[Outputs]:
+        """Yields the outputs of the living members, of the training and then the validation set."""
+        sources = [self._feed] if self._validation is None else [self._feed, self._validation]
+        return itertools.chain.from_iterable(self._pieces(state, source) for source in sources)
+
+    def _pieces(self, state: TrainState, source: evaluate.Feed) -> Iterator[Outputs]:
+        for outputs in self._predict(state, self._hp["method"], source):
+            yield evaluate.of_living(outputs, state.alive)
+
+    def hidden(self) -> np.ndarray:
+        """Returns `[E, N]` bool, the members that are not taught the label of each training row."""
+        config, rows = self.config, len(self._train)
+        shape = (config.ensemble.members, rows)
+        if not methods.recipe(config.method.name).uses_labels:
+            return np.ones(shape, bool)
+        if self._stage.method.hidden is None:
+            return np.zeros(shape, bool)
+        group = folded(self._train.links, rows)
+        numbers = np.arange(rows, dtype=np.int32) if group is None else group
+        # As at the start, when all are alive: what is hidden from a member later was taught to it.
+        alive = np.ones(config.ensemble.members, bool)
+        return np.asarray(self._stage.method.hidden(numbers, alive, self._hp["method"]))
 
     def scorer(
         self, test: Dataset
     ) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
         """Returns `state -> (scores, embeddings)` of the test set (`evaluate.build_test`)."""
-        source = feed.build(self._config, test, self._stage.mesh)
-        score = evaluate.build_test(test, self._config, self._stage.mesh)
+        source = feed.build(self.config, test, self._stage.mesh)
+        score = evaluate.build_test(test, self.config, self._stage.mesh)
         return lambda state: score(self.predict(state, source))

@@ -29,7 +29,7 @@ from jaxcmr.workdir import series, trained_on
 CONFIG, DATA, LOCK = "config.json", "trained_on.json", ".jaxcmr-lock"
 # What a run writes beside these.
 OURS = ("result.json", "metrics.jsonl", "noise.npz", "split.npz", "checkpoints", "embeddings",
-        "stages", "curves.png", "contact_sheet.png")  # fmt: skip
+        "labels.npz", "labels.csv", "stages", "curves.png", "contact_sheet.png")  # fmt: skip
 SECTIONS = {"data", "train", "method", "encoders"}  # of every config
 # Fields that may change: where the data lie (what they hold is compared), how they are fed, and on
 # what the run is.

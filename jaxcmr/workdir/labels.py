@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -109,6 +109,21 @@ ARRAYS = tuple(
     for field in dataclasses.fields(LabelTable)
     if field.name not in ("about", "class_names", "modalities")
 )
+
+
+def stacked(tables: Sequence[LabelTable]) -> LabelTable:
+    """Puts tables of the same classes one below the other; the transition matrix is their mean."""
+    first = tables[0]
+    if len(tables) == 1:
+        return first
+    arrays = {name: [getattr(table, name) for table in tables] for name in ARRAYS}
+    joined = {
+        name: None if values[0] is None else np.concatenate(values)
+        for name, values in arrays.items()
+    }
+    return dataclasses.replace(
+        first, **joined | {"transition": np.mean(arrays["transition"], axis=0)}
+    )
 
 
 def save(table: LabelTable, folder: Path) -> None:

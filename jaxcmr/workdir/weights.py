@@ -1,5 +1,6 @@
 """The weights of a run, as another one starts from them (`start_from`)."""
 
+import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
+from jaxcmr import methods
 from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage import paths
 from jaxcmr.workdir.fingerprint import fingerprint
@@ -66,3 +68,20 @@ def _restore(place: Path) -> dict[str, Any]:
     tree = reader.metadata(place).item_metadata.tree
     kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
     return reader.restore(place, ocp.args.PyTreeRestore(restore_args=kinds))
+
+
+def used_labels(folder: Path) -> bool:
+    """Says whether the run, or the stage of one, in `folder` may have been taught given labels.
+
+    Where its config cannot be read, it may.
+    """
+    within = folder.parent.name == "stages"
+    try:
+        config = json.loads(
+            ((folder.parents[1] if within else folder) / "config.json").read_bytes()
+        )
+        method = (config["stage"][folder.name] if within else config)["method"]["name"]
+        given = config["labels"] == "given"
+        return given and methods.recipe(method).uses_labels
+    except (OSError, ValueError, KeyError, TypeError, UsageError):
+        return True

@@ -1,0 +1,223 @@
+"""From the predictions of a trained ensemble to the table of what it believes of the given labels.
+
+The predictions for all rows are looked at piece by piece, so that sets larger than memory pass.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import jax
+import numpy as np
+
+from jaxcmr.beliefs import label_errors
+from jaxcmr.beliefs.label_errors import softmax
+from jaxcmr.beliefs.label_votes import Votes, agreement, votes, votes_of_neighbors
+from jaxcmr.numerics import unit_rows
+from jaxcmr.retrieval.search import top_k
+from jaxcmr.train import devices
+from jaxcmr.train.state import TrainState
+from jaxcmr.train.trainer import Trainer
+from jaxcmr.types import Dataset, Outputs, axis_order
+from jaxcmr.workdir import labels
+from jaxcmr.workdir.labels import LabelTable
+
+NEIGHBORS = 10  # of each row in the table
+VOTING_NEIGHBORS = 20  # that vote where a method has no classes
+# Rows that are compared with each other. Of more, evenly spread ones may be found, and only the
+# most suspect ones look for neighbors.
+COMPARED = 20_000
+
+
+class Space(NamedTuple):
+    """Rows in the common space.
+
+    Attributes:
+        rows: `[M]` their numbers, ascending.
+        embeddings: `[M, E d]` (`joint_embeddings`).
+        queries: `[M]` bool, those that look for neighbors.
+        gallery: `[M]` bool, those that may be found.
+    """
+
+    rows: np.ndarray
+    embeddings: np.ndarray
+    queries: np.ndarray
+    gallery: np.ndarray
+
+
+class Rows(NamedTuple):
+    """The rows of all sets, N in number.
+
+    Attributes:
+        ids, split: `[N]` str.
+        labels: `[N, C]` int32 as given: one column, or one a modality.
+        true: `[N]` int32; None where it is unknown in a set.
+        present: `[V, N]` bool, which items are there.
+    """
+
+    ids: np.ndarray
+    split: np.ndarray
+    labels: np.ndarray
+    true: np.ndarray | None
+    present: np.ndarray
+
+
+def believe(
+    trainer: Trainer,
+    state: TrainState,
+    sets: Mapping[str, Dataset],
+    classes: int,
+    taught_before: bool,
+) -> LabelTable:
+    """Makes the table of a run.
+
+    Where each modality has labels of its own, a row of the table is one item, `ID:MODALITY`.
+
+    Args:
+        trainer: of the last stage.
+        state: whose living members are asked.
+        sets: "train" and, if there is one, "validation" -> the data set with its labels as given.
+        classes: K; where labels are absent, the classes are clusters.
+        taught_before: whether an earlier stage or run was taught these labels, so that no
+            prediction is out-of-fold.
+    """
+    rows, names = _rows(sets), axis_order(sets["train"].modalities)
+    hidden = np.ones((len(state.alive), len(rows.ids)), bool)  # of validation rows from all
+    hidden[:, : len(sets["train"])] = trainer.hidden() & (not taught_before)
+    hidden = hidden[devices.local(state.alive)]
+    cast, space = look(trainer.pieces(state), rows.present, hidden, rows.labels[:, 0])
+    neighbors = nearest(space, len(rows.ids), VOTING_NEIGHBORS, trainer.mesh)
+    columns, config, train = rows.labels.shape[1], trainer.config, sets["train"]
+    class_names = train.class_names
+    if config.labels == "absent":
+        class_names = tuple(f"cluster {k + 1}" for k in range(classes))
+    about = {
+        "method": config.method.name,
+        "labels": config.labels,
+        "folds": config.audit.folds,
+        "members": len(hidden),
+        "seed": config.seed,
+        "data": dict(train.provenance),
+    }
+    made = []
+    for column, given in enumerate(rows.labels.T):
+        of_column = cast or votes_of_neighbors(neighbors, given, classes)
+        judged = label_errors.judge(softmax(of_column.logits), given)
+        ids = rows.ids if columns == 1 else np.char.add(rows.ids, f":{names[column]}")
+        near = neighbors[:, :NEIGHBORS]
+        made.append(
+            LabelTable(
+                ids=ids,
+                split=rows.split,
+                class_names=tuple(class_names),
+                modalities=names,
+                given=given,
+                true=rows.true,
+                predictions=judged.predictions,
+                out_of_fold=hidden.any(0),
+                transition=judged.transition,
+                probabilities=judged.probabilities,
+                agreement=agreement(of_column.classes, judged.probabilities.argmax(1)),
+                none_of_these=1 - judged.predictions.max(1),
+                member_classes=of_column.member_classes,
+                modality_classes=of_column.modality_classes,
+                neighbors=np.where(near >= 0, near + column * len(ids), -1),
+                about={**about, "temperature": judged.temperature},
+            )
+        )
+    return labels.stacked(made)
+
+
+def _rows(sets: Mapping[str, Dataset]) -> Rows:
+    """Joins what is known of the rows of all sets."""
+    names = axis_order(sets["train"].modalities)
+    joined = lambda get: np.concatenate([np.asarray(get(part)) for part in sets.values()])
+    there = lambda part, name: part.present.get(name, np.ones(len(part), bool))
+    shared = all(part.labels.ndim == 1 for part in sets.values())
+    columns = names[:1] if shared else names
+    known = all(part.true_labels is not None for part in sets.values())
+    return Rows(
+        joined(lambda part: part.ids).astype(np.str_),
+        np.repeat(list(sets), [len(part) for part in sets.values()]),
+        np.stack([joined(lambda part, n=n: part.labels_of(n)) for n in columns], 1).astype(
+            np.int32
+        ),
+        joined(lambda part: part.true_labels).astype(np.int32) if known else None,
+        np.stack([joined(lambda part, n=n: there(part, n)) for n in names]),
+    )
+
+
+def look(
+    pieces: Iterator[Outputs], present: np.ndarray, hidden: np.ndarray, given: np.ndarray
+) -> tuple[Votes | None, Space]:
+    """Passes over the outputs once and keeps what the table needs.
+
+    Args:
+        pieces: the outputs of all rows, in their order.
+        present: `[V, N]` bool.
+        hidden: `[E, N]` bool, the members that were not taught the label of each row.
+        given: `[N]`.
+
+    Returns:
+        The votes on all rows, None where there are no classes; and the rows to compare.
+    """
+    total, first, cast, kept = len(given), 0, [], []
+    every = -(-total // COMPARED)
+    for outputs in pieces:
+        part = slice(first, first + outputs.embeddings.shape[2])
+        first = part.stop
+        numbers = np.arange(part.start, part.stop)
+        gallery = numbers % every == 0
+        queries = np.ones(len(numbers), bool)
+        if outputs.logits is not None:
+            cast.append(votes(outputs.logits, present[:, part], hidden[:, part]))
+            if every > 1:
+                queries = _doubted(cast[-1].logits, given[part], COMPARED / total)
+        keep = gallery | queries
+        embeddings = joint_embeddings(outputs.embeddings[:, :, keep])
+        kept.append(Space(numbers[keep], embeddings, queries[keep], gallery[keep]))
+    stacked = lambda found: jax.tree.map(lambda *leaves: np.concatenate(leaves), *found)
+    return stacked(cast) if cast else None, stacked(kept)
+
+
+def _doubted(logits: np.ndarray, given: np.ndarray, share: float) -> np.ndarray:
+    """Marks the share of some rows whose given label is least likely by their logits `[n, K]`."""
+    of_given = np.take_along_axis(logits, np.maximum(given, 0)[:, None], 1)[:, 0]
+    margin = np.where(given >= 0, of_given - logits.max(1), 0.0)
+    marked = np.zeros(len(given), bool)
+    marked[np.argsort(margin, kind="stable")[: int(np.ceil(share * len(given)))]] = True
+    return marked
+
+
+def joint_embeddings(embeddings: np.ndarray) -> np.ndarray:
+    """Joins embeddings `[E, V, n, d]` into one row an item, `[n, E d]`, over its modalities.
+
+    The similarity of two rows is the mean of the members' similarities.
+    """
+    sums = np.asarray(unit_rows(embeddings)).sum(1)  # embeddings of missing items are zeros
+    units = np.moveaxis(np.asarray(unit_rows(sums)), 0, 1)
+    return units.reshape(len(units), -1)
+
+
+def nearest(space: Space, total: int, count: int, mesh: jax.sharding.Mesh) -> np.ndarray:
+    """Finds the nearest rows of the gallery, other than itself, for each query.
+
+    Args:
+        space: the rows to compare.
+        total: N.
+        count: how many.
+        mesh: the devices.
+
+    Returns:
+        `[N, count]` int32 row numbers, nearest first; -1 where there are fewer, or no search was.
+    """
+    found = np.full((total, count), -1, np.int32)
+    queries, gallery = space.rows[space.queries], space.rows[space.gallery]
+    most = min(count + 1, len(gallery))
+    if most < 2 or not len(queries):
+        return found
+    rows = (space.embeddings[space.queries], space.embeddings[space.gallery])
+    index = gallery[top_k(*rows, most, mesh=mesh).index]
+    own = index == queries[:, None]
+    own[~own.any(1), -1] = True  # not in the gallery, or behind copies of itself: the last goes
+    found[queries, : most - 1] = index[~own].reshape(len(queries), most - 1)
+    return found
