@@ -1,6 +1,7 @@
 """Corrections of labels: a table of ids with the class that each row should have, or `drop`."""
 
 import dataclasses
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -64,6 +65,7 @@ def answers(table: Table, class_names: Sequence[str], ids: Sequence[str]) -> dic
         UsageError: an id or a class that there is not, or two different answers for one id.
     """
     find_id, find_class = _finder(ids), _finder(class_names)
+    answer_of = functools.cache(lambda label: _answer(label, class_names, find_class))
     found: dict[str, int] = {}
     lines: dict[str, int] = {}  # of the answers
     unknown: dict[str, int] = {}
@@ -73,7 +75,7 @@ def answers(table: Table, class_names: Sequence[str], ids: Sequence[str]) -> dic
             unknown.setdefault(row.get("id", ""), line)
             continue
         with named(f"{table.path}, line {line}"):
-            answer = _answer(row.get("label", ""), class_names, find_class)
+            answer = answer_of(row.get("label", ""))
         name = ids[place]
         before = found.setdefault(name, answer)
         if answer == NO_ANSWER:
@@ -116,8 +118,9 @@ def _answer(label: str, class_names: Sequence[str], find_class: Finder) -> int:
 def _finder(names: Sequence[str]) -> Finder:
     """Returns a function that finds which of the names a cell means: its place, or None.
 
-    That is the cell itself, else what it was before `spreadsheet.safe` or before a program put
-    blanks around it, took the zeros from its beginning, or wrote 7 as 7.0.
+    That is what it was before `spreadsheet.safe`, so that all tables of ours are read as they were
+    meant; else the cell itself, or what it was before a program put blanks around it, took the
+    zeros from its beginning, or wrote 7 as 7.0.
     """
     known = {name: place for place, name in enumerate(names)}
     wholes: dict[str, list[int]] = {}
@@ -126,10 +129,11 @@ def _finder(names: Sequence[str]) -> Finder:
             wholes.setdefault(whole[1], []).append(place)
 
     def find(cell: str) -> int | None:
-        plain = tidy(unsafe(cell))
-        for text in (cell, unsafe(cell), plain):
-            if text in known:
-                return known[text]
+        if (text := unsafe(cell)) in known:
+            return known[text]
+        plain = tidy(text)
+        if found := [name for name in (cell, plain) if name in known]:
+            return known[found[0]]
         whole = _WHOLE.fullmatch(plain)
         alike = wholes.get(whole[1], []) if whole else []
         return alike[0] if len(alike) == 1 else None

@@ -1,6 +1,8 @@
 """Corrections of labels: which rows and classes a table means, and what it changes."""
 
+import csv
 import json
+import random
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from jaxcmr import data
 from jaxcmr.config import default
 from jaxcmr.data import cache, corrections, prepare
+from jaxcmr.data.own.names import tidy
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.spreadsheet import safe
 from jaxcmr.types import Dataset, Splits
@@ -67,6 +70,22 @@ def test_a_table_is_read_as_spreadsheets_write_it(write, text, name, encoding):
 def test_cells_that_are_safe_in_a_spreadsheet_mean_what_they_were(write):
     path = write("id,label\n'-a,'=sofa\n=b,=sofa\n'@c,chair\n")
     assert _answers(path, ("-a", "=b", "'@c")) == {"-a": 2, "=b": 2, "'@c": 1}
+
+
+def test_any_id_and_class_comes_back_from_a_safe_table(tmp_path):
+    rng = random.Random(0)
+    letters = [*"=+-@\t\r'", *'aä,;"|\n 0.1', "雪", "null"]
+    for number in range(60):
+        text = lambda: "".join(rng.choices(letters, k=rng.randint(1, 4)))
+        ids = sorted({tidy(text()) for _ in range(8)} - {""})
+        classes = sorted({tidy(text()) for _ in range(4)} - {""})
+        meant = {name: rng.randrange(len(classes)) for name in ids}
+        path = tmp_path / f"{number}.csv"
+        with open(path, "w", newline="", encoding=rng.choice(["utf-8", "utf-16"])) as file:
+            rows = csv.writer(file, delimiter=rng.choice(",;\t"))
+            rows.writerow(["id", "label"])
+            rows.writerows([safe(name), safe(classes[k])] for name, k in meant.items())
+        assert _answers(path, ids, classes) == meant
 
 
 def test_numbers_may_have_lost_their_zeros_where_one_name_alone_is_meant(write):
