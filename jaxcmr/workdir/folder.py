@@ -23,6 +23,7 @@ from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.noise.injection import NoiseRecord
 from jaxcmr.storage import files, locks, numpyfiles
+from jaxcmr.storage.paths import expanded
 from jaxcmr.types import Splits
 from jaxcmr.workdir import series, trained_on
 
@@ -153,6 +154,20 @@ def _read_config(workdir: Path) -> dict[str, Any] | None:
     return found
 
 
+def read_data_config(workdir: Path) -> ConfigDict:
+    """Returns the section `data` of a run's config; fields that it does not have have defaults.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    found = _read_config(workdir)
+    if found is None:
+        raise UsageError(f"{workdir} holds no run; name the folder of one with --workdir")
+    section = default().data
+    section.update(found["data"])
+    return section
+
+
 def _check_foreign(workdir: Path) -> None:
     """Refuses a folder without a config that holds what a run would overwrite."""
     taken = [name for name in OURS if (workdir / name).exists()]
@@ -200,7 +215,7 @@ def claim(
     def write() -> None:
         # In this order, so that the next run recognises this one whenever it is killed.
         files.write_json(workdir / DATA, data)
-        files.write_json(workdir / CONFIG, _plain(config))
+        files.write_json(workdir / CONFIG, _plain(_placed(config)))
         record.save(workdir / "noise.npz")
         files.write_npz(workdir / "split.npz", dict(rows))
 
@@ -259,6 +274,15 @@ def _changed_labels(workdir: Path, splits: Splits, record: NoiseRecord) -> str:
         if drawn and not wrong:
             return f"{drawn} of its {old.labels.size} labels after the noise of config.noise"
     return ""
+
+
+def _placed(config: ConfigDict) -> ConfigDict:
+    """Writes out where the data lie: who reads the config again may start in another folder."""
+    config = config.copy_and_resolve_references().unlock()
+    for field in ("root", "path"):
+        if config.data[field]:
+            config.data[field] = os.path.abspath(expanded(config.data[field]))
+    return config
 
 
 def _plain(config: ConfigDict) -> dict[str, Any]:

@@ -134,6 +134,22 @@ def test_data_that_have_moved_another_feeding_and_another_mesh_are_fine(claimed)
     assert json.loads((claimed / "config.json").read_text())["data"]["path"] == "/elsewhere"
 
 
+def test_places_of_data_are_written_out_for_who_reads_them_from_another_folder(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    config = paired.config()
+    config.data.path, config.data.root = "../table.csv", ""
+    _claim(tmp_path / "run", config)
+    monkeypatch.chdir(tmp_path)
+    found = folder.read_data_config(tmp_path / "run")
+    assert found.path == str(tmp_path / "table.csv") and found.root == ""
+    assert found.modalities == tuple(config.data.modalities)
+    monkeypatch.chdir(tmp_path / "here")
+    _claim(tmp_path / "run", config)  # and the same command goes on
+
+
 def test_more_epochs_are_fine_and_fewer_are_refused(claimed, caplog):
     config = paired.config()
     config.train.epochs = 6

@@ -1,0 +1,58 @@
+"""Items of a manifest: of the table that names them only the files of the rows asked for are read.
+
+A photograph is shown as it is, not at the size to which training has brought it.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from jaxcmr.data.formats.itemfiles import check_suffix, load_mesh, read_cloud
+from jaxcmr.data.formats.pictures import SUFFIXES
+from jaxcmr.data.formats.tables import read_table
+from jaxcmr.data.own import cellfiles, columns, rowlinks
+from jaxcmr.report.items import part, thumbnails
+from jaxcmr.report.items.part import Part
+
+
+class Manifest:
+    """The rows of a manifest, by their ids.
+
+    Args:
+        path: the manifest.
+        modalities: columns whose items are shown.
+
+    Raises:
+        UsageError: the table cannot be read, or has no such column.
+    """
+
+    def __init__(self, path: Path, modalities: tuple[str, ...]):
+        table = read_table(path, columns.KNOWN)
+        self._folder = path.parent
+        self._cells: Mapping[str, list[str]] = {m: columns.items(table, m) for m in modalities}
+        self._rows = {name: row for row, name in enumerate(columns.ids(table).tolist())}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._rows
+
+    def part(self, name: str, modality: str) -> Part:
+        """Draws one item.
+
+        Raises:
+            UsageError: its file is gone, or cannot be read.
+        """
+        cell = self._cells[modality][self._rows[name]]
+        if not cell:
+            return part.missing(modality, "missing")
+        if modality == "text":
+            return part.text(modality, rowlinks.text_of(self._folder, cell))
+        file = cellfiles.find(self._folder, cell)
+        if modality == "points":
+            return part.picture(modality, thumbnails.of_cloud(_cloud(file)))
+        if modality == "mesh":
+            return part.picture(modality, thumbnails.of_mesh(load_mesh(file)))
+        check_suffix(file, SUFFIXES)
+        return part.picture(modality, thumbnails.of_photo(file))
+
+
+def _cloud(file: Path):
+    return read_cloud(file, thumbnails.POINTS, seed=0)

@@ -1,0 +1,92 @@
+"""Draws items of every kind as pictures of a few kB."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+
+from jaxcmr.data.formats.pictures import open_picture
+from jaxcmr.data.items import render
+from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh
+from jaxcmr.packages import Later
+
+Image = Later("PIL.Image")
+SIDE = 160  # pixels of the long side, at most
+QUALITY = 70
+POINTS = 2048  # of a cloud that are drawn
+CAMERA = render.camera_ring(12, 25.0)[1:2]  # from the front, a little to the side
+DARK, LIGHT = 30, 225  # of the nearest and of the farthest point
+
+
+def of_photo(path: Path) -> Image.Image:
+    """Reads a picture's file, upright and not smaller than a thumbnail; raises `open_picture`'s."""
+    return open_picture(path, least=SIDE)
+
+
+def of_pixels(item: np.ndarray) -> Image.Image:
+    """Makes an image of pixels `[H, W, 1 or 3]` uint8, or of views `[V, H, W, 1 or 3]`.
+
+    Of four views or more, four that are evenly spaced become a square; of fewer, the first two are
+    shown side by side.
+    """
+    if item.ndim == 4 and len(item) >= 4:
+        one, two, three, four = item[np.arange(4) * len(item) // 4]
+        item = np.concatenate([np.concatenate([one, two], 1), np.concatenate([three, four], 1)])
+    elif item.ndim == 4:
+        item = np.concatenate([*item[:2]], 1)
+    return Image.fromarray(np.ascontiguousarray(item[..., 0] if item.shape[-1] == 1 else item))
+
+
+def of_cloud(points: np.ndarray) -> Image.Image:
+    """Draws a cloud `[P, 3]` (z up) as dots, the nearer the darker.
+
+    Without normals, because at this size they are noise and take twenty times as long.
+
+    Raises:
+        UsageError: a coordinate is not finite, or all points coincide.
+    """
+    step = -(-len(points) // POINTS)
+    cloud = normalize(np.asarray(points[::step], np.float64), "the cloud")
+    across, up, near = (cloud @ CAMERA[0].T).T
+    fine = 2 * SIDE  # averaged down: smooth edges
+    half = max(np.abs(across).max(), np.abs(up).max())
+    room = np.ptp(across) * np.ptp(up) / (2 * half) ** 2 * fine**2  # pixels of the bounding box
+    radius = int(np.clip(1.1 * np.sqrt(room / (np.pi * len(cloud))), 2, 8))
+    down, right = (grid.ravel() for grid in np.mgrid[-radius : radius + 1, -radius : radius + 1])
+    inside = down**2 + right**2 <= radius**2
+    place = lambda x: np.round((x / half + 1) / 2 * (fine - 2 * radius - 1)).astype(int) + radius
+    order = np.argsort(near)  # of the pixels that are written twice, the last one stays
+    rows = place(-up)[order, None] + down[inside]
+    columns = place(across)[order, None] + right[inside]
+    depth = (near - near.min()) / max(np.ptp(near), 1e-9)
+    canvas = np.full((fine, fine), 255, np.uint8)
+    canvas[rows, columns] = (LIGHT + (DARK - LIGHT) * depth)[order, None]
+    return Image.fromarray(canvas).reduce(2)
+
+
+def of_mesh(mesh: Mesh) -> Image.Image:
+    """Renders a mesh (z up); raises as `normalize_mesh`."""
+    return Image.fromarray(render.render_mesh(normalize_mesh(mesh, "the mesh"), CAMERA, SIDE)[0])
+
+
+def packed(image: Image.Image) -> tuple[bytes, str]:
+    """Brings an image to at most `SIDE` pixels; returns the bytes of its file and their media type.
+
+    What is transparent becomes white. A tiny picture is enlarged without blur.
+    """
+    if image.has_transparency_data:
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image.convert("RGBA"))
+        image = white
+    image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    factor, file = SIDE // max(image.size), io.BytesIO()
+    if factor > 1:
+        large = image.resize([factor * side for side in image.size], Image.Resampling.NEAREST)
+        large.save(file, "PNG")
+        return file.getvalue(), "image/png"
+    image.thumbnail((SIDE, SIDE))
+    # A WebP is a third smaller, but takes ten times as long: for some thousand items, too long.
+    image.save(file, "JPEG", quality=QUALITY)
+    return file.getvalue(), "image/jpeg"
