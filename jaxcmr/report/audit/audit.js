@@ -42,9 +42,9 @@ const name = (label, most) => (label >= 0 ? shown(data.classes[label], most) : "
 
 function percent(parts) {
   if (parts < 0) return "";
-  if (parts > 0 && parts < 50) return "under 1 %";
-  if (parts < SHARE && parts >= SHARE - 50) return "over 99 %";
-  return `${Math.round((100 * parts) / SHARE)} %`;
+  if (parts > 0 && parts < 50) return "under 1\u00a0%";
+  if (parts < SHARE && parts >= SHARE - 50) return "over 99\u00a0%";
+  return `${Math.round((100 * parts) / SHARE)}\u00a0%`;
 }
 
 const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;

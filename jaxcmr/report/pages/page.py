@@ -18,6 +18,7 @@ from jaxcmr.display import shown
 _jinja2 = packages.Later("jinja2")
 _FOLDER = Path(__file__).parents[1]  # templates, styles and scripts are named from here
 _LINE_PARTS = "\n\t"
+_PER_CENT = "\u00a0%"  # a blank at which no line ends
 
 
 def render(template: str, **content: Any) -> str:
@@ -41,19 +42,14 @@ def data_json(value: Any) -> str:
 
 
 def share(value: float | None) -> str:
-    """Writes a number in [0, 1] in per cent; never rounds to certainty.
-
-    Example:
-        >>> share(0.254), share(0.0004), share(1.0), share(None)
-        ('25 %', 'under 1 %', '100 %', 'unknown')
-    """
+    """Writes a number in [0, 1] in per cent, 0.254 as 25 %; never rounds to certainty."""
     if value is None:
         return "unknown"
     if 0 < value < 0.005:
-        return "under 1 %"
+        return f"under 1{_PER_CENT}"
     if 0.995 < value < 1:
-        return "over 99 %"
-    return f"{100 * value:.0f} %"
+        return f"over 99{_PER_CENT}"
+    return f"{100 * value:.0f}{_PER_CENT}"
 
 
 @functools.cache
