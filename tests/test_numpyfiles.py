@@ -96,6 +96,8 @@ def test_what_is_no_npz_is_one_sentence(tmp_path, content):
     with pytest.raises(UsageError, match=r"a\.npz cannot be read") as error:
         numpyfiles.read_npz(tmp_path / "a.npz")
     assert "\n" not in str(error.value)
+    with pytest.raises(UsageError, match=r"a\.npz cannot be read"):
+        numpyfiles.map_npz(tmp_path / "a.npz", {"a"})
 
 
 def test_the_array_that_cannot_be_read_is_named(tmp_path):
@@ -172,3 +174,16 @@ def test_a_billion_texts_of_no_letter_in_a_small_file_are_refused(tmp_path):
         numpyfiles.read_npy(tmp_path / "a.npy")
     with pytest.raises(UsageError, match=r"announces \[1000000000\] <U0, more than its"):
         numpyfiles.read_npz(tmp_path / "a.npz")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
+def test_the_arrays_of_an_archive_are_mapped_where_they_are_not_packed(tmp_path, save):
+    arrays = {"a": np.arange(12.0).reshape(3, 4), "b": np.asfortranarray(np.eye(3)[1:])}
+    arrays |= {"words": np.array(["x", "yz"]), "none": np.zeros((0, 2)), "left": np.zeros(2)}
+    save(tmp_path / "a.npz", **arrays)
+    found = numpyfiles.map_npz(tmp_path / "a.npz", {"a", "b", "words", "none", "other"})
+    assert sorted(found) == ["a", "b", "none", "words"]
+    for name, array in found.items():
+        np.testing.assert_array_equal(array, arrays[name])
+    mapped = [name for name, array in found.items() if isinstance(array, np.memmap)]
+    assert mapped == (["a", "b"] if save is np.savez else [])

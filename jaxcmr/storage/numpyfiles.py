@@ -4,6 +4,7 @@ import contextlib
 import functools
 import math
 import os
+import struct
 import zipfile
 from collections.abc import Container, Iterator
 from pathlib import Path
@@ -95,6 +96,31 @@ def read_any_npz(path: Path, names: Container[str] | None = None) -> dict[str, n
             return {name: _member(file, name, found) for name, found in heads.items()}
 
 
+def map_npz(path: Path, names: Container[str]) -> dict[str, np.ndarray]:
+    """Opens the arrays `names` of an `.npz` as memory maps; packed ones and texts are read.
+
+    Raises:
+        UsageError: as `read_any_npz`.
+    """
+    found, others = {}, set()
+    with reading(path, _ADVICE), zipfile.ZipFile(path) as file, open(path, "rb") as raw:
+        heads = {name: head for name, head in npz_heads(path).items() if name in names}
+        for member in file.infolist():
+            name = member.filename.removesuffix(".npy")
+            if name not in heads:
+                continue
+            plain = member.compress_type == zipfile.ZIP_STORED and heads[name].dtype.kind in "biuf"
+            if not (plain and all(heads[name].shape)):
+                others.add(name)
+                continue
+            raw.seek(member.header_offset + 26)  # the lengths of the two fields behind them
+            raw.seek(sum(struct.unpack("<2H", raw.read(4))), os.SEEK_CUR)
+            shape, column_first, dtype = _header(raw)
+            order = "F" if column_first else "C"
+            found[name] = np.memmap(path, dtype, "r", raw.tell(), shape, order)
+    return found | (read_any_npz(path, others) if others else {})
+
+
 def npz_heads(path: Path) -> dict[str, Head]:
     """Returns the shape and the type of every array of an `.npz` file, without reading them.
 
@@ -134,14 +160,19 @@ def head(stream: IO[bytes]) -> Head:
         ValueError: it is no `.npy` file; numpy's reader, which evaluates the header, may raise
             anything else.
     """
+    shape, _, dtype = _header(stream)
+    return Head(shape, dtype)
+
+
+def _header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
+    """Returns an array's shape, whether its first axis is the fastest, and its type."""
     version = np.lib.format.read_magic(stream)
     if version not in ((1, 0), (2, 0), (3, 0)):
         raise ValueError(f"version {version} of the format is not known")
     # Version 3 has other names of fields than 2, and arrays of fields are refused.
     later = version > (1, 0)
     read = np.lib.format.read_array_header_2_0 if later else np.lib.format.read_array_header_1_0
-    shape, _, dtype = read(stream)
-    return Head(shape, dtype)
+    return read(stream)
 
 
 def check_room(size: int) -> None:

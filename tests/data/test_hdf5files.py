@@ -40,14 +40,25 @@ def test_nothing_is_read_from_other_files(path, tmp_path):
         matlab.read_mat(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("y", (2,), "f8", external=[(str(tmp_path / "raw"), 0, 16)])
-    with pytest.raises(UsageError, match="y leads to another file"):
-        hdf5files.read_hdf5(path)
+    for read in (hdf5files.read_hdf5, lambda path: hdf5files.hdf5_rows(path, {"y"})):
+        with pytest.raises(UsageError, match="y leads to another file"):
+            read(path)
     layout = h5py.VirtualLayout((2, 2), "f8")
     layout[:] = h5py.VirtualSource(str(tmp_path / "other.h5"), "x", (2, 2))
     with h5py.File(path, "w") as file:
         file.create_virtual_dataset("z", layout)
     with pytest.raises(UsageError, match="z leads to another file"):
         hdf5files.read_hdf5(path)
+
+
+def test_rows_are_read_at_each_use(path):
+    numbers = np.arange(12).reshape(4, 3)
+    with h5py.File(path, "w") as file:
+        file["train/x"], file["y"] = numbers, numbers
+    rows = hdf5files.hdf5_rows(path, {"train/x"})
+    assert list(rows) == ["train/x"] and rows["train/x"].shape == (4, 3)
+    np.testing.assert_array_equal(rows["train/x"][np.array([3, 0, 3])], numbers[[3, 0, 3]])
+    np.testing.assert_array_equal(rows["train/x"][2], numbers[2])
 
 
 def test_an_array_that_was_never_written_makes_no_room_for_itself(path):

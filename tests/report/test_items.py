@@ -13,7 +13,7 @@ from jaxcmr.config import default
 from jaxcmr.errors import UsageError
 from jaxcmr.report.items import manifest, open_items, thumbnails
 from jaxcmr.report.items import part as parts
-from jaxcmr.storage import files
+from jaxcmr.storage import files, numpyfiles
 
 RNG = np.random.default_rng(0)
 CUBE = "OFF\n8 6 0\n" + "".join(
@@ -244,6 +244,16 @@ def test_arrays_of_every_kind_are_shown_by_their_ids(name, run, tmp_path):
     assert set(np.unique(_pixels(second[4]))) == {0, 255}
     assert second[-1].note == "features only" and third[1].note == "missing"
     assert not items.remarks()
+
+
+def test_of_a_large_file_only_labels_and_rows_are_read(run, tmp_path, monkeypatch):
+    image = np.zeros((6, 8, 8, 1), np.uint8)
+    path = _save(tmp_path / "own.npz", {"image": image, "text": np.eye(6), "labels": np.arange(6)})
+    monkeypatch.setattr(
+        numpyfiles, "check_room", lambda size: pytest.fail(str(size)) if size > 99 else 0
+    )
+    items = open_items(run(name="own", path=path, modalities=("image", "text")), ["000004"])
+    assert [part.kind for part in items.of([0])[0]] == ["picture", "missing"]
 
 
 def test_arrays_of_splits_show_training_and_validation_rows(run, tmp_path):

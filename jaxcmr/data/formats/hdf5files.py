@@ -12,6 +12,7 @@ import numpy as np
 from jaxcmr.errors import reading
 from jaxcmr.packages import Later
 from jaxcmr.storage import numpyfiles
+from jaxcmr.storage.lazy import LazyRows
 
 h5py = Later("h5py")
 _HEAP = b"GCOL\x01\0\0\0"  # where a global heap begins, in which texts of any length lie
@@ -32,6 +33,20 @@ def read_hdf5(path: Path, names: Container[str] | None = None) -> dict[str, np.n
         found = {k: v for k, v in datasets(file) if names is None or k in names}
         numpyfiles.check_room(sum(_size(item) for item in found.values()))
         return {name: read_dataset(item, name) for name, item in found.items()}
+
+
+def hdf5_rows(path: Path, names: Container[str]) -> dict[str, LazyRows]:
+    """Opens the arrays `names`, whose rows are read at each use; the file stays open for them.
+
+    Raises:
+        UsageError: as `read_hdf5`.
+    """
+    with reading(path, _ADVICE):
+        found = {name: item for name, item in datasets(h5py.File(path)) if name in names}
+        for name, item in found.items():
+            _check_room(item, name)
+    read = lambda item: lambda rows: np.stack([item[int(row)] for row in rows])
+    return {name: LazyRows(read(item), item.shape, item.dtype) for name, item in found.items()}
 
 
 def hdf5_heads(path: Path) -> dict[str, numpyfiles.Head]:
@@ -83,16 +98,20 @@ def read_dataset(item: h5py.Dataset, name: str) -> np.ndarray:
         ValueError: it lies in other files, is larger than what the file has stored of it, or is of
             texts that could not be read to their end.
     """
-    if item.is_virtual or item.external:
-        raise ValueError(f"{name} leads to another file; copy its array into this one")
-    size = _size(item)
-    if size > _SMALL + numpyfiles.DEFLATED * item.id.get_storage_size():
-        raise ValueError(f"{name} announces {list(item.shape)}, of which the file holds nothing")
+    _check_room(item, name)
     if item.shape is None:
         return np.zeros(0, item.dtype)
     if item.dtype.hasobject:
         _check_heaps(item.file)
     return numpyfiles.as_text(np.asarray(item[()]))
+
+
+def _check_room(item: h5py.Dataset, name: str) -> None:
+    """Raises a ValueError if an array lies in other files, or takes too little room in its own."""
+    if item.is_virtual or item.external:
+        raise ValueError(f"{name} leads to another file; copy its array into this one")
+    if _size(item) > _SMALL + numpyfiles.DEFLATED * item.id.get_storage_size():
+        raise ValueError(f"{name} announces {list(item.shape)}, of which the file holds nothing")
 
 
 def _size(item: h5py.Dataset) -> int:

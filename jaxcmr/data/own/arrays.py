@@ -10,7 +10,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
-from jaxcmr.data.formats import pointfiles
+from jaxcmr.data.formats import hdf5files, pointfiles
 from jaxcmr.data.heldout import GROUP, report, warn_of_copies, warn_of_shared
 from jaxcmr.data.items import itemtypes
 from jaxcmr.data.own import arraynames, arrayparts
@@ -31,6 +31,17 @@ def read(path: Path, names: Container[str] | None = None) -> dict[str, np.ndarra
         return pointfiles.read_arrays(path, names)
     files = [file for file in npy_files(path) if names is None or file.stem in names]
     return {file.stem: numpyfiles.read_any_npy(file) for file in files}
+
+
+def open_rows(path: Path, names: Container[str]) -> dict[str, np.ndarray | lazy.LazyRows]:
+    """Opens the numbers `names` of such a file or folder, to read some of their rows.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    if path.suffix.lower() == ".npz" and path.is_file():
+        return numpyfiles.map_npz(path, names)
+    return read(path, names) if path.is_dir() else hdf5files.hdf5_rows(path, names)
 
 
 def npy_files(folder: Path) -> list[Path]:

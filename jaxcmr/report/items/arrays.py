@@ -127,7 +127,7 @@ def of_splits(splits: Splits) -> Arrays:
 
 
 def of_file(path: Path, modalities: tuple[str, ...]) -> Arrays:
-    """Returns the rows of a file or folder of arrays of one's own; features are not read.
+    """Returns the rows of a file or folder of arrays of one's own; items are not read yet.
 
     Raises:
         UsageError: it cannot be read.
@@ -135,25 +135,20 @@ def of_file(path: Path, modalities: tuple[str, ...]) -> Arrays:
     heads = own.shapes(path)
     names = arraynames.sort(heads, str(path))
     arrays.without_rows(heads, names.parts)
+    kinds = lambda key, modality: drawn_kind(heads[key].shape[1:], heads[key].dtype, modality)
     sets = []
     for split, keys in names.parts.items():
         if split == "test":
             continue
-        chosen = {m: keys[m] for m in modalities if m in keys}
-        drawn = {
-            m: k
-            for m, k in chosen.items()
-            if drawn_kind(heads[k].shape[1:], heads[k].dtype, m) != "vector"
-        }
+        drawn = {m: keys[m] for m in modalities if m in keys and kinds(keys[m], m) != "vector"}
         roles = [key for role, key in keys.items() if arraynames.is_role(role)]
-        found = arrays.read(path, {*roles, *drawn.values()})
-        part = arrayparts.part(
-            {k: unread(heads[k]) for k in keys.values()} | found, keys, str(path)
-        )
-        flags = {m: part[arraynames.FLAGS + m] for m in chosen if arraynames.FLAGS + m in part}
-        before = f"{split}/" if split else ""
-        ids = part.get(
-            "ids", np.array([f"{before}{row:06d}" for row in range(len(part["labels"]))])
-        )
-        sets.append(Rows(ids, {m: found[key] for m, key in drawn.items()}, flags))
+        found = {key: unread(heads[key]) for key in keys.values()} | arrays.read(path, roles)
+        rows = arrayparts.part(found, keys, str(path))
+        numbers = [f"{split}/{row:06d}".lstrip("/") for row in range(len(rows["labels"]))]
+        flags = {
+            m: rows[f"{arraynames.FLAGS}{m}"] for m in modalities if arraynames.FLAGS + m in rows
+        }
+        opened = arrays.open_rows(path, set(drawn.values()))
+        items = {modality: opened[key] for modality, key in drawn.items()}
+        sets.append(Rows(rows.get("ids", np.array(numbers)), items, flags))
     return Arrays(sets)
