@@ -103,7 +103,7 @@ def _parser() -> Parser:
         command.add_argument("--test_size", type=int, help="rows of a stand-in")
         command.add_argument("--seed", type=int, help="of sampling, splits and generator")
         command.add_argument("--workers", type=int, default=0, help="processes; 0: one a core")
-        command.add_argument("--corrections", default="", help="a table of ids and right labels")
+        command.add_argument("--corrections", default="", help="tables of ids and right labels")
         command.add_argument("--picture", default="", help="write a contact sheet (.png) here")
     command = commands.add_parser("points", help="convert clouds into our point file")
     command.set_defaults(run=_convert_points)

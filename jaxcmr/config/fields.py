@@ -65,8 +65,8 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
                                      "auto: sets whose items take more are streamed"),
         "data.validation": Field(0.1, number(0, below=1), "share of the training set that is "
                                  "split off after the noise; 0: none"),
-        "data.corrections": Field("", text, "a table of ids and their right labels, or drop; "
-                                  "applied after noise and split"),
+        "data.corrections": Field("", text, "tables of ids and their right labels, or drop, with "
+                                  "commas between; applied after noise and split"),
         "noise.kind": Field("symmetric", text, "how wrong labels are drawn; file: given ones"),
         "noise.rate": Field(0.0, number(0, below=1), "nominal share of wrong labels"),
         "noise.seed": Field(0, SEED, "of the draw"),

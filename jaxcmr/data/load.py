@@ -9,7 +9,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.config.checks import check_value
-from jaxcmr.data import corrections
+from jaxcmr.data import correction_tables
 from jaxcmr.data.check import check
 from jaxcmr.data.items.standardize import standardize
 from jaxcmr.data.own.arrays import load_arrays
@@ -50,8 +50,8 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
     """
     check_choice("data.name", config.name, SOURCES)
     _check_numbers(config)
-    if config.get("corrections", ""):
-        corrections.read(config.corrections)  # a mistake there is found before minutes of work
+    for path in correction_tables.paths(config.get("corrections", "")):
+        correction_tables.read(path)  # a mistake there is found before minutes of work
     splits = SOURCES[config.name](config, workers)
     check(splits, tuple(config.modalities))
     others = [name for name in splits.train.modalities if name not in config.modalities]

@@ -14,6 +14,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
+from jaxcmr.data import correction_tables
 from jaxcmr.data.cache import sha256
 from jaxcmr.noise.injection import NoiseRecord
 from jaxcmr.storage.lazy import LazyRows
@@ -21,7 +22,6 @@ from jaxcmr.storage.paths import expanded
 from jaxcmr.types import Dataset, Items, Splits
 
 WHOLE = 4 << 30  # bytes up to which items that stay on the disk are read whole
-NAMED = ("pretrained", "corrections")  # fields that name a file whose content matters
 BLOCK = 1 << 26  # bytes that are read at a time
 
 
@@ -45,7 +45,9 @@ def describe(
         "sets": {name: _of_set(part) for name, part in sets.items() if part is not None},
         "labels after noise": of_array(record.labels),
         "split": {name: of_array(rows[name]) for name in ("train", "validation")},
-        "files": {field: _of_file(path) for field, path in _files(config.to_dict())},
+        "files": {
+            field: " ".join(map(_of_file, paths)) for field, paths in _files(config.to_dict())
+        },
     }
 
 
@@ -120,13 +122,15 @@ def _of_file(path: str) -> str:
     return sha256(file) if file.is_file() else path
 
 
-def _files(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Gives each field that names a file of weights, corrections or a method, and the file."""
+def _files(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Gives each field that names files of weights, of corrections or of a method, and these."""
     for name, value in tree.items():
         if isinstance(value, Mapping):
             yield from _files(value, f"{prefix}{name}.")
-        elif value and (name in NAMED or (name == "name" and str(value).endswith(".py"))):
-            yield prefix + name, value
+        elif value and (name == "pretrained" or (name == "name" and str(value).endswith(".py"))):
+            yield prefix + name, [value]
+        elif value and prefix + name == "data.corrections":
+            yield prefix + name, correction_tables.paths(value)
 
 
 def _flat(tree: Any, prefix: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import random
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 
 from jaxcmr import data
 from jaxcmr.config import default
-from jaxcmr.data import cache, corrections, prepare
+from jaxcmr.data import cache, correction_tables, corrections, prepare
 from jaxcmr.data.own.names import tidy
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.spreadsheet import safe
@@ -44,13 +45,18 @@ def write(tmp_path):
 
 
 def _answers(path, ids=("a0", "a1", "a2"), classes=CLASSES):
-    return corrections.answers(corrections.read(path), classes, ids)
+    found = correction_tables.answers(correction_tables.read(path), classes, ids)
+    return {name: answer.label for name, answer in found.items()}
 
 
 def test_a_label_is_a_class_or_drop_or_no_answer(write):
     path = write("note,ID,Label\n,a0,chair\nlook,a1,drop\nagain,a2,\n")
-    assert _answers(path) == {"a0": 1, "a1": corrections.DROPPED, "a2": corrections.NO_ANSWER}
-    assert corrections.drops(path) == 1 and corrections.drops("") == 0
+    assert _answers(path) == {
+        "a0": 1,
+        "a1": correction_tables.DROPPED,
+        "a2": correction_tables.NO_ANSWER,
+    }
+    assert correction_tables.drops(path) == 1 and correction_tables.drops("") == 0
 
 
 @pytest.mark.parametrize(
@@ -180,10 +186,43 @@ def test_named_rows_of_all_sets_get_their_labels_after_the_noise_and_dropped_one
     for part in (corrected.train, corrected.test, train_now, validation_now):
         assert part.provenance == {
             "source": "files", "name": "tiny",
-            "corrections": {"path": path, "sha256": cache.sha256(path), "relabelled": 3,
-                            "confirmed": 1, "dropped": 2, "unanswered": 1},
+            "corrections": {"files": {path: cache.sha256(path)}, "relabelled": 3, "confirmed": 1,
+                            "dropped": 2, "unanswered": 1},
         }  # fmt: skip
     json.dumps(train_now.provenance)
+
+
+def test_of_several_tables_the_last_answer_counts(write, tmp_path):
+    first = write("id,label\na0,chair\na1,drop\na2,drop\na3,\na4,chair\n", "first.csv")
+    second = write("id,label\na0,bed\na1,\na2,'=sofa\na5,drop\na6,\n", "second, better.csv")
+    third = write("id,label\na7,drop\n", "third.csv")
+    assert correction_tables.paths(second) == [second]
+    assert correction_tables.paths("") == correction_tables.paths(" , ") == []
+    second = os.rename(second, tmp_path / "second.csv") or str(tmp_path / "second.csv")
+    names = f"{first}, {second},{third}"
+    assert correction_tables.drops(names) == 4
+    parts = {"train": _part("a", 20), "test": _part("t", 4)}
+    left, _ = corrections.applied(names, parts)
+    assert left["train"].ids.tolist() == [f"a{k}" for k in range(20) if k not in (1, 5, 7)]
+    assert left["train"].labels[:4].tolist() == [0, 2, 0, 1]  # a0, a2, a3, a4
+    assert left["test"].provenance["corrections"] == {
+        "files": {path: cache.sha256(path) for path in (first, second, third)},
+        "relabelled": 0, "confirmed": 3, "dropped": 3, "unanswered": 2,
+    }  # fmt: skip
+    with pytest.raises(UsageError, match=r"corrections is 'none.csv', but there is no such file"):
+        corrections.applied(f"{first},none.csv", parts)
+
+
+def test_rows_that_had_another_label_when_they_were_looked_at_are_counted(write, caplog):
+    parts = {"train": _part("a", 20), "test": _part("t", 4)}  # a0 is a bed, a1 a chair, ...
+    first = write("id,label,given\na0,chair,bed\na1,,chair\na2,drop,'=sofa\na3,bed,\n", "1.csv")
+    second = write("id,label,given\na0,'=sofa,chair\na1,bed,odd\n", "2.csv")
+    corrections.applied(f"{first},{second}", parts)
+    assert "another label" not in caplog.text
+    corrections.applied(f"{second},{first}", parts)  # in the wrong order
+    assert f"{second}: 1 of 2 rows have another label than" in caplog.text
+    assert "such as 'a0' ('chair' then, 'bed' now)" in caplog.text
+    assert f"{first}: 2 of 4 rows" in caplog.text
 
 
 def test_a_correction_is_for_all_modalities_and_serves_rows_without_a_label(write):

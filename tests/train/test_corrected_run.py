@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from absl import logging
 
+from jaxcmr.data import cache
 from jaxcmr.errors import UsageError
 from jaxcmr.noise import NoiseRecord
 from jaxcmr.train.run import train_and_evaluate
@@ -53,15 +54,15 @@ def test_a_run_with_corrections_keeps_noise_and_split_and_says_what_was_correcte
     outcome = run("second", path)
     assert outcome.test.labels.tolist() == [0, 1, 1, 1]
     found = json.loads((second / "result.json").read_text())
-    assert found["data"]["corrections"] == found["data"]["corrections"] | {
-        "path": str(path), "relabelled": 5, "confirmed": 1, "dropped": 1, "unanswered": 1,
+    digest = cache.sha256(path)
+    assert found["data"]["corrections"] == {
+        "files": {str(path): digest},
+        "relabelled": 5, "confirmed": 1, "dropped": 1, "unanswered": 1,
     }  # fmt: skip
     assert found["sizes"] == {"train": 17, "validation": 2, "test": 4}
     assert found["noise"]["rows_changed"] == 4 and found["wrong_labels"]["train"]["wrong"] == 0
     assert found["wrong_labels"]["validation"]["wrong"] == 0
-    assert found["trained_on"]["files"] == {
-        "data.corrections": found["data"]["corrections"]["sha256"]
-    }
+    assert found["trained_on"]["files"] == {"data.corrections": digest}
     again = np.load(second / "split.npz")
     assert set(split["train"]) - set(again["train"]) == {right[0]}
     np.testing.assert_array_equal(again["validation"], split["validation"])

@@ -102,9 +102,13 @@ def test_corrections_that_change_under_their_name_are_named_before_the_split(tmp
     (tmp_path / "corrections.csv").write_text("id,label\nrow0,drop\n")
     fewer = rows | {"train": rows["train"][1:]}
     after = trained_on.describe(config, splits, record, fewer)
+    config.data.corrections += f", {tmp_path / 'more.csv'}"
+    (tmp_path / "more.csv").write_text("id,label\nrow1,a\n")
+    both = trained_on.describe(config, splits, record, fewer)
+    assert both["files"]["data.corrections"].split()[0] == after["files"]["data.corrections"]
     without = trained_on.describe(paired.config(), splits, record, rows)
     assert "files" in without and not without["files"]
-    for was, now in ((before, after), (after, without), (without, after)):
+    for was, now in ((before, after), (after, both), (after, without), (without, after)):
         name = trained_on.difference(was, now)
         assert trained_on.in_words(name) == "the file config.data.corrections"
 

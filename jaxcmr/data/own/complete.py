@@ -4,7 +4,7 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.config import encoder, ranges
-from jaxcmr.data import corrections, prepare
+from jaxcmr.data import correction_tables, prepare
 from jaxcmr.data.own import own
 from jaxcmr.errors import UsageError
 
@@ -52,7 +52,7 @@ def complete(config: ConfigDict) -> ConfigDict:
             )
     config.data.validation = max(config.data.validation, 0.0)
     if config.train.batch_size == 0:
-        left = rows - corrections.drops(config.data.corrections)
+        left = rows - correction_tables.drops(config.data.corrections)
         config.train.batch_size = min(BATCH, max(left, FEWEST))
     chosen = ", ".join(f"{n} by {config.encoders[n].name}" for n in config.data.modalities)
     logging.info("%s: %s; batches of %d", config.data.path, chosen, config.train.batch_size)
