@@ -19,6 +19,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import distributed
 from jaxcmr.config import default
+from jaxcmr.data import correction_tables
 from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.noise.injection import NoiseRecord
@@ -157,6 +158,8 @@ def _read_config(workdir: Path) -> dict[str, Any] | None:
 def read_data_config(workdir: Path) -> ConfigDict:
     """Returns the section `data` of a run's config; fields that it does not have have defaults.
 
+    Corrections are left out: they change no item, and their tables may be gone.
+
     Raises:
         UsageError: the folder holds no run.
     """
@@ -164,7 +167,7 @@ def read_data_config(workdir: Path) -> ConfigDict:
     if found is None:
         raise UsageError(f"{workdir} holds no run; name the folder of one with --workdir")
     section = default().data
-    section.update(found["data"])
+    section.update(found["data"], corrections="")
     return section
 
 
@@ -282,6 +285,8 @@ def _placed(config: ConfigDict) -> ConfigDict:
     for field in ("root", "path"):
         if config.data[field]:
             config.data[field] = os.path.abspath(expanded(config.data[field]))
+    tables = correction_tables.paths(config.data.corrections)
+    config.data.corrections = ",".join(os.path.abspath(expanded(path)) for path in tables)
     return config
 
 

@@ -141,10 +141,14 @@ def test_places_of_data_are_written_out_for_who_reads_them_from_another_folder(
     monkeypatch.chdir(tmp_path / "here")
     config = paired.config()
     config.data.path, config.data.root = "../table.csv", ""
+    config.data.corrections = "one.csv,../two.csv"
     _claim(tmp_path / "run", config)
+    written = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
+    assert written["corrections"] == f"{tmp_path / 'here' / 'one.csv'},{tmp_path / 'two.csv'}"
     monkeypatch.chdir(tmp_path)
     found = folder.read_data_config(tmp_path / "run")
     assert found.path == str(tmp_path / "table.csv") and found.root == ""
+    assert found.corrections == ""  # no item depends on them
     assert found.modalities == tuple(config.data.modalities)
     monkeypatch.chdir(tmp_path / "here")
     _claim(tmp_path / "run", config)  # and the same command goes on
