@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from jaxcmr.data.formats.pictures import read_image
+from jaxcmr.data.formats.pictures import open_picture, read_image
 from jaxcmr.errors import UsageError
 
 # Blue, red above white: no turn and no mirror leaves it as it is.
@@ -207,3 +207,9 @@ def test_a_transparency_of_more_colors_than_a_palette_can_have_is_damage(tmp_pat
     (tmp_path / "a.png").write_bytes(png(8, PALETTE, [bytes(3)], 3, extra))
     with pytest.raises(UsageError, match="cannot be read"):
         read_image(tmp_path / "a.png", 4, 3)
+
+
+@pytest.mark.parametrize(("least", "size"), [(0, (400, 300)), (100, (200, 150)), (9, (50, 38))])
+def test_a_photograph_is_decoded_at_a_part_of_its_size_that_is_not_too_small(tmp_path, least, size):
+    Image.new("RGB", (400, 300), "red").save(tmp_path / "a.jpg")
+    assert open_picture(tmp_path / "a.jpg", least=least).size == size

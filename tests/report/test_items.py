@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import numpy as np
 import pytest
@@ -127,6 +128,13 @@ def test_a_tiny_picture_is_enlarged_without_blur():
     assert (large[:80, :80] == 0).all() and (large[:80, 80:] == 255).all()
 
 
+def test_what_is_transparent_is_white():
+    image = Image.new("RGBA", (200, 100), (255, 0, 0, 0))
+    image.paste((0, 0, 255, 255), (0, 0, 100, 100))
+    pixels = _pixels(parts.picture("image", image))
+    assert pixels[40, 120].min() > 250 and abs(pixels[40, 40] - [0, 0, 255]).max() < 5
+
+
 def test_of_several_views_four_make_a_square_and_of_three_two_stand_side_by_side():
     views = np.repeat(np.arange(8, dtype=np.uint8), 16).reshape(8, 4, 4, 1)
     square = np.asarray(thumbnails.of_pixels(views))
@@ -156,9 +164,10 @@ def test_only_files_of_the_rows_asked_for_are_opened(catalogue, monkeypatch):
     monkeypatch.setattr(thumbnails, "open_picture", read)
     items = open_items(catalogue, IDS)
     assert not opened
-    next(stream := items.stream(iter([3, 1])))
+    stream = items.stream([3, 1] * 1000)
+    assert [part.kind for part in next(stream)] == ["picture", "missing", "picture", "picture"]
     stream.close()
-    assert opened[0] == "3.jpg" and set(opened) <= {"3.jpg", "1.jpg"}
+    assert "3.jpg" in opened and set(opened) <= {"3.jpg", "1.jpg"} and len(opened) < 100
 
 
 def test_an_address_and_a_huge_picture_are_not_read(catalogue, tmp_path, monkeypatch):
@@ -300,6 +309,17 @@ def test_another_set_in_the_place_of_the_one_trained_on_is_not_shown(run):
     assert items.remarks() == [
         "no item can be shown: the run had mnist3d, but digits is in its place now"
     ]
+
+
+def test_a_named_set_that_is_gone_is_neither_downloaded_nor_replaced(run, monkeypatch):
+    monkeypatch.delenv("JAXCMR_OFFLINE", raising=False)
+    connect = lambda *_: pytest.fail("a download begins")
+    monkeypatch.setattr("jaxcmr.data.sources.download._check_connection", connect)
+    fields = {"name": "mnist3d", "fallback": "digits", "train_size": 49, "test_size": 10}
+    items = open_items(run({"source": "files", "name": "mnist3d"}, **fields), ["train/00000"])
+    (remark,) = items.remarks()
+    assert remark.startswith("no item can be shown: no MNIST files")
+    assert "JAXCMR_OFFLINE" not in os.environ
 
 
 def test_prepared_pictures_that_are_gone_are_not_made_again(run):

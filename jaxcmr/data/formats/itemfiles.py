@@ -26,7 +26,7 @@ MESHES = (*_MESHES, ".glb", ".gltf")
 
 def read_picture(path: Path, size: int, channels: int) -> np.ndarray:
     """Reads a picture as `[size, size, channels]` uint8: fitted in, centered on white."""
-    check_suffix(path, pictures.SUFFIXES)
+    _check_suffix(path, pictures.SUFFIXES)
     return pictures.read_image(path, size, channels)
 
 
@@ -35,7 +35,7 @@ def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
 
     The file's axes are kept: z must be up.
     """
-    check_suffix(path, CLOUDS)
+    _check_suffix(path, CLOUDS)
     suffix = path.suffix.lower()
     if suffix == ".npy":
         cloud = read_array(path)
@@ -98,7 +98,7 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
 
     z is up: glTF is turned, the axes of the other formats are kept.
     """
-    check_suffix(path, MESHES)
+    _check_suffix(path, MESHES)
     mesh = normalize_mesh(load_mesh(path), str(path))
     return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
 
@@ -121,8 +121,7 @@ def stamps(path: Path) -> list[tuple[int, int, int]]:
     return [cache.stamp(file) for file in (path, *beside) if file.is_file()]
 
 
-def check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
-    """Raises a `UsageError` for a file of another kind, one that is not there or too large."""
+def _check_suffix(path: Path, suffixes: tuple[str, ...]) -> None:
     suffix = path.suffix.lower()
     if suffix not in suffixes:
         columns = {"image": pictures.SUFFIXES, "points": CLOUDS, "mesh": MESHES}

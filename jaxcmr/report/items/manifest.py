@@ -6,8 +6,7 @@ A photograph is shown as it is, not at the size to which training has brought it
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxcmr.data.formats.itemfiles import check_suffix, load_mesh, read_cloud
-from jaxcmr.data.formats.pictures import SUFFIXES
+from jaxcmr.data.formats.itemfiles import load_mesh, read_cloud
 from jaxcmr.data.formats.tables import read_table
 from jaxcmr.data.own import cellfiles, columns, rowlinks
 from jaxcmr.report.items import part, thumbnails
@@ -47,12 +46,8 @@ class Manifest:
             return part.text(modality, rowlinks.text_of(self._folder, cell))
         file = cellfiles.find(self._folder, cell)
         if modality == "points":
-            return part.picture(modality, thumbnails.of_cloud(_cloud(file)))
+            cloud = read_cloud(file, thumbnails.POINTS, seed=0)
+            return part.picture(modality, thumbnails.of_cloud(cloud))
         if modality == "mesh":
             return part.picture(modality, thumbnails.of_mesh(load_mesh(file)))
-        check_suffix(file, SUFFIXES)
         return part.picture(modality, thumbnails.of_photo(file))
-
-
-def _cloud(file: Path):
-    return read_cloud(file, thumbnails.POINTS, seed=0)
