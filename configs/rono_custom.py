@@ -27,13 +27,8 @@ def get_config(variant: str = "") -> ConfigDict:
             f"this config has no variant {variant!r}; name your data with --config.data.path"
         )
     config = default()
-    config.data.name = "own"
-    config.data.modalities = ()  # open: all that the data have
-    config.data.validation = -1.0  # open: a tenth, at least two rows
-    presets.own_items(config.data)
-    config.train.batch_size = 0  # open: 128, or all rows where there are fewer
+    presets.own(config)
     config.train.epochs = 40
-    config.noise.rate = 0.0
 
     config.method = method("rono", **RONO)
     config.optimizer.name = "adam"

@@ -2,7 +2,7 @@
 
 from ml_collections import ConfigDict
 
-from jaxcmr.config import encoder
+from jaxcmr.config import default, encoder, method
 
 
 def digits(config: ConfigDict) -> None:
@@ -54,6 +54,26 @@ def own_items(data: ConfigDict) -> None:
     """
     data.points = 256
     data.channels = 3
+
+
+def own(config: ConfigDict) -> None:
+    """Sets your own data, at `data.path`; what depends on them stays open (`own.complete`)."""
+    config.data.name = "own"
+    config.data.modalities = ()  # open: all that the data have
+    config.data.validation = -1.0  # open: a tenth, at least two rows
+    own_items(config.data)
+    config.train.batch_size = 0  # open: 128, or all rows where there are fewer
+    config.noise.rate = 0.0
+
+
+def own_audit() -> ConfigDict:
+    """Returns a config that looks for wrong labels in your own data: MMCD, five members."""
+    config = default()
+    own(config)
+    config.data.validation = 0.0  # no epoch is chosen
+    config.method = method("mmcd", label_weight=1.0, warmup_epochs=3)
+    config.ensemble.members = 5
+    return config
 
 
 def shorten(config: ConfigDict, epochs: int, batch_size: int) -> None:

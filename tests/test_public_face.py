@@ -7,7 +7,8 @@ import pytest
 
 import jaxcmr
 
-NAMES = {"__version__", "losses", "noise", "retrieval", "train_and_evaluate"}
+FUNCTIONS = {"find_label_errors", "rank_label_errors", "train_and_evaluate"}
+NAMES = {"__version__", "losses", "noise", "retrieval", *FUNCTIONS}
 
 
 def test_importing_the_package_does_not_import_jax():
@@ -24,6 +25,6 @@ def test_the_public_names_are_there():
     assert set(jaxcmr.__all__) == NAMES
     for name in NAMES:
         assert getattr(jaxcmr, name)
-    assert callable(jaxcmr.train_and_evaluate)
+    assert all(callable(getattr(jaxcmr, name)) for name in FUNCTIONS)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         jaxcmr.nothing  # noqa: B018

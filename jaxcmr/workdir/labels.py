@@ -20,7 +20,7 @@ COLUMNS = ("id", "split", "given", "probability_given", "suggested", "probabilit
 NONE_OF_THESE = "(none of these)"  # the true class of an item that belongs to none
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, repr=False)
 class LabelTable:
     """What is believed of the labels of N rows, the training set and then the validation set.
 
@@ -68,6 +68,12 @@ class LabelTable:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def __repr__(self) -> str:
+        return (
+            f"LabelTable({len(self)} rows, {len(self.class_names)} classes, "
+            f"{self.looks_wrong.sum()} of {self.labelled.sum()} labels look wrong)"
+        )
+
     @cached_property
     def labelled(self) -> np.ndarray:
         """`[N]` bool, which rows have a given label."""
@@ -102,6 +108,25 @@ class LabelTable:
     def name_of(self, label: int, of_none: str = "") -> str:
         """Returns the name of a class; `of_none` for -1."""
         return self.class_names[label] if label >= 0 else of_none
+
+    def to_dict(self) -> dict[str, np.ndarray]:
+        """Returns the columns of `labels.csv`, `[N]` each, as `pandas.DataFrame` takes them."""
+        names, true = np.array([*self.class_names, ""], object), np.full(len(self), None)
+        if self.true is not None:
+            true = np.array([*self.class_names, NONE_OF_THESE], object)[self.true]
+        values = (self.ids, self.split, names[self.given], self.probability_given,
+                  names[self.suggested], self.probability_suggested, self.agreement,
+                  self.none_of_these, self.out_of_fold, true)  # fmt: skip
+        return dict(zip(COLUMNS, values, strict=True))
+
+    def rows(self, index: np.ndarray) -> "LabelTable":
+        """Returns the table of the rows `index` alone, in that order."""
+        place = np.full(len(self) + 1, -1, np.int32)  # the last stands for no neighbor
+        place[index] = np.arange(len(index))
+        taken = {name: getattr(self, name)[index] for name in ARRAYS
+                 if name != "transition" and getattr(self, name) is not None}  # fmt: skip
+        taken["neighbors"] = place[taken["neighbors"]]
+        return dataclasses.replace(self, **taken)
 
 
 ARRAYS = tuple(
@@ -138,29 +163,27 @@ def save(table: LabelTable, folder: Path) -> None:
     }
     about = {"about": np.array(json.dumps(table.about), np.str_)}
     files.write_npz(folder / NPZ, arrays | texts | about)
-    blocks = (cells(table, rows).values() for rows in blocks_of(np.arange(len(table))))
+    columns = table.to_dict()
+    blocks = (cells(columns, rows) for rows in blocks_of(np.arange(len(table))))
     write_csv(folder / CSV, COLUMNS, blocks)
 
 
-def cells(table: LabelTable, rows: np.ndarray) -> dict[str, list[str]]:
-    """Returns the cells of some rows: a column of `COLUMNS` -> its cells, safe in a spreadsheet."""
-    number = lambda values: ["" if v != v else f"{v:.4f}" for v in values[rows].tolist()]
-    named = lambda labels, of_none: np.array(
-        [*(safe(name) for name in table.class_names), of_none], object
-    )[labels[rows]].tolist()
-    true = [""] * len(rows) if table.true is None else named(table.true, NONE_OF_THESE)
-    return {
-        "id": [safe(name) for name in table.ids[rows].tolist()],
-        "split": table.split[rows].tolist(),
-        "given": named(table.given, ""),
-        "probability_given": number(table.probability_given),
-        "suggested": named(table.suggested, ""),
-        "probability_suggested": number(table.probability_suggested),
-        "agreement": number(table.agreement),
-        "none_of_these": number(table.none_of_these),
-        "out_of_fold": np.where(table.out_of_fold[rows], "yes", "no").tolist(),
-        "true": true,
-    }
+def cells(columns: Mapping[str, np.ndarray], rows: np.ndarray) -> list[list[str]]:
+    """Returns the cells of some rows, column by column, safe in a spreadsheet.
+
+    Args:
+        columns: of `LabelTable.to_dict`.
+        rows: `[n]`.
+    """
+    return [_as_cells(column[rows]) for column in columns.values()]
+
+
+def _as_cells(values: np.ndarray) -> list[str]:
+    if values.dtype.kind == "f":
+        return ["" if value != value else f"{value:.4f}" for value in values.tolist()]
+    if values.dtype.kind == "b":
+        return np.where(values, "yes", "no").tolist()
+    return ["" if value is None else safe(value) for value in values.tolist()]
 
 
 def read(folder: Path) -> LabelTable:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.display import columns, padded, shown
+from jaxcmr import display
+from jaxcmr.display import padded, shown
 from jaxcmr.errors import UsageError, reading
 from jaxcmr.storage.spreadsheet import blocks_of, safe, write_csv
 from jaxcmr.workdir.labels import COLUMNS, LabelTable, cells
@@ -42,9 +43,10 @@ def write_audit(table: LabelTable, why: list[str], path: Path) -> None:
     Raises:
         UsageError: it cannot be written.
     """
+    columns = table.to_dict()
 
     def block(rows: np.ndarray) -> list[list[str]]:
-        return [*cells(table, rows).values(), [safe(why[row]) for row in rows.tolist()]]
+        return [*cells(columns, rows), [safe(why[row]) for row in rows.tolist()]]
 
     write_csv(path, HEADER, (block(rows) for rows in blocks_of(table.order)))
 
@@ -60,7 +62,7 @@ def most_suspect(table: LabelTable, why: list[str], count: int = 10) -> str:
         suggested = shown(table.name_of(table.suggested[row]), 20)
         right = f"{100 * table.probability_given[row]:.0f} %"
         lines.append((shown(names[0], 30), shown(names[1], 20), right, suggested, why[row]))
-    widths = [max(columns(line[at]) for line in lines) for at in range(4)]
+    widths = [max(display.columns(line[at]) for line in lines) for at in range(4)]
     return "\n".join(
         "  ".join((*(padded(cell, width) for cell, width in zip(line, widths)), line[4]))
         for line in lines
