@@ -3,8 +3,9 @@
     python launch/audit.py --workdir=runs/mine
     python launch/audit.py --workdir=runs/seed0,runs/seed1 --output=audit
 
-Writes `audit.csv`, the most suspect rows first, and `audit.json`, the estimated noise, into the
-folder of the run, or into --output. Of several runs on the same data the beliefs are averaged.
+Writes into the folder of the run, or into --output: `audit.html`, a page to look through the
+suspects and to decide on them; `audit.csv`, all rows, the most suspect first; `audit.json`, the
+estimated noise. Of several runs on the same data the beliefs are averaged.
 """
 
 import os

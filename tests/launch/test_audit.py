@@ -32,15 +32,18 @@ def run(tmp_path_factory):
 def test_a_finished_run_is_audited_in_its_folder(run):
     done = audit(f"--workdir={run}")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("300 rows, 300 with a label: ")
+    table = labels.read(run)
+    assert done.stdout.startswith(f"{table.looks_wrong.sum()} of 300 labels look wrong; ")
     assert str(run / "audit.csv") in done.stdout and "suggested" in done.stdout
     with open(run / "audit.csv", encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
-    table = labels.read(run)
     assert [row["id"] for row in rows] == table.ids[table.order].tolist()
     numbers = json.loads((run / "audit.json").read_text())
     assert numbers["look_wrong"] == int(table.looks_wrong.sum())
     assert numbers["against_true_labels"]["roc_auc"] > 0.9
+    assert str(run / "audit.html") in done.stdout
+    assert "item 1" in (run / "audit.html").read_text(encoding="utf-8")
+    assert "no item can be shown" in done.stderr  # for no config says where the data are
 
 
 def test_several_runs_are_averaged_into_another_folder(run, tmp_path):

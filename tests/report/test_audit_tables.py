@@ -62,18 +62,6 @@ def test_blocks_of_rows_follow_each_other(tmp_path, monkeypatch):
     assert (tmp_path / "once.csv").read_bytes() == (tmp_path / "blocks.csv").read_bytes()
 
 
-def test_the_small_table_has_only_rows_that_look_wrong():
-    table = by_hand([0, 1, 1, -1], P)
-    lines = tables.most_suspect(table, ["a", "b", "c", "d"]).splitlines()
-    assert lines == [
-        "id     given  right  suggested  why",
-        "row 1  sofa   20 %   chair      b",
-        "row 2  sofa   30 %   table      c",
-    ]
-    assert tables.most_suspect(table, ["a", "b", "c", "d"], 1).count("\n") == 1
-    assert tables.most_suspect(by_hand([0], [[1, 0, 0]]), ["a"]) == ""
-
-
 def test_a_table_of_ours_may_be_written_again_and_no_other_file(tmp_path):
     path = tmp_path / "audit.csv"
     tables.check_free(path)

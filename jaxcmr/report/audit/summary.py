@@ -12,14 +12,11 @@ import numpy as np
 
 from jaxcmr.beliefs import error_scores, label_errors
 from jaxcmr.report.audit.why import STRANGE
+from jaxcmr.report.suspects import in_sample
 from jaxcmr.workdir.labels import LabelTable
 
 FIRST = (20, 100, 500)  # of the most suspect rows, how many of them are wrong
 PAIRS = 100  # of classes that are listed as mixed up
-IN_SAMPLE = (
-    "this audit is in-sample: {count} of {labelled} labels were taught to the members that judge "
-    "them, which hides wrong ones; train with config.audit.folds=5, or with the method mmcd"
-)
 
 
 def summarize(table: LabelTable) -> dict[str, Any]:
@@ -28,8 +25,6 @@ def summarize(table: LabelTable) -> dict[str, Any]:
     Everything is ready for JSON; a number that does not exist is None.
     """
     labelled, wrong = table.labelled, table.looks_wrong
-    in_sample = int((labelled & ~table.out_of_fold).sum())
-    note = IN_SAMPLE.format(count=in_sample, labelled=int(labelled.sum())) if in_sample else ""
     found = {
         "rows": len(table),
         "labelled": int(labelled.sum()),
@@ -37,8 +32,8 @@ def summarize(table: LabelTable) -> dict[str, Any]:
         "look_wrong": int(wrong.sum()),
         "none_of_these": int((table.none_of_these >= STRANGE).sum()),
         "out_of_fold": int(table.out_of_fold.sum()),
-        "in_sample": in_sample,
-        "note": note,
+        "in_sample": int((labelled & ~table.out_of_fold).sum()),
+        "note": in_sample(table),
         "noise_rate": _noise_rate(table, labelled),
         "classes": [_class(table, label) for label in range(len(table.class_names))],
         "mixed_up": mixed_up(table),
@@ -51,23 +46,6 @@ def summarize(table: LabelTable) -> dict[str, Any]:
         "about": dict(table.about),
     }
     return _plain(found)
-
-
-def in_words(summary: dict[str, Any]) -> str:
-    """Returns what a command prints of `summarize`'s result: a line a finding."""
-    labelled, rate = summary["labelled"], summary["noise_rate"]
-    lines = [f"{summary['rows']} rows, {labelled} with a label"]
-    if labelled:
-        percent = lambda share: f"{100 * share:.1f}"
-        lines[0] += (
-            f": {summary['look_wrong']} look wrong; estimated noise rate "
-            f"{percent(rate['rate'])} % ({percent(rate['low'])} to {percent(rate['high'])} %)"
-        )
-    if count := summary["without_label"]:
-        lines.append(f"{count} without a label, for which a class is suggested")
-    if count := summary["none_of_these"]:
-        lines.append(f"{count} may belong to none of the classes")
-    return "\n".join([*lines, *[summary["note"]][: bool(summary["note"])]])
 
 
 def mixed_up(table: LabelTable) -> list[dict[str, Any]]:

@@ -1,11 +1,9 @@
-"""`audit.csv`, the most suspect rows first, and the few of them that a command prints."""
+"""`audit.csv`: the columns of `labels.csv` and the reasons, the most suspect rows first."""
 
 from pathlib import Path
 
 import numpy as np
 
-from jaxcmr import display
-from jaxcmr.display import padded, shown
 from jaxcmr.errors import UsageError, reading
 from jaxcmr.storage.spreadsheet import blocks_of, safe, write_csv
 from jaxcmr.workdir.labels import COLUMNS, LabelTable, cells
@@ -49,21 +47,3 @@ def write_audit(table: LabelTable, why: list[str], path: Path) -> None:
         return [*cells(columns, rows), [safe(why[row]) for row in rows.tolist()]]
 
     write_csv(path, HEADER, (block(rows) for rows in blocks_of(table.order)))
-
-
-def most_suspect(table: LabelTable, why: list[str], count: int = 10) -> str:
-    """Returns the most suspect of the rows that look wrong as a small table; "" without one."""
-    order = table.order[table.looks_wrong[table.order]][:count].tolist()
-    if not order:
-        return ""
-    lines = [("id", "given", "right", "suggested", "why")]
-    for row in order:
-        names = (str(table.ids[row]), table.name_of(table.given[row]))
-        suggested = shown(table.name_of(table.suggested[row]), 20)
-        right = f"{100 * table.probability_given[row]:.0f} %"
-        lines.append((shown(names[0], 30), shown(names[1], 20), right, suggested, why[row]))
-    widths = [max(display.columns(line[at]) for line in lines) for at in range(4)]
-    return "\n".join(
-        "  ".join((*(padded(cell, width) for cell, width in zip(line, widths)), line[4]))
-        for line in lines
-    )
