@@ -161,11 +161,12 @@ def whole_numbers(numbers: Any, *, name: str) -> np.ndarray:
     return host.astype(np.int64)
 
 
-def given_labels(labels: Any, classes: int, name: str = "labels") -> np.ndarray:
+def given_labels(labels: Any, classes: int, name: str = "labels", least: int = 0) -> np.ndarray:
     """Returns labels on the host as int32 `[N]`, every one of them a class.
 
     Raises:
-        UsageError: they are not one dimension of whole numbers in [0, classes).
+        UsageError: they are not one dimension of whole numbers in [least, classes); with a `least`
+            of -1 there may be rows without a label.
     """
     array = on_host(labels)
     if array.ndim != 1:
@@ -173,7 +174,7 @@ def given_labels(labels: Any, classes: int, name: str = "labels") -> np.ndarray:
     whole = array.dtype.kind == "f" and np.array_equal(array, np.round(array))
     if not whole and array.dtype.kind not in "iu":
         raise UsageError(f"{name} are {array.dtype}; give whole numbers 0 to K - 1")
-    wrong = np.flatnonzero((array < 0) | (array >= classes))
+    wrong = np.flatnonzero((array < least) | (array >= classes))
     if wrong.size:
         raise UsageError(
             f"{name} hold {array[wrong[0]]:g} in row {wrong[0]}, outside 0 to {classes - 1}; "

@@ -10,11 +10,14 @@ import numpy as np
 
 from jaxcmr.storage import lazy
 
-__all__ = ["Batch", "Dataset", "Items", "Outputs", "Splits", "axis_order"]
+__all__ = ["UNKNOWN", "Batch", "Dataset", "Items", "Outputs", "Splits", "axis_order"]
 
 # One modality's items: an array [N, ...], or a dict of arrays that share their first axis
 # (a mesh is centers, corners, normals, neighbors and mask). An array may be a `lazy.LazyRows`.
 Items = Any
+
+
+UNKNOWN = -2  # a true label that nobody knows
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,8 +28,9 @@ class Dataset:
         inputs: modality name -> items `[N, ...]` (numpy; a dict of arrays for a mesh).
         labels: `[N]` int32, as given, possibly wrong, -1 where there is none; or `[N, V]`, a column
             a modality, where each has labels of its own.
-        true_labels: `[N]` int32, or None if they are unknown. Used only by reports and the final
-            evaluation; no training step uses them.
+        true_labels: `[N]` int32, -1 for an item of none of the classes, `UNKNOWN` where nobody
+            knows it; or None if all are unknown. Used only by reports and the final evaluation; no
+            training step uses them.
         ids: `[N]` stable strings, one an item.
         class_names: `K` names; a label k is `class_names[k]`.
         provenance: where the data came from: `source` ("files", "download", "stand-in"), `name`,

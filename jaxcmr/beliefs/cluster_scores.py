@@ -65,16 +65,16 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
 
     Args:
         predicted: `[N]` clusters, negative for none.
-        true_labels: `[N]` classes, not negative.
+        true_labels: `[N]` classes; rows with a negative one belong to none, and are left out.
 
     Returns:
-        `accuracy`, the share of all rows whose cluster is matched to their class, under the
+        `accuracy`, the share of all rows with a class whose cluster is matched to it, under the
         one-to-one matching with most hits (Hungarian method; surplus clusters or classes stay
-        unmatched); and, of the rows with a cluster, the normalized mutual information `NMI` and
+        unmatched); and, of those with a cluster, the normalized mutual information `NMI` and
         the adjusted Rand index `ARI`. 0 where no row has a cluster.
 
     Raises:
-        UsageError: no row, different lengths, no whole numbers, or a negative class.
+        UsageError: no row has a class, different lengths, or no whole numbers.
     """
     predicted = guards.whole_numbers(predicted, name="clusters")
     true_labels = guards.whole_numbers(true_labels, name="classes")
@@ -83,8 +83,10 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
             "clusters and classes must be two vectors of one length, at least 1, "
             f"got {predicted.shape} and {true_labels.shape}"
         )
-    if true_labels.min() < 0:
-        raise UsageError(f"class ids must not be negative, got {true_labels.min()}")
+    classed = true_labels >= 0
+    if not classed.any():
+        raise UsageError(f"no row has a class: all class ids are negative, {true_labels[0]}, ...")
+    predicted, true_labels = predicted[classed], true_labels[classed]
     clustered = predicted >= 0
     if not clustered.any():
         return dict.fromkeys(("accuracy", "NMI", "ARI"), 0.0)

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from jaxcmr.beliefs import cluster_scores
-from jaxcmr.types import Dataset, axis_order
+from jaxcmr.types import UNKNOWN, Dataset, axis_order
 
 LOG_LIKELIHOODS = ("likelihood",)  # in nats a label; all other numbers here are shares or indices
 
@@ -21,22 +21,23 @@ def pseudo_labels(beliefs: Any, dataset: Dataset, num_classes: int) -> dict[str,
 
     Returns:
         `accuracy` (under the best matching of classes found to true ones), `NMI` and `ARI` of the
-        majority of the voters, where the truth is known; `agreement`, the share of the rows on
-        which a pair of modalities of a member agrees; `largest`, the share of the largest class;
-        `below clip`; and `warning`, a sentence, if classes collapsed. Nothing before there are
-        classes.
+        majority of the voters, on the rows whose true class is known; `agreement`, the share of
+        the rows on which a pair of modalities of a member agrees; `largest`, the share of the
+        largest class; `below clip`, the share of the labels that are; and `warning`, a sentence, if
+        classes collapsed. Nothing before there are classes.
     """
     classes = _of_present(beliefs.classes, dataset)
     if (classes < 0).all():
         return {}
     majority = majority_class(classes.reshape(-1, classes.shape[-1]))
     found: dict[str, Any] = {}
-    if dataset.true_labels is not None:
+    if dataset.true_labels is not None and (dataset.true_labels >= 0).any():
         found |= cluster_scores.agreement(majority, dataset.true_labels)
     found |= _agreement(np.moveaxis(classes, 1, 0))
     found["largest"], warning = cluster_scores.collapse(majority, num_classes)
-    if hasattr(beliefs, "below_clip"):
-        found["below clip"] = float(np.mean(beliefs.below_clip))
+    labelled = np.stack([dataset.labels_of(name) for name in axis_order(dataset.modalities)]) >= 0
+    if hasattr(beliefs, "below_clip") and labelled.any():
+        found["below clip"] = float(np.mean(np.asarray(beliefs.below_clip)[:, labelled]))
     return found | {"warning": warning}
 
 
@@ -64,7 +65,8 @@ def believed_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
         `threshold`, the mean over classes; `agreement` of the members' predictions; and, with the
         truth, `precision` and `recall` of the accepted labels as clean ones, `clarified accuracy`,
         and `votes clean`, `votes wrong`: the shares of these labels whose remembered ballot lies in
-        each tenth of [0, 1]. Means over members. Nothing before labels are chosen.
+        each tenth of [0, 1]. Means over members, and over the rows with a given label; an item of
+        none of the classes (-1) has a wrong one. Nothing before labels are chosen.
     """
     labels = np.asarray(beliefs.labels)
     if (labels < 0).all():
@@ -92,20 +94,30 @@ def posterior_labels(beliefs: Any, dataset: Dataset) -> dict[str, Any]:
         `agreement` of the members' predictions; `accepted` and `clarified`, the shares of the rows
         whose likeliest class is the given one, or another; and, with the truth, `accuracy` of the
         likeliest classes and what `believed_labels` returns of these, with the posterior of the
-        given label in place of the ballot. Nothing before there are posteriors.
+        given label in place of the ballot. Rows without a given label are left out. Nothing before
+        there are posteriors.
     """
     labels, right = np.asarray(beliefs.labels), np.asarray(beliefs.self_confidence)
     if (labels < 0).all():
         return {}
     found = {
-        "right": float(right.mean()),
+        "right": float(right[:, dataset.labels >= 0].mean()),
         **_likelihood(np.asarray(beliefs.likelihoods), np.asarray(beliefs.counted)),
         **_agreement(_of_present(beliefs.classes, dataset)),
         **_kept(labels, right, dataset),
     }
-    if dataset.true_labels is not None:
-        found["accuracy"] = float((labels == dataset.true_labels).mean())
+    rows, truth = _known(dataset)
+    if len(rows):
+        found["accuracy"] = float((labels[:, rows] == truth).mean())
     return found
+
+
+def _known(dataset: Dataset) -> tuple[np.ndarray, np.ndarray]:
+    """Returns the rows that have a given label and whose true one is known, and the true ones."""
+    if dataset.true_labels is None:
+        return np.arange(0), np.arange(0)
+    rows = np.flatnonzero((dataset.labels >= 0) & (dataset.true_labels != UNKNOWN))
+    return rows, dataset.true_labels[rows]
 
 
 def _of_present(classes: Any, dataset: Dataset) -> np.ndarray:
@@ -137,24 +149,29 @@ def _likelihood(sums: np.ndarray, rows: np.ndarray) -> dict[str, float]:
 
 
 def _kept(labels: np.ndarray, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
-    """Describes chosen labels `[E, N]`, with the votes `[E, N]` for the given ones.
+    """Describes chosen labels `[E, N]` of rows that have one, with the votes `[E, N]` for those.
 
     A share over no labels is left out.
     """
     given = dataset.labels
     accepted = (labels == given) & (labels >= 0)
     clarified = (labels != given) & (labels >= 0)
-    found = {"accepted": float(accepted.mean()), "clarified": float(clarified.mean())}
-    if dataset.true_labels is not None:
-        clean = given == dataset.true_labels
-        both, right = accepted & clean, clarified & (labels == dataset.true_labels)
+    share = lambda chosen: float(chosen[:, given >= 0].mean())
+    found = {"accepted": share(accepted), "clarified": share(clarified)}
+    rows, truth = _known(dataset)
+    if len(rows):
+        labels, votes, accepted, clarified = (
+            of[:, rows] for of in (labels, votes, accepted, clarified)
+        )
+        clean = given[rows] == truth
+        both, right = accepted & clean, clarified & (labels == truth)
         shares = {
             "precision": (both, accepted.sum()),
             "recall": (both, len(labels) * clean.sum()),
             "clarified accuracy": (right, clarified.sum()),
         }
         found |= {name: float(hits.sum() / of) for name, (hits, of) in shares.items() if of}
-        for name, rows in (("clean", clean), ("wrong", ~clean)):
-            counts, _ = np.histogram(votes[:, rows], bins=10, range=(0, 1))
+        for name, of in (("clean", clean), ("wrong", ~clean)):
+            counts, _ = np.histogram(votes[:, of], bins=10, range=(0, 1))
             found[f"votes {name}"] = (counts / max(counts.sum(), 1)).round(4).tolist()
     return found

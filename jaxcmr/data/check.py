@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 from absl import logging
+from ml_collections import ConfigDict
 
 from jaxcmr.data.own.names import suggestion
 from jaxcmr.data.splits import parts, present_rows
@@ -16,10 +17,11 @@ _NAMES = {"train": "training", "test": "test", "validation": "validation"}
 def check(splits: Splits, modalities: tuple[str, ...]) -> None:
     """Raises a `UsageError` that names the first thing wrong with the data.
 
-    Checked: every split by `check_dataset`; a training sample for every class; the same classes,
-    modalities and shapes in all splits; no id in two splits; of every modality a training item, and
-    of two of them an item to test by. A class without items of a modality, training rows without
-    any item or without a pair, and a modality without a test item are named in the log.
+    Checked: every split by `check_dataset`; a training sample for every class, if any training row
+    has a label; the same classes, modalities and shapes in all splits; no id in two splits; of
+    every modality a training item, and of two of them an item to test by. A class without items of
+    a modality, training rows without any item or without a pair, and a modality without a test item
+    are named in the log.
     """
     found = parts(splits)
     sets = {name: found[split] for split, name in _NAMES.items() if split in found}
@@ -35,12 +37,12 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
                     f"{modality!r} items of the {name} set have the shape {ours}, those of the "
                     f"training set {theirs}; prepare both in the same way"
                 )
-    if len(classes) == 1:
+    counts = _counts(splits.train.labels, len(classes))
+    if counts.any() and len(classes) == 1:
         raise UsageError(
             f"all rows have the class {quoted(classes[0])}; at least two classes are needed"
         )
-    counts = np.bincount(splits.train.labels, minlength=len(classes))
-    if (counts == 0).any():
+    if counts.any() and (counts == 0).any():  # where no row has a label, see `check_labelled`
         raise UsageError(_without_sample(int(np.argmin(counts)), list(sets.values())))
     _check_presence(sets, modalities)
     ids, times = np.unique(np.concatenate([p.ids for p in sets.values()]), return_counts=True)
@@ -51,6 +53,30 @@ def check(splits: Splits, modalities: tuple[str, ...]) -> None:
             f"the id {quoted(str(twice))} is used twice, in the {' and the '.join(where)} set; ids "
             "must be unique over all sets"
         )
+
+
+def check_labelled(train: Dataset, config: ConfigDict) -> None:
+    """Raises a `UsageError` where a run needs labels, or a number of classes, and has none.
+
+    Args:
+        train: the training set of the run.
+        config: the run's.
+    """
+    if config.labels != "absent" and (train.labels < 0).all():
+        raise UsageError(
+            "no training row has a label; give some rows theirs, or train without labels, as the "
+            "configs romo_* do, with config.labels=absent"
+        )
+    if config.labels == "absent" and config.classes == 0 and len(train.class_names) < 2:
+        raise UsageError(
+            "no training row has a label, and the data name no two classes; give the number of "
+            "clusters with config.classes, or -1 to estimate it"
+        )
+
+
+def _counts(labels: np.ndarray, classes: int) -> np.ndarray:
+    """Counts the rows of each class, `[K]`."""
+    return np.bincount(labels[labels >= 0], minlength=classes)
 
 
 def _without_sample(number: int, sets: list[Dataset]) -> str:
@@ -91,8 +117,8 @@ def _check_presence(sets: dict[str, Dataset], modalities: tuple[str, ...]) -> No
             logging.warning(
                 "all items of %r in the training set are the same: nothing is learned from them", m
             )
-        counts = np.bincount(train.labels[mask], minlength=len(train.class_names))
-        if (counts == 0).any():
+        counts = _counts(train.labels[mask], len(train.class_names))
+        if train.labels.max() >= 0 and (counts == 0).any():
             names = [repr(train.class_names[k]) for k in np.flatnonzero(counts == 0)]
             logging.warning(
                 "no training item of %r in %d classes: %s", m, len(names), listed(names)
@@ -129,7 +155,8 @@ def check_dataset(dataset: Dataset, name: str, modalities: tuple[str, ...]) -> N
             raise UsageError(
                 f"{kind} of {name} must be one integer a row, not {values.dtype} {values.shape}"
             )
-        wrong = (values < 0) | (values >= len(dataset.class_names))
+        least = -1 if kind == "labels" else 0  # -1: no label
+        wrong = (values < least) | (values >= len(dataset.class_names))
         if wrong.any():
             row = int(np.argmax(wrong))
             raise UsageError(

@@ -8,7 +8,7 @@ from absl import logging
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-from jaxcmr.data.own.labelbase import clean
+from jaxcmr.data.own.labelbase import clean, without_label
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
@@ -30,7 +30,7 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
     Rows that are linked, directly or by others, are in one split. Where so much is linked that less
     than half of a class's fifth can be held out, the class's rows are drawn as if the last link did
     not exist, then the last but one, and so on; the link "group" holds always. A class of two rows
-    or more has a test row.
+    or more has a test row. Rows without a label are "train", unless they are linked to a test row.
 
     Args:
         labels: `[N]` or `[N, 1]` of any type, or one-hot `[N, K]`.
@@ -53,8 +53,9 @@ def held_out(labels: np.ndarray, seed: int, links: Links | None = None) -> np.nd
         free = named[rows] == "train"
         named[draw(rows[free], wanted - int((~free).sum()), levels, kept)] = "test"
     if not (named == "test").any():
-        alone = len(names) == len(classes)
+        alone = len(names) == (classes >= 0).sum()
         why = "every class has one row" if alone else f"all rows of a class have the same {GROUP!r}"
+        why = why if len(names) else "no row has a label"
         raise UsageError(
             f"{why}, so none can be held out for the test set; give more rows, or name the split "
             "of every row (train, test) in a column or an array 'split'"
@@ -76,7 +77,7 @@ def report(labels: np.ndarray, named: np.ndarray, name: str, links: Links | None
             "is possible; the largest group has %d rows", name, shares, largest,
         )  # fmt: skip
     names, classes = _classes(labels)
-    tested = np.bincount(classes[test], minlength=len(names)) > 0
+    tested = np.bincount(classes[test & (classes >= 0)], minlength=len(names)) > 0
     if not tested.all():
         without = [repr(str(label)) for label in names[~tested]]
         logging.warning(
@@ -192,12 +193,15 @@ def _count_shared(column: np.ndarray) -> int:
 
 
 def _classes(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the classes, sorted, and the number of each row's class."""
+    """Returns the classes, sorted, and the number of each row's class, -1 without a label."""
     labels = np.asarray(labels)
     if labels.ndim == 2 and labels.shape[1] > 1:
         labels = labels.argmax(1)
     labels = labels.ravel()
-    return np.unique(clean(labels) if labels.dtype.kind in "USO" else labels, return_inverse=True)
+    labels = clean(labels) if labels.dtype.kind in "USO" else labels
+    labelled, classes = ~without_label(labels), np.full(len(labels), -1)
+    names, classes[labelled] = np.unique(labels[labelled], return_inverse=True)
+    return names, classes
 
 
 def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> np.ndarray:
@@ -206,7 +210,8 @@ def _one_a_class(classes: np.ndarray, groups: np.ndarray | None, seed: int) -> n
         return np.arange(0)
     turn = np.random.default_rng([seed, 1]).permutation(len(groups))
     order = np.lexsort((turn[groups], classes))
-    return order[np.unique(classes[order], return_index=True)[1]]
+    found, first = np.unique(classes[order], return_index=True)
+    return order[first[found >= 0]]
 
 
 def warn_of_copies(splits: Splits, name: str) -> None:

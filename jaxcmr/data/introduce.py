@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 
 from jaxcmr.display import by_reason, shown
 from jaxcmr.noise.injection import NoiseRecord
-from jaxcmr.types import Dataset
+from jaxcmr.types import UNKNOWN, Dataset
 
+PURPOSES = {"train": "to train on", "validation": "to validate", "test": "to test"}
 OWN = ("own", "arrays", "manifest")  # sources whose labels nobody has checked for us
 
 
@@ -23,18 +24,25 @@ def made(record: NoiseRecord) -> bool:
 def wrong_labels(dataset: Dataset | None) -> dict[str, Any] | None:
     """Counts the given labels that differ from the true ones; None where these are not known.
 
+    The label of an item of none of the classes is wrong; a row without a label has no wrong one.
+
     Returns:
         `labels`, how many there are (one a row, or one a row and modality), `wrong`, and `rate`.
     """
     if dataset is None or dataset.true_labels is None or (dataset.labels < 0).all():
         return None
     truth = dataset.true_labels
-    differs = dataset.labels != (truth if dataset.labels.ndim == 1 else truth[:, None])
-    return {
-        "labels": int(differs.size),
-        "wrong": int(differs.sum()),
-        "rate": float(differs.mean()) if differs.size else 0.0,
-    }
+    truth = truth if dataset.labels.ndim == 1 else truth[:, None]
+    counted = (dataset.labels >= 0) & (truth != UNKNOWN)
+    wrong, labels = int((counted & (dataset.labels != truth)).sum()), int(counted.sum())
+    return {"labels": labels, "wrong": wrong, "rate": wrong / max(labels, 1)}
+
+
+def without_label(dataset: Dataset | None) -> int:
+    """Counts the rows that have no label in any modality."""
+    if dataset is None:
+        return 0
+    return int((dataset.labels.reshape(len(dataset), -1) < 0).all(1).sum())
 
 
 def what_is_known(
@@ -59,7 +67,7 @@ def what_is_known(
         `wrong_labels`: set -> `wrong_labels` of it, and `truth`, what "wrong" is measured by: "true
         labels" of the data, "labels before the noise", or None; `scored_by`: of the test set the
         "true labels", the "labels of the data set", or of data of one's own the "given labels",
-        which may be wrong.
+        which may be wrong; `without_label`: set -> how many of its rows have none.
     """
     sets = {"train": train, "validation": validation, "test": test}
     by = "given labels" if config.data.name in OWN else "labels of the data set"
@@ -69,6 +77,7 @@ def what_is_known(
     return {
         "wrong_labels": {"truth": truth, **{name: wrong_labels(own) for name, own in sets.items()}},
         "scored_by": by if test.true_labels is None else "true labels",
+        "without_label": {name: without_label(own) for name, own in sets.items()},
     }
 
 
@@ -95,14 +104,13 @@ def introduce(
     name = shown(str(source.get("name")))
     place = f" ({source['path']})" if source.get("path") else ""
     loud("data: %s, %s%s", name, source.get("source"), place)
+    sets = {"train": train, "validation": validation, "test": test}
+    sizes = {name: 0 if own is None else len(own) for name, own in sets.items()}
     logging.info(
         "%d rows to train on, %d to validate, %d to test; %d classes",
-        len(train),
-        0 if validation is None else len(validation),
-        len(test),
-        len(train.class_names),
-    )
-    for sentence in _of_labels(config, record, known):
+        *sizes.values(), len(train.class_names),
+    )  # fmt: skip
+    for sentence in [*_of_labels(config, record, known), *_of_none(config, known, sizes)]:
         logging.info("%s", sentence)
     drawn = record.kind != "file" and record.rate > 0
     if drawn and config.data.name in OWN and config.labels != "absent":
@@ -120,6 +128,18 @@ def introduce(
     )
 
 
+def _of_none(config: ConfigDict, known: dict[str, Any], sizes: dict[str, int]) -> list[str]:
+    """Says how many rows have no label."""
+    if config.labels == "absent":
+        known = {**known, "without_label": {"test": known["without_label"]["test"]}}
+    counts = [
+        f"{count} of {sizes[name]} {PURPOSES[name]}"
+        for name, count in known["without_label"].items()
+        if count
+    ]
+    return [f"rows without a label: {', '.join(counts)}"] if counts else []
+
+
 def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -> list[str]:
     """Says what is done to the labels, what is known of them, and by which ones the scores are."""
     own, found = config.data.name in OWN, dict(known["wrong_labels"])
@@ -131,11 +151,12 @@ def _of_labels(config: ConfigDict, record: NoiseRecord, known: dict[str, Any]) -
     elif made(record):
         what = f"{record.kind} noise of rate {record.rate:.2f} is put in"
         what = f"labels of {config.noise.file}" if record.kind == "file" else what
-        changed = f"{np.count_nonzero(record.changed)} of {record.labels.size} labels are changed"
+        labels = np.count_nonzero(record.labels >= 0)
+        changed = f"{np.count_nonzero(record.changed)} of {labels} labels are changed"
         lines = [f"{what}: {changed}"]
-    truth, purposes = found.pop("truth"), {"train": "to train on", "validation": "to validate"}
+    truth = found.pop("truth")
     counts = [
-        f"{count['wrong']} of {count['labels']} {purposes.get(name, 'to test')}"
+        f"{count['wrong']} of {count['labels']} {PURPOSES[name]}"
         for name, count in found.items()
         if count is not None and (truth == "true labels" or name == "test")
     ]

@@ -9,7 +9,7 @@ from ml_collections import ConfigDict
 from jaxcmr import noise
 from jaxcmr.data import heldout
 from jaxcmr.errors import UsageError
-from jaxcmr.types import Dataset, Splits
+from jaxcmr.types import UNKNOWN, Dataset, Splits
 
 # Noise is drawn from default_rng(seed): with the same generator here, the rows held out would be
 # the very rows whose labels are wrong.
@@ -39,7 +39,7 @@ def prepare(
     rows["ids"] = source.ids.astype(np.str_)
     if config.labels == "absent":
         # The labels as given serve reports where no better ones are known.
-        truth = source.labels if source.true_labels is None else source.true_labels
+        truth = _known(source.labels) if source.true_labels is None else source.true_labels
         without = np.full(len(source), -1, np.int32)
         train = dataclasses.replace(source, labels=without, true_labels=truth)
         return record, train, None, rows
@@ -84,9 +84,14 @@ def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
     """
     truth = source.true_labels
     if truth is None and (record.kind == "file" or record.rate > 0):
-        truth = record.true_labels
+        truth = _known(record.true_labels)
     labels = record.labels if record.shared else record.labels.T
     return dataclasses.replace(source, labels=labels, true_labels=truth)
+
+
+def _known(labels: np.ndarray) -> np.ndarray:
+    """Returns labels as true ones: of a row without a label nobody knows it."""
+    return np.where(labels < 0, UNKNOWN, labels).astype(np.int32)
 
 
 def _official(validation: Dataset, config: ConfigDict) -> Dataset:
@@ -137,12 +142,13 @@ def draw_validation(
 
 def _warn_of_lost_classes(source: Dataset, train: Dataset, validation: Dataset) -> None:
     """Warns of what the draw of the validation rows, which does not look at labels, takes away."""
-    if len(np.unique(validation.labels)) < 2:
+    given = validation.labels[validation.labels >= 0]
+    if len(given) and len(np.unique(given)) < 2:
         logging.warning(
             "all %d validation rows have the same label, so that they tell no epoch from another; "
             "raise config.data.validation", len(validation),
         )  # fmt: skip
-    lost = np.setdiff1d(source.labels, train.labels)
+    lost = np.setdiff1d(source.labels[source.labels >= 0], train.labels)
     if len(lost):
         logging.warning(
             "all rows of %d of %d classes validate, and none is left to train on (such as %r); "

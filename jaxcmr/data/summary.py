@@ -12,6 +12,7 @@ from jaxcmr.data.items.render import camera_ring
 from jaxcmr.data.outputs import check_output, write_picture
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.display import columns, shown
+from jaxcmr.errors import UsageError
 from jaxcmr.packages import Later
 from jaxcmr.types import Dataset, Splits
 
@@ -36,9 +37,14 @@ def describe(splits: Splits) -> str:
         lines.append(f"{name:>10}: {len(part)} samples, {shapes}")
         for modality, present in part.present.items():
             lines.append(f"{'':>10}  {(~present).sum()} of them without {shown(modality)}")
-        if part.true_labels is not None and (wrong := (part.labels != part.true_labels).sum()):
+        labelled = part.labels >= 0
+        if without := (~labelled).sum():
+            lines.append(f"{'':>10}  {without} of them without a label")
+        truth = part.labels if part.true_labels is None else part.true_labels
+        if wrong := (labelled & (part.labels != truth)).sum():
             lines.append(f"{'':>10}  {wrong} of their labels differ from the true ones")
-    counts = [np.bincount(p.labels, minlength=len(p.class_names)) for p in found.values()]
+    given = [part.labels[part.labels >= 0] for part in found.values()]
+    counts = [np.bincount(labels, minlength=len(splits.train.class_names)) for labels in given]
     names = ["class", *(shown(name) for name in splits.train.class_names)]
     width = max(columns(name) for name in names)
     cells = [[*found], *([str(int(count[k])) for count in counts] for k in range(len(names) - 1))]
@@ -61,10 +67,13 @@ def draw_sheet(dataset: Dataset, path: Path, per_class: int = 3, size: int = 96)
     classes 20 are drawn.
 
     Raises:
-        UsageError: the file's name does not end in `.png`, or it is a file that is not ours.
+        UsageError: the file's name does not end in `.png`, it is a file that is not ours, or there
+            is no class.
     """
     check_output(path, ".png")
     classes = len(dataset.class_names)
+    if not classes:
+        raise UsageError("the data name no class, and a sheet of samples has a row a class")
     chosen = np.arange(min(classes, MOST_CLASSES)) * classes // min(classes, MOST_CLASSES)
     rng = np.random.default_rng(0)
     rows = []

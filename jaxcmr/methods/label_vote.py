@@ -12,7 +12,7 @@ and over all members:
    the class (`threshold = "class_mean"`), one half ("majority"), or nothing ("none").
 4. A rejected label is replaced by the class that enough voters agree on, if such proposals are
    likely right: the low end of their estimated precision must reach `min_precision`
-   (`beliefs/clarify.py`). Else the row has no label.
+   (`beliefs/clarify.py`). Else the row has no label. A row without a given label gets one likewise.
 
 Each member then minimises
 
@@ -116,7 +116,7 @@ def build(config: ConfigDict) -> Method:
         if method.ballots == "votes":
             confirmed = ballots(logits, given)
         else:
-            confirmed = low_loss_ballots(logits, given, present)
+            confirmed = low_loss_ballots(logits, given, present & (given >= 0)[None])
         values = jnp.concatenate([confirmed[..., None], votes(logits), jax.nn.softmax(logits)], -1)
         # One message between members, [E, B, 1 + 2 K].
         mean = folds.vote_mean(method.voters, fold, values, present, alive)
@@ -127,7 +127,7 @@ def build(config: ConfigDict) -> Method:
         needed = needed_score(method.threshold, beliefs.thresholds.value)
         trained = batch.mask[None] & ~fold.hidden  # [E, B]
         accepted = accept(trust, given, needed, batch.mask) & trained
-        counted = fold.out_of_fold & batch.mask[None]
+        counted = fold.out_of_fold & (batch.mask & (given >= 0))[None]
         replacements, beliefs = _replacements(beliefs, shares, confidence, given, counted, hp)
         labels = clarify.clarify(given, accepted, *replacements)
         labels = jnp.where(batch.mask[None], labels, -1)
@@ -197,7 +197,7 @@ def _replacements(
         shares: of the votes for each class, `[E, B, K]`.
         confidence: mean probability of each class, `[E, B, K]`.
         given: `[B]`, labels as given.
-        counted: `[E, B]` bool, rows whose votes are out-of-fold predictions.
+        counted: `[E, B]` bool, rows with a label whose votes are out-of-fold predictions.
         hp: the numbers.
     """
     proposals = clarify.propose(shares, confidence, hp["min_share"], hp["min_confidence"])

@@ -14,7 +14,7 @@ one step, without gradient and over all members:
 2. The noise transition matrix T, how often each class is given which label, is counted where the
    votes are most confident (the `confident_share` of each batch).
 3. The posterior `q_k ~ p_k T[k, y]` (`beliefs/posterior.py`) is the target of the members that the
-   label y is not hidden from.
+   label y is not hidden from. Without a label q is p.
 4. After the share `freeze_from` of the training beliefs are frozen. They need no more votes, so
    all members are trained on them.
 
@@ -143,7 +143,7 @@ def build(config: ConfigDict) -> Method:
         )
         logits = jnp.swapaxes(memory.read(remembered.value, batch.index), -1, -2)
         q, beliefs = _posterior(
-            beliefs, logits, given, fold.out_of_fold & updates[None], frozen, hp
+            beliefs, logits, given, fold.out_of_fold & (updates & (given >= 0))[None], frozen, hp
         )
 
         label = jax.nn.one_hot(given, q.shape[-1])[None]
@@ -196,7 +196,7 @@ def _posterior(
         beliefs: before the batch.
         logits: `[E, B, K]`, remembered votes.
         given: `[B]`, labels as given.
-        counted: `[E, B]` bool, rows whose votes are out-of-fold predictions.
+        counted: `[E, B]` bool, rows with a label whose votes are out-of-fold predictions.
         frozen: bool, whether counts stay as they are.
         hp: the numbers.
     """

@@ -41,7 +41,7 @@ class Notes:
 
     Attributes:
         classes: `[E, V, N]` int32, the class that each row is predicted to have; -1 for none yet.
-        below_clip: `[E, V, N]` bool, whether its label is less likely than the clip.
+        below_clip: `[E, V, N]` bool, whether it has a label that is less likely than the clip.
     """
 
     classes: jax.Array
@@ -93,7 +93,8 @@ def vote(outputs: Outputs, alive: jax.Array, notes: Notes, batch: Batch, progres
     logits, living = outputs.logits, alive[:, None, None]  # [E, V, B, K]
     labels = jnp.broadcast_to(jnp.maximum(batch.labels, 0), logits.shape[:-1])[..., None]
     probability = jnp.take_along_axis(jax.nn.softmax(logits), labels, -1)[..., 0]
-    below = living & (probability < clip_at(progress.epoch, hp, logits.shape[-1]))
+    below = probability < clip_at(progress.epoch, hp, logits.shape[-1])
+    below = living & (batch.labels >= 0)[None] & below
     classes = jnp.where(living, logits.argmax(-1).astype(jnp.int32), -1)
     write = lambda notes, values: notes.at[:, :, batch.index].set(values)
     return Notes(write(notes.classes, classes), write(notes.below_clip, below)), None

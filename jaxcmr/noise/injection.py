@@ -1,5 +1,6 @@
 """Draws label noise for experiments by every convention of the field, or reads it from a file."""
 
+import dataclasses
 import math
 import numbers
 import os
@@ -72,7 +73,7 @@ def inject(
 ) -> NoiseRecord:
     """Replace part of the labels by wrong ones; the same arguments give the same labels.
 
-    With N rows, N_c of them of class c, and the nominal rate r:
+    With N rows that have a label, N_c of them of class c, and the nominal rate r:
 
     * `symmetric`: exactly `round(r N)` rows get a uniform label among the other K - 1 classes.
     * `symmetric_inclusive`: `floor(r N)` rows get a uniform label among all K classes, so that
@@ -86,7 +87,8 @@ def inject(
     CVPR 2021); otherwise one label serves the item in all modalities.
 
     Args:
-        labels: `[N]` whole numbers in [0, K), taken as true.
+        labels: `[N]` whole numbers in [0, K), taken as true; rows with -1 have no label, and get
+            none.
         num_classes: K, at least 2.
         kind: one of `KINDS`.
         rate: nominal noise rate r in [0, 1).
@@ -109,12 +111,15 @@ def inject(
     if not (isinstance(rate, numbers.Real) and 0 <= rate < 1):
         raise UsageError(f"the noise rate is {rate}; give a share of the labels in [0, 1)")
     num_classes = guards.check_whole("num_classes", num_classes, 0)
-    if num_classes < 2:
+    labels = given_labels(labels, num_classes, least=-1)
+    labelled = np.flatnonzero(labels >= 0)
+    if num_classes < 2 and len(labelled):
         raise UsageError(f"noise needs at least 2 classes, not {num_classes}; check num_classes")
-    labels = given_labels(labels, num_classes)
     targets = _targets(kind, num_classes, class_map, seed)
     streams = generators(seed, modalities)
-    drawn = [_DRAWS[kind](labels, num_classes, rate, targets, rng) for rng in streams]
+    drawn = [labels.copy() for _ in streams]
+    for noisy, rng in zip(drawn, streams) if len(labelled) else ():
+        noisy[labelled] = _DRAWS[kind](labels[labelled], num_classes, rate, targets, rng)
     return NoiseRecord(
         np.stack(drawn) if modalities else drawn[0], labels, num_classes, kind, float(rate),
         int(seed), class_map=targets, modalities=tuple(modalities),
@@ -192,9 +197,11 @@ def from_file(
 ) -> NoiseRecord:
     """Take noisy labels from an `.npz` or `.npy` file, row i for row i of the training set.
 
+    A label of -1 is none.
+
     Args:
         path: the file; nothing in it is unpickled.
-        true_labels: `[N]` labels to compare with, in [0, K).
+        true_labels: `[N]` labels to compare with, in [0, K); rows with -1 have none, and get none.
         num_classes: K.
         key: which array of an `.npz`; may be None where it holds a single one.
         modalities: if given, the array is `[M, N]`, one row a modality; else `[N]` (a column
@@ -204,7 +211,7 @@ def from_file(
 
     Raises:
         UsageError: if the file or the key is missing, or the labels have a wrong length, are no
-            whole numbers or leave [0, K).
+            whole numbers or leave [-1, K).
     """
     arrays = read_arrays(path)
     if key is None and len(arrays) == 1:
@@ -212,7 +219,7 @@ def from_file(
     if key not in arrays:
         wrong = "no key was given" if key is None else f"it has no {key!r}"
         raise UsageError(f"{path}: {wrong}; use one of the keys {', '.join(arrays)}")
-    true_labels = given_labels(true_labels, num_classes, "true labels")
+    true_labels = given_labels(true_labels, num_classes, "true labels", -1)
     given, names = _numbered(arrays[key], tuple(class_names), str(path)), tuple(modalities)
     rows = np.atleast_2d(given) if names else given.reshape(1, -1)
     columns = max(given.shape, default=0) if given.ndim == 2 and 1 in given.shape else None
@@ -224,10 +231,10 @@ def from_file(
             f"{path} holds labels of shape {given.shape} for {len(true_labels)} training rows"
             f"{f' and {len(names)} modalities' if names else ''}; give one label a row, in order"
         )
-    labels = np.stack([given_labels(row, num_classes, f"labels in {path}") for row in rows])
-    rate = float((labels != true_labels).mean()) if labels.size else 0.0
-    labels = labels if names else labels[0]
-    return NoiseRecord(labels, true_labels, num_classes, "file", rate, None, modalities=names)
+    labels = np.stack([given_labels(row, num_classes, f"labels in {path}", -1) for row in rows])
+    labels = np.where(true_labels < 0, true_labels, labels if names else labels[0])
+    record = NoiseRecord(labels, true_labels, num_classes, "file", 0.0, None, modalities=names)
+    return dataclasses.replace(record, rate=record.actual_rate)
 
 
 def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.ndarray:
@@ -242,8 +249,10 @@ def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.
         found.dtype.kind == "f" and np.isfinite(found).all() and (found == np.round(found)).all()
     )
     texts = [str(int(label)) if whole else str(label) for label in found.tolist()]
-    unknown = [text for text in texts if text not in number]
-    counted = whole and len(found) and found[0] >= 0 and found[-1] < len(class_names)
+    none = found == -1 if whole and "-1" not in number else np.zeros(len(found), bool)
+    unknown = [text for text, absent in zip(texts, none) if text not in number and not absent]
+    known = found[~none]
+    counted = whole and len(known) and known[0] >= 0 and known[-1] < len(class_names)
     if found.dtype.kind == "U" and class_names and unknown:
         raise UsageError(
             f"{path} holds the label {unknown[0]!r}, which is no class; use the names "
@@ -253,7 +262,7 @@ def _numbered(given: np.ndarray, class_names: tuple[str, ...], path: str) -> np.
         return given
     if counted:
         raise UsageError(
-            f"{path} holds {texts[0]} to {texts[-1]}, which may be the classes of these names or "
-            f"count them from 0; save the names as text ({class_names[0]!r}, ...)"
+            f"{path} holds {known[0]:.0f} to {known[-1]:.0f}, which may be the classes of these "
+            f"names or count them from 0; save the names as text ({class_names[0]!r}, ...)"
         )
-    return np.array([number[text] for text in texts])[inverse].reshape(given.shape)
+    return np.array([number.get(text, -1) for text in texts])[inverse].reshape(given.shape)

@@ -19,11 +19,14 @@ class NoiseRecord:
 
     Attributes:
         labels: the labels as given to the training, int32: `[N]` if one label serves all
-            modalities of an item, `[M, N]` in the order of `modalities` if each has its own.
-        true_labels: `[N]` int32, the labels before the noise.
+            modalities of an item, `[M, N]` in the order of `modalities` if each has its own; -1
+            where there is none.
+        true_labels: `[N]` int32, the labels before the noise; -1 for a row without a label, and,
+            where there is one now, for an item of none of the classes.
         num_classes: K.
         kind: the convention (`jaxcmr.noise.KINDS`, "transition" or "file").
-        rate: the nominal rate; for "transition" the expected and for "file" the actual one.
+        rate: the nominal rate, of the rows with a label; for "transition" the expected and for
+            "file" the actual one.
         seed: the seed of the draw; None for "file", which draws nothing.
         class_map: `[K]` int32, the class that class k flips to (k itself: it never flips), or
             None where the convention has no map.
@@ -50,7 +53,7 @@ class NoiseRecord:
     @property
     def changed(self) -> np.ndarray:
         """Boolean, shaped like `labels`: True where the given label is wrong."""
-        return self.labels != self.true_labels
+        return (self.labels != self.true_labels) & (self.labels >= 0)
 
     @property
     def rows(self) -> np.ndarray:
@@ -59,8 +62,8 @@ class NoiseRecord:
 
     @property
     def actual_rate(self) -> float:
-        """The share of wrong labels, over all modalities; 0 for an empty set."""
-        return float(self.changed.mean()) if self.labels.size else 0.0
+        """The share of wrong labels among all, of all modalities; 0 where there is none."""
+        return float(self.changed.sum() / max((self.labels >= 0).sum(), 1))
 
     def summary(self) -> dict[str, Any]:
         """Returns the record without its long arrays, ready for JSON."""
@@ -109,9 +112,9 @@ class NoiseRecord:
         classes = int(field("num_classes", "iu"))
         seed = maybe("seed", "iu")
         names = np.atleast_1d(arrays.get("modalities", np.array([], np.str_)))
-        truth = given_labels(arrays["true_labels"], classes, f"true labels in {path}")
+        truth = given_labels(arrays["true_labels"], classes, f"true labels in {path}", -1)
         rows = np.atleast_2d(arrays["labels"])
-        labels = [given_labels(row, classes, f"labels in {path}") for row in rows]
+        labels = [given_labels(row, classes, f"labels in {path}", -1) for row in rows]
         record = cls(
             labels=np.reshape(labels, arrays["labels"].shape).astype(np.int32),
             true_labels=truth,

@@ -25,7 +25,8 @@ def inject_transition(
     (systematic sampling). Which rows is random, too.
 
     Args:
-        labels: `[N]` whole numbers in [0, K), taken as true.
+        labels: `[N]` whole numbers in [0, K), taken as true; rows with -1 have no label, and get
+            none.
         transition: `T [K, K]`, row c is P(given label | true label c) and sums to 1.
         seed: seed of the draw, not negative.
         modalities: names of the modalities that draw separately; empty for shared labels.
@@ -39,9 +40,10 @@ def inject_transition(
     """
     transition = _check_transition(transition)
     num_classes = len(transition)
-    labels = given_labels(labels, num_classes)
+    labels = given_labels(labels, num_classes, least=-1)
     drawn = [_draw(labels, transition, rng) for rng in generators(seed, modalities)]
-    rate = float((1 - np.diagonal(transition)[labels]).mean()) if len(labels) else 0.0
+    labelled = labels[labels >= 0]
+    rate = float((1 - np.diagonal(transition)[labelled]).mean()) if len(labelled) else 0.0
     return NoiseRecord(
         np.stack(drawn) if modalities else drawn[0], labels, num_classes, "transition", rate,
         int(seed), transition=transition, modalities=tuple(modalities),
@@ -89,14 +91,14 @@ def estimate_transition(labels: np.ndarray, posterior: np.ndarray) -> np.ndarray
     are under-confident.
 
     Args:
-        labels: `[N]` given labels in [0, K).
+        labels: `[N]` given labels in [0, K); a row with -1 has none and is left out.
         posterior: `q [N, K]`, non-negative rows that sum to 1; a row of zeros is left out.
 
     Returns:
         `T [K, K]` float64, every row sums to 1.
 
     Raises:
-        UsageError: if the shapes do not fit, rows are no probabilities, or the labels leave [0, K).
+        UsageError: if the shapes do not fit, rows are no probabilities, or labels leave [-1, K).
     """
     q = guards.on_host(posterior).astype(np.float64)
     if q.ndim != 2 or np.ndim(labels) != 1 or len(q) != len(labels):
@@ -107,7 +109,8 @@ def estimate_transition(labels: np.ndarray, posterior: np.ndarray) -> np.ndarray
         raise UsageError(f"posterior holds {q.min():g}; give finite probabilities of at least 0")
     guards.check_distributions("posterior", q, q.any(axis=1))
     num_classes = q.shape[1]
-    given = np.eye(num_classes)[given_labels(labels, num_classes)]
+    labels = given_labels(labels, num_classes, least=-1)
+    given = np.eye(num_classes)[labels] * (labels >= 0)[:, None]
     joint = q.T @ given
     mass = joint.sum(axis=1, keepdims=True)
     return np.where(mass > 0, joint / np.where(mass > 0, mass, 1), np.eye(num_classes))

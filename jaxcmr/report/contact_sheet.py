@@ -14,7 +14,7 @@ from jaxcmr.types import Dataset
 # isort: split
 from matplotlib.axes import Axes
 
-RIGHT, WRONG = "#2a9d4e", "#d1382c"
+RIGHT, WRONG, UNKNOWN = "#2a9d4e", "#d1382c", "#9a9a9a"
 CELL = 1.15  # inches
 
 
@@ -31,7 +31,7 @@ def draw_contact_sheet(
     """Draws queries of one modality (left) and their top hits in another, framed right or wrong.
 
     Queries are spread over the classes: one of each in turn. Missing items are neither queries nor
-    hits.
+    hits; rows without a label are no queries, and as hits have a grey frame.
 
     Args:
         dataset: the items; a hit is right if it shares the true label of the query (the given
@@ -49,7 +49,8 @@ def draw_contact_sheet(
     labels = dataset.labels if dataset.true_labels is None else dataset.true_labels
     complete = np.ones(len(dataset), bool)
     there = {name: dataset.present.get(name, complete) for name in (source, target)}
-    rows = _one_of_each_class(labels, there[source])[:queries]
+    rows = _one_of_each_class(labels, there[source] & (labels >= 0))[:queries]
+    names = [*dataset.class_names, "no label"]  # the last one is that of -1
     found = top_k(
         embeddings[source][rows],
         embeddings[target],
@@ -67,12 +68,13 @@ def draw_contact_sheet(
         heading = figure.suptitle("", fontsize=11)
         canvas.write(heading, f"{title}   ({frames})", width, columns=200)
         for line, row, best in zip(axes, rows, found.index):
-            _draw_item(line[0], dataset, source, row, dataset.class_names[labels[row]], "black")
+            _draw_item(line[0], dataset, source, row, names[labels[row]], "black")
             for cell in line[1 + len(best) :]:
                 cell.set_axis_off()
             for cell, hit in zip(line[1:], best):
                 frame = RIGHT if labels[hit] == labels[row] else WRONG
-                _draw_item(cell, dataset, target, hit, dataset.class_names[labels[hit]], frame)
+                frame = frame if labels[hit] >= 0 else UNKNOWN
+                _draw_item(cell, dataset, target, hit, names[labels[hit]], frame)
 
 
 def _one_of_each_class(labels: np.ndarray, there: np.ndarray) -> np.ndarray:

@@ -12,15 +12,18 @@ from jaxcmr.types import Dataset
 
 
 class Direction(NamedTuple):
-    """One ordered pair of modalities; missing items are neither queries nor in the gallery.
+    """One ordered pair of modalities.
+
+    Missing items, and rows without a label, of which nobody knows to whom they are relevant, are
+    neither queries nor in the gallery.
 
     Attributes:
         source: modality of the queries.
         target: modality of the gallery.
         queries: `[N]` bool, the rows that are queries.
         gallery: `[N]` bool, the rows that are in the gallery.
-        query_labels: `[N]`.
-        gallery_labels: `[N]`.
+        query_labels: `[N]`, negative for none.
+        gallery_labels: `[N]`, likewise.
         keep_self: whether a query's own row is in its gallery.
     """
 
@@ -41,7 +44,9 @@ class Direction(NamedTuple):
         """The reason why nothing can be measured; "" where something can."""
         for modality, rows in ((self.source, self.queries), (self.target, self.gallery)):
             if not rows.any():
-                return f"no row has {modality!r}"
+                labelled = self.query_labels >= 0
+                of = "row" if labelled.all() else "row with a label"
+                return f"no {of} has {modality!r}" if labelled.any() else "no row has a label"
         known, counts = np.unique(self.gallery_labels[self.gallery], return_counts=True)
         count = dict(zip(known.tolist(), counts.tolist()))
         relevant = np.array([count.get(label, 0) for label in self.query_labels.tolist()])
@@ -80,7 +85,7 @@ def directions(
 ) -> list[Direction]:
     """Returns every ordered pair of the modalities of `labels`, `[N]` each."""
     everything = np.ones(len(dataset), bool)
-    exists = {name: dataset.present.get(name, everything) for name in labels}
+    exists = {name: dataset.present.get(name, everything) & (labels[name] >= 0) for name in labels}
     return [
         Direction(one, other, exists[one], exists[other], labels[one], labels[other], keep_self)
         for one, other in permutations(labels, 2)

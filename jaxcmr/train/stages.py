@@ -26,6 +26,7 @@ from jaxcmr import methods
 from jaxcmr.beliefs import cluster_scores, votes
 from jaxcmr.config import section
 from jaxcmr.config.ranges import LARGEST_INT32
+from jaxcmr.data.check import check_labelled
 from jaxcmr.encoders import items
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import own, trial
@@ -77,7 +78,7 @@ def plan(config: ConfigDict, workdir: Path) -> list[Stage]:
 
 
 def check_data(stages: list[Stage], train: Dataset) -> None:
-    """Finds what does not fit the data in any stage: too large a batch, items of a wrong shape.
+    """Finds what does not fit the data: no label, too large a batch, items of a wrong shape.
 
     A method in a person's own file is tried, too.
 
@@ -85,6 +86,7 @@ def check_data(stages: list[Stage], train: Dataset) -> None:
         UsageError: for the first such mistake.
     """
     classes = stages[-1].config.classes
+    check_labelled(train, stages[-1].config)
     if classes > len(train):
         raise UsageError(
             f"config.classes is {classes}, but there are {len(train)} rows to cluster; lower it"

@@ -18,7 +18,8 @@ def save(folder: Path, test: Dataset, embeddings: Mapping[str, np.ndarray]) -> N
     """Writes one file a modality: `[N, d]` unit rows of the test set, and what belongs to them.
 
     Each `.npz` holds `embeddings`, `present [N]` bool (False where the item is missing: its row is
-    zeros), `ids`, `labels` (the true ones where they are known), `class_names`, and `modality`.
+    zeros), `ids`, `labels` (the true ones where they are known; -1: none), `class_names`, and
+    `modality`.
     """
     labels = test.labels if test.true_labels is None else test.true_labels
     for modality, rows in embeddings.items():

@@ -32,7 +32,8 @@ class LabelTable:
         class_names: the K names.
         modalities: the V names.
         given: `[N]` int32, the label as given, -1 for none.
-        true: `[N]` int32, -1 for an item of none of the classes; None where they are unknown.
+        true: `[N]` int32, -1 for an item of none of the classes, `types.UNKNOWN` where nobody knows
+            it; None where all are unknown.
         predictions: `[N, K]` float32, calibrated class probabilities p.
         out_of_fold: `[N]` bool, whether they come from members that were not taught the label.
         transition: `[K, K]`, the estimated noise transition matrix `T[k, j] = P(given j | true k)`.
@@ -113,7 +114,7 @@ class LabelTable:
         """Returns the columns of `labels.csv`, `[N]` each, as `pandas.DataFrame` takes them."""
         names, true = np.array([*self.class_names, ""], object), np.full(len(self), None)
         if self.true is not None:
-            true = np.array([*self.class_names, NONE_OF_THESE], object)[self.true]
+            true = np.array([*self.class_names, None, NONE_OF_THESE], object)[self.true]
         values = (self.ids, self.split, names[self.given], self.probability_given,
                   names[self.suggested], self.probability_suggested, self.agreement,
                   self.none_of_these, self.out_of_fold, true)  # fmt: skip

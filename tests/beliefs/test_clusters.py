@@ -192,6 +192,11 @@ class TestScores:
         none = scores.agreement(np.full(3, -1), np.arange(3))
         assert none == {"accuracy": 0, "NMI": 0, "ARI": 0}
 
+    def test_rows_of_none_of_the_classes_are_left_out(self):
+        found = scores.agreement(np.array([0, 0, 1, 1, 2, 0]), np.array([1, 1, 0, 1, -1, -1]))
+        assert found == scores.agreement(np.array([0, 0, 1, 1]), np.array([1, 1, 0, 1]))
+        assert found["accuracy"] == 3 / 4
+
     @pytest.mark.parametrize("rows", [np.zeros(4, int), np.arange(4)])
     def test_a_trivial_partition_agrees_with_itself(self, rows):
         assert scores.agreement(rows, rows) == {"accuracy": 1, "NMI": 1, "ARI": 1}
@@ -205,8 +210,8 @@ class TestScores:
     def test_wrong_arguments_are_refused(self):
         with pytest.raises(ValueError, match="one length"):
             scores.agreement(np.zeros(3, int), np.zeros(4, int))
-        with pytest.raises(ValueError, match="negative"):
-            scores.agreement(np.zeros(2, int), np.array([0, -1]))
+        with pytest.raises(ValueError, match="no row has a class: all class ids are negative"):
+            scores.agreement(np.zeros(2, int), np.array([-1, -1]))
         with pytest.raises(ValueError, match="below 3"):
             scores.collapse(np.array([3]), 3)
         with pytest.raises(ValueError, match="clusters are float64"):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from jaxcmr.beliefs import diagnosis
-from jaxcmr.types import Dataset
+from jaxcmr.types import UNKNOWN, Dataset
 
 
 def _dataset(truth, known: bool = True, present=None) -> Dataset:
@@ -106,6 +106,43 @@ def test_posterior_labels_by_hand():
     assert found == pytest.approx(expected)
     nothing = _with(beliefs, labels=np.full((1, 3), -1))
     assert diagnosis.posterior_labels(nothing, train) == {}
+
+
+def test_rows_without_a_label_do_not_count_and_an_item_of_no_class_is_never_right():
+    """Row 3 has no label, row 4 is of none of the classes: its label is wrong; row 5 is unknown."""
+    train = _dataset([0, 1, 0, 1, -1, UNKNOWN]).with_labels(np.array([0, 1, 1, -1, 1, 0]))
+    beliefs = SimpleNamespace(
+        labels=np.array([[0, 0, 0, 1, 0, 0]]),
+        self_confidence=np.array([[0.5, 0.25, 0.75, 0.0, 0.5, 1.0]]),
+        classes=np.zeros((1, 2, 6), int),
+        likelihoods=np.array([[-4.0, -2.0]]),
+        counted=np.array([4.0]),
+        thresholds=_average([[0.5, 0.5]]),
+        ballots=_average([[0.5, 0.25, 0.75, 0.0, 0.5, 1.0]]),
+    )
+    found = diagnosis.posterior_labels(beliefs, train)
+    assert found["right"] == 3 / 5 and found["accuracy"] == 2 / 4  # rows 0 and 2 of 0, 1, 2, 4
+    assert (found["accepted"], found["clarified"]) == (2 / 5, 3 / 5)
+    assert (found["precision"], found["recall"]) == (1.0, 1 / 2)
+    assert found["clarified accuracy"] == 1 / 3
+    assert found["votes wrong"] == [0, 0, 0, 0, 0, 0.5, 0, 0.5, 0, 0]  # rows 4 and 2
+    believed = diagnosis.believed_labels(beliefs, train)
+    assert {name: believed[name] for name in believed if name in found} == {
+        name: found[name] for name in found if name in believed
+    }
+
+
+def test_found_classes_are_compared_on_the_rows_of_a_class():
+    classes = np.array([[[1, 1, 0, 0, 1]] * 2])
+    found = diagnosis.pseudo_labels(_found(classes), _dataset([0, 0, 1, 1, -1]), 2)
+    assert found["accuracy"] == 1.0 and found["ARI"] == 1.0
+    assert "accuracy" not in diagnosis.pseudo_labels(_found(classes), _dataset([-1] * 5), 2)
+
+
+def test_the_share_below_the_clip_is_that_of_the_labels():
+    train = _dataset([0, 0, 1, 1]).with_labels(np.array([0, -1, 1, -1]))
+    notes = _with(_found(np.zeros((1, 2, 4), int)), below_clip=np.array([[[1, 0, 0, 0]] * 2], bool))
+    assert diagnosis.pseudo_labels(notes, train, 2)["below clip"] == 1 / 2
 
 
 def test_reports_of_two_members_are_means_over_both():

@@ -56,7 +56,8 @@ def test_good_data_pass():
             {"labels": np.array([0, 1, 0, 2, 0, 1])},
             "hold 2 in row 3, but there are 2 classes, 0 to 1",
         ),
-        ({"labels": np.array([0, 1, 0, -1, 0, 1])}, "hold -1 in row 3"),
+        ({"labels": np.array([0, 1, 0, -2, 0, 1])}, "hold -2 in row 3"),
+        ({"true_labels": np.array([0, 1, 0, -1, 0, 1])}, "hold -1 in row 3"),
         (
             {"labels": np.zeros(5, np.int32)},
             "'image' of the training set has 6 rows, but there are 5",

@@ -202,7 +202,7 @@ def test_the_base_is_decided_over_all_splits_and_by_the_names():
     [
         ([0.5, 1], "must be whole numbers"),
         ([np.inf, 1], "must be whole numbers, found inf"),
-        ([1, np.nan], "have nan in row 1, which stands for no label"),
+        ([1.5, np.nan], "must be whole numbers, found 1.5"),
         ([-1, 1], "the label -1 is negative"),
         ([0, 2**53 + 1], "too large"),
         ([[1, 1], [0, 1]], "not one-hot; rows with several labels"),

@@ -104,7 +104,23 @@ def test_no_draw_cuts_a_group_or_empties_a_class(data):
         return
     for group in set(links["group"]) - {-1}:
         assert len(set(named[links["group"] == group])) == 1
-    assert set(labels[named == "train"]) == set(labels)
+    assert set(labels) - {-1} <= set(labels[named == "train"])
+
+
+@pytest.mark.parametrize("none", [-1, np.nan, ""])
+def test_rows_without_a_label_are_not_held_out(none):
+    labels = np.arange(60) % 3
+    labels = labels.astype(str) if none == "" else labels.astype(type(none))
+    labels[::2] = none
+    named = held_out(labels, 0)
+    assert (named[::2] == "train").all() and (named[1::2] == "test").sum() == 6
+    with pytest.raises(UsageError, match="no row has a label, so none can be held out"):
+        held_out(np.full(4, ""), 0)
+
+
+def test_minus_one_beside_one_is_a_class():
+    named = held_out(np.array([-1, 1] * 10), 0)
+    assert (named[::2] == "test").sum() == 2
 
 
 def test_a_draw_over_the_wanted_number_takes_the_smallest_group():

@@ -60,7 +60,7 @@ def test_whole_decimals_lose_their_zeros_and_versions_keep_them():
         ("01", "1"),
         ("1,0", "1"),  # a decimal comma
         ("+1", "1"),
-        ("\u22121", "-1"),  # the minus sign
+        ("\u22122", "-2"),  # the minus sign
         ("1E+05", "100000"),
         ("Stra\u00dfe", "STRASSE"),
     ],
@@ -88,12 +88,43 @@ def test_a_class_called_none_is_said(caplog):
         assert f"{word!r} (1 times) is taken for the name of a class" in caplog.messages[-1]
 
 
-@pytest.mark.parametrize("word", ["nan", "NA", "None", "", "  ", "N/A"])
-def test_a_row_without_a_label_is_refused_by_its_number(word):
+@pytest.mark.parametrize("word", ["nan", "NA", "None", "N/A"])
+def test_a_word_that_may_stand_for_no_label_is_refused_by_its_row(word):
     with pytest.raises(
-        UsageError, match=r"x: the test labels have '.*' in row 1, which stands for"
+        UsageError, match=r"x: the test labels have '.*' in row 1, which may stand for no label"
     ):
         unify({"train": np.array(["a", "b"]), "test": np.array(["a", word])}, (), "x")
+
+
+@pytest.mark.parametrize(
+    ("labels", "expected"),
+    [
+        (["b", "", "a", "  "], ([1, -1, 0, -1], ("a", "b"))),
+        ([0, -1, 2, -1], ([0, -1, 1, -1], ("0", "2"))),
+        ([[0], [-1], [1]], ([0, -1, 1], ("0", "1"))),
+        ([1.0, np.nan, 2.0], ([0, -1, 1], ("1", "2"))),
+        ([0.0, np.nan, -1.0], ([0, -1, -1], ("0",))),
+        (["0", "-1", "1.0", ""], ([0, -1, 1, -1], ("0", "1"))),
+        (["", ""], ([-1, -1], ())),
+        ([np.nan, np.nan], ([-1, -1], ())),
+    ],
+)
+def test_what_is_empty_and_minus_one_beside_classes_from_0_are_no_label(labels, expected):
+    assert _unify(labels)[:2] == expected
+
+
+def test_no_label_of_one_split_is_none_beside_names_of_another():
+    splits = {"train": np.array(["a", "b", ""]), "test": np.array([np.nan, np.nan])}
+    coded, names, _ = unify(splits, (), "x")
+    assert names == ("a", "b") and coded["train"].tolist() == [0, 1, -1]
+    assert coded["test"].tolist() == [-1, -1]
+    coded, _, _ = unify({"train": np.array([0, -1, 1])}, ("a", "b"), "x")
+    assert coded["train"].tolist() == [0, -1, 1]
+
+
+def test_minus_one_among_names_is_doubted(caplog):
+    assert _unify(["-1", "chair", "table"])[1] == ("-1", "chair", "table")
+    assert "'-1' (1 times) is taken for the name of a class" in caplog.text
 
 
 def test_class_names_may_be_words_that_stand_for_nothing_elsewhere():
@@ -103,7 +134,10 @@ def test_class_names_may_be_words_that_stand_for_nothing_elsewhere():
 @pytest.mark.parametrize(
     ("labels", "class_names", "said"),
     [
-        (["-1", "1"], (), "the label -1 is negative, which stands for no label"),
+        (["-1", "1"], (), "the label -1 is negative; number the classes from 0 or 1, and write"),
+        ([-1, 1, 2], (), "the label -1 is negative"),
+        ([-1, 1], ("a", "b"), "the label -1 is negative"),
+        ([0, -2], (), "the label -2 is negative"),
         ([["a", "b"], ["a", "b"]], (), r"have the shape \[2, 2\]; one label a row is needed"),
         (["lmap"], ("lamp", "chair"), "none of the class names; did you mean 'lamp'"),
         ([0, 1], ("a", " a"), "the class name 'a' occurs twice"),

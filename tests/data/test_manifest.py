@@ -118,7 +118,7 @@ def test_csv_and_jsonl_give_the_same(own, catalogue):
         (2, "mesh", "cut.glb", "line 4: .*cut.glb is cut off"),
         (2, "mesh", "bad.off", "line 4: .*bad.off is cut off"),
         (2, "mesh", "points.ply", "line 4: .*points.ply holds no face"),
-        (2, "label", "", "line 4: the cell 'label' is missing or empty"),
+        (2, "label", "NaN", "line 4: the cell 'label' is 'NaN', which stands for no value; leave"),
         (2, "split", "later", "line 4: the split 'later' is none of train, validation, test"),
         (2, "id", "item 1", "the id 'item 1' is used twice"),
         (2, "text", "none.txt", "line 4: there is no file .*none.txt"),

@@ -97,21 +97,47 @@ def test_both_spellings_of_true_labels_are_taken(load, name):
 
 
 @pytest.mark.parametrize("name", ["items.csv", "items.jsonl"])
-@pytest.mark.parametrize("word", ["nan", "NA", "None", "null", "<NA>", " "])
-def test_a_label_that_stands_for_nothing_is_refused_with_its_line(load, name, word):
+@pytest.mark.parametrize("word", ["nan", "NA", "None", "null", "<NA>"])
+def test_a_label_that_may_stand_for_nothing_is_refused_with_its_line(load, name, word):
     rows = rows_of(10)
     rows[2]["label"] = word
     line = 4 if name == "items.csv" else 3
-    with pytest.raises(UsageError, match=f"line {line}: the cell 'label' is"):
+    with pytest.raises(UsageError, match=f"line {line}: the cell 'label' is .* leave it empty"):
         load(rows, name=name)
 
 
-@pytest.mark.parametrize("value", [None, float("nan")])
-def test_a_label_of_json_that_is_none_is_refused_with_its_line(load, value):
+@pytest.mark.parametrize("name", ["items.csv", "items.jsonl"])
+@pytest.mark.parametrize("value", ["", " ", None, float("nan")])
+def test_an_empty_label_is_none(load, name, value):
+    if name == "items.csv" and value != value:
+        value = ""  # as pandas writes it
     rows = rows_of(10)
-    rows[2]["label"] = value
-    with pytest.raises(UsageError, match="line 3: the cell 'label' is"):
-        load(rows, name="items.jsonl")
+    for row in (0, 2, 8):
+        rows[row]["label"] = value
+    splits = load(rows, name=name)
+    assert splits.train.labels.tolist() == [-1, 1, -1, 1, 0, 1]
+    assert splits.test.labels.tolist() == [1, 0, -1, 1]
+    assert splits.train.class_names == ("a", "b")
+    assert splits.train.provenance["without_label"] == 2
+    assert splits.test.provenance["without_label"] == 1
+
+
+def test_a_row_without_a_label_may_have_a_true_one(load):
+    rows = rows_of(10, true_label=list("abababbaba"))
+    rows[1]["label"] = ""
+    train = load(rows).train
+    assert train.labels[1] == -1 and train.true_labels[1] == 1
+    rows[2]["true_label"] = ""
+    with pytest.raises(UsageError, match="line 4: the cell 'true_label' is missing or empty"):
+        load(rows)
+
+
+def test_rows_without_a_label_train_where_the_split_is_drawn(load):
+    rows = [{"label": "ab"[k % 2] if k % 3 else "", "text": f"{k} x"} for k in range(60)]
+    splits = load(rows)
+    assert (splits.test.labels >= 0).all() and len(splits.test) == 8
+    assert (splits.train.labels < 0).sum() == 20
+    assert "without_label" not in splits.test.provenance
 
 
 def test_words_for_nothing_in_an_items_column_are_missing_items_and_said(load, caplog):
@@ -280,9 +306,12 @@ def test_words_that_rows_share_are_not_kept_together_for_their_features(load):
     assert not set(splits.test.links["text"]) & set(splits.train.links["text"])
 
 
-def test_a_number_below_zero_is_no_label_where_all_are_numbers(load):
+def test_minus_one_is_no_label_beside_numbers_from_0(load):
     rows = [{**row, "label": str(k % 3 - 1)} for k, row in enumerate(rows_of(12))]
-    with pytest.raises(UsageError, match="line 2: the label -1 is negative, which stands for no"):
+    assert load(rows).train.labels.tolist() == [-1, 0, 1, 1, -1, 0, 0, 1]
+    for row in rows:
+        row["label"] = {"-1": "-1", "0": "2", "1": "1"}[row["label"]]
+    with pytest.raises(UsageError, match="line 2: the label -1 is negative; number the classes"):
         load(rows)
 
 

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from jaxcmr.data import describe, draw_sheet, summary
+from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
 HOSTILE = ("$$", "手册", "two\nlines", "\ud800", "W" * 300, "👩\u200d👧", "שלום")
@@ -49,6 +50,18 @@ def test_labels_that_differ_from_the_true_ones_are_counted():
     train = dataclasses.replace(_dataset(), true_labels=np.zeros(14, np.int32))
     said = describe(Splits(train, _dataset()))
     assert said.count("7 of their labels differ from the true ones") == said.count("differ") == 1
+
+
+def test_rows_without_a_label_are_counted_and_in_no_class(tmp_path):
+    labels = np.array([-1, 0, 1, 1] + [0] * 10)
+    part = dataclasses.replace(_dataset(), labels=labels, true_labels=np.zeros(14, np.int32))
+    said = describe(Splits(part, _dataset()))
+    assert said.count("1 of them without a label") == said.count("without a label") == 1
+    assert "2 of their labels differ from the true ones" in said
+    assert said.splitlines()[-2].split() == ["a", "11", "7"]
+    draw_sheet(part, tmp_path / "sheet.png", size=8)
+    with pytest.raises(UsageError, match="the data name no class"):
+        draw_sheet(dataclasses.replace(part, class_names=()), tmp_path / "sheet.png")
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_values_of_json_become_cells(table):
     text = "\n\n".join(json.dumps(line, ensure_ascii=False) for line in lines) + "\r\n"
     found = table(text, "items.jsonl")
     assert [row["label"] for _, row in found.rows] == ["1", "1.0", "True"]
-    assert [row["text"] for _, row in found.rows] == ["", "a\u2028b", "nan"]
+    assert [row["text"] for _, row in found.rows] == ["", "a\u2028b", ""]
     assert [line for line, _ in found.rows] == [1, 3, 5]
 
 

@@ -80,6 +80,19 @@ def test_the_same_seed_gives_the_same_labels(data, rate, seed, kind, modalities)
     assert first.labels.shape == ((modalities,) if names else ()) + labels.shape
 
 
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_rows_without_a_label_get_none_and_change_nothing_for_the_others(kind):
+    labels = np.arange(200) % 5
+    some = np.where(np.arange(200) % 4 == 1, -1, labels)
+    record = noise.inject(some, 5, kind=kind, rate=0.4, seed=3)
+    alone = noise.inject(labels[some >= 0], 5, kind=kind, rate=0.4, seed=3)
+    np.testing.assert_array_equal(record.labels[some >= 0], alone.labels)
+    assert (record.labels[some < 0] == -1).all()
+    assert record.actual_rate == alone.actual_rate == len(record.rows) / 150
+    nothing = noise.inject(np.full(3, -1), 0, kind=kind, rate=0.4, seed=3)
+    assert nothing.labels.tolist() == [-1, -1, -1] and nothing.actual_rate == 0
+
+
 def test_other_seeds_give_other_labels():
     labels = np.arange(200) % 10
     first, second = (
@@ -166,7 +179,7 @@ MISTAKES = {
     "kind": (dict(kind="uniform"), "unknown kind of noise 'uniform'"),
     "seed": (dict(seed=-1), "seed is -1"),
     "range": (dict(labels=[0, 1, 5]), "hold 5 in row 2"),
-    "negative": (dict(labels=[0, -1, 2]), "hold -1 in row 1"),
+    "negative": (dict(labels=[0, -2, 2]), "hold -2 in row 1"),
     "shape": (dict(labels=[[0, 1]]), r"shape \(1, 2\)"),
     "fraction": (dict(labels=[0.5, 1.0]), "float64"),
     "classes": (dict(num_classes=1, labels=[0]), "at least 2 classes"),

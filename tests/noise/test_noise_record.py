@@ -28,6 +28,7 @@ def folder(tmp_path_factory):
 )
 def test_a_record_survives_its_file(folder, kind, num_classes, size, seed, modalities):
     labels = np.arange(size) % num_classes
+    labels[seed % 5 :: 7] = -1
     if kind == "transition":
         matrix = np.full((num_classes, num_classes), 1 / num_classes)
         record = inject_transition(labels, matrix, seed=seed, modalities=modalities)
@@ -88,6 +89,17 @@ def test_a_file_of_any_layout_gives_its_labels(tmp_path):
     np.savez(tmp_path / "two.npz", train_20=true, train_40=given_labels)
     record = noise.from_file(tmp_path / "two.npz", true, 3, key="train_40")
     np.testing.assert_array_equal(record.labels, given_labels)
+
+
+def test_a_row_without_a_label_gets_none_from_a_file_and_may_get_none_by_it(tmp_path):
+    np.save(tmp_path / "a.npy", np.array([1, 1, -1, 0]))
+    record = noise.from_file(tmp_path / "a.npy", np.array([0, -1, 1, 0]), 2)
+    assert record.labels.tolist() == [1, -1, -1, 0]
+    assert record.rows.tolist() == [0] and record.rate == 1 / 2
+    np.save(tmp_path / "a.npy", np.array([5.0, -1, 70, 70]))
+    names = {"class_names": ("5", "9", "70")}
+    record = noise.from_file(tmp_path / "a.npy", np.array([0, 0, 2, 2]), 3, **names)
+    assert record.labels.tolist() == [0, -1, 2, 2] and record.rate == 0
 
 
 def test_a_single_row_is_one_label(tmp_path):

@@ -102,6 +102,16 @@ def test_rows_of_the_estimate_sum_to_one(beliefs, seed):
     assert np.all(estimate >= 0)
 
 
+def test_rows_without_a_label_count_nowhere():
+    matrix = np.array([[0.5, 0.5], [0.25, 0.75]])
+    true = np.repeat(np.arange(2), 40)
+    some = np.where(np.arange(80) % 10 < 2, -1, true)
+    record = inject_transition(some, matrix, seed=0)
+    assert (record.labels[some < 0] == -1).all()
+    assert record.rate == pytest.approx((0.5 + 0.25) / 2)
+    np.testing.assert_allclose(estimate_transition(record.labels, np.eye(2)[true]), matrix)
+
+
 def test_a_class_without_any_belief_keeps_its_labels():
     np.testing.assert_array_equal(
         estimate_transition(np.array([0, 2]), np.array([[1.0, 0, 0], [1, 0, 0]])),

@@ -118,10 +118,10 @@ def ids(value: Any, others: str = ALONE) -> Argument:
 
 
 def given(value: Any, classes: int = CLASSES) -> Argument:
-    """Labels on the host that all have to be classes; whole numbers of any type."""
-    extremes = {"-1": _row(-1, REFUSED), "K": _row(classes, REFUSED), "half": _row(0.5, REFUSED)}
-    floats = {"floats": _cast(float)}
-    return Argument(np.asarray(value, np.int32), extremes | _WHOLE_TYPES | _NO_LABELS | floats)
+    """Labels on the host, classes or -1 for none; whole numbers of any type."""
+    extremes = {"-1": _row(-1, ACCEPTED), "floats": _cast(float)}
+    wrong = {"-2": _row(-2, REFUSED), "K": _row(classes, REFUSED), "half": _row(0.5, REFUSED)}
+    return Argument(np.asarray(value, np.int32), _WHOLE_TYPES | _NO_LABELS | wrong | extremes)
 
 
 def partition(value: Any) -> Argument:

@@ -9,6 +9,7 @@ from label_tables import by_hand, drawn
 
 from jaxcmr.beliefs import label_errors
 from jaxcmr.report.audit.summary import against_true_labels, mixed_up, summarize
+from jaxcmr.types import UNKNOWN
 
 CHAIR, SOFA, TABLE = range(3)
 P = [
@@ -67,6 +68,19 @@ def test_the_audit_is_scored_by_true_labels():
     assert (found["suggestions_right"], found["wrong_labels_corrected"]) == (1 / 2, 1 / 2)
     assert found["suggestions_right_without_label"] == 1
     assert "precision_of_first_20" not in found
+
+
+def test_rows_whose_true_label_nobody_knows_are_not_scored():
+    """The labels of rows 3 and 4 are not known to be right or wrong."""
+    true = np.where(np.arange(6) % 5 < 3, TRUE, UNKNOWN)
+    found = against_true_labels(
+        six(true=true, none_of_these=np.array([0.1, 0.2, 0.3, 0.9, 0.9, 0.5]))
+    )
+    assert (found["labels"], found["wrong"], found["none_of_these_roc_auc"]) == (4, 2, 1)
+    assert found["noise_rate_error"] == pytest.approx(1.5 / 4 - 2 / 4)
+    assert np.isnan(found["suggestions_right_without_label"])
+    names = six(true=true).to_dict()["true"].tolist()
+    assert names == ["chair", "chair", "sofa", None, None, "(none of these)"]
 
 
 def test_none_of_these_is_scored_where_some_items_are_of_no_class():

@@ -1,5 +1,6 @@
 """The contact sheet: every kind of item and of name, and only what exists."""
 
+import dataclasses
 import warnings
 
 import numpy as np
@@ -71,6 +72,18 @@ def test_only_items_that_exist_are_queries_and_hits(cells, tmp_path):
         ("image", 2, "a", "black"), ("mesh", 3, "b", red), ("mesh", 2, "a", green),
         ("image", 1, "b", "black"), ("mesh", 3, "b", green), ("mesh", 2, "a", red),
     ]  # fmt: skip
+
+
+def test_a_row_without_a_label_is_no_query_and_a_grey_hit(cells, tmp_path):
+    embeddings = dict.fromkeys(("a", "b"), np.eye(6, dtype=np.float32))
+    dataset = _dataset({"a": ITEMS["features"], "b": ITEMS["features"]})
+    labels = np.array([-1, 1, -1, 1, -1, 0])
+    dataset = dataclasses.replace(dataset, labels=labels, true_labels=None)
+    draw_contact_sheet(dataset, embeddings, "a", "b", tmp_path / "s.png", queries=9, hits=6)
+    assert [(row, name) for m, row, name, _ in cells if m == "a"] == [(5, "a"), (1, "b"), (3, "b")]
+    hits = [item for item in cells if item[0] == "b"]
+    grey = [(row, name) for _, row, name, frame in hits if frame == contact_sheet.UNKNOWN]
+    assert sorted(set(grey)) == [(0, "no label"), (2, "no label"), (4, "no label")]
 
 
 def test_nothing_is_drawn_of_a_modality_that_no_row_has(tmp_path):

@@ -68,6 +68,30 @@ def test_a_direction_without_queries_has_no_score_and_is_left_out_of_the_mean():
     assert found["val_mAP text->image"] == pytest.approx(1 / 3)  # two images are nearer
 
 
+def test_rows_without_a_label_neither_ask_nor_answer():
+    """As if they were not there, though they are near to each other."""
+    x, y, z = [1, 0], [0, 1], [0.7, 0.7]
+    known = _scores([x, x, y, y], [x, y, y, y], labels=[0, 0, 1, 1])
+    more = _scores([x, x, y, y, z, z], [x, y, y, y, z, z], labels=[0, 0, 1, 1, -1, -1])
+    assert more == pytest.approx(known)
+    (scores, _), test = _test([x, x, y, y, z], [x, y, y, y, z], [0, 0, 1, 1, -1], None)
+    assert (scores["image->text"]["queries"], scores["image->text"]["gallery"]) == (4, 4)
+    assert scores["text->image"]["mAP"] == pytest.approx(known["val_mAP text->image"])
+    chance = evaluate.levels(paired.config(), test)["chance"]
+    assert chance == pytest.approx(0.680556, abs=1e-6)  # two of four relevant
+
+
+def test_a_set_without_labels_says_why_it_has_no_score():
+    none = _dataset(np.eye(4, 2), np.eye(4, 2), [-1] * 4)
+    assert evaluate.levels(paired.config(), none)["not_measured"] == {
+        "image->text": "no row has a label", "text->image": "no row has a label"
+    }  # fmt: skip
+    apart = {"text": np.array([False, False, True, True])}
+    some = _dataset(np.eye(4, 2), np.eye(4, 2), [0, 1, -1, -1], apart)
+    reasons = evaluate.levels(paired.config(), some)["not_measured"]
+    assert set(reasons.values()) == {"no row with a label has 'text'"}
+
+
 def test_a_mean_leaves_out_what_is_not_measured():
     assert evaluate.mean([0.5, None, 0.25]) == 0.375
     assert evaluate.mean([None]) is None

@@ -48,7 +48,7 @@ def read_table(path: Path, known: Collection[str]) -> Table:
 
     The cells of a `.csv` are parted by commas, semicolons, tabs or bars: whichever parts the header
     into the most columns whose canonical name (`names.column`) is `known`. JSON's numbers and truth
-    values become text, `null` an empty cell.
+    values become text, `null` and `NaN` empty cells.
 
     Raises:
         UsageError: the file cannot be used; names the line and the column.
@@ -214,7 +214,7 @@ class _Pairs(list):
 
 def _cell(value: Any, where: str, key: str, used: bool) -> str:
     """Returns a JSON value as the cell of a table would hold it."""
-    if value is None:
+    if value is None or value != value:  # NaN
         return ""
     if isinstance(value, str):
         if broken := re.search("[\ud800-\udfff]", value):

@@ -101,6 +101,12 @@ def to_splits(
     known = {f"{s} true": p["true_labels"] for s, p in parts.items() if "true_labels" in p}
     given = {s: p["labels"] for s, p in parts.items()}
     labels, classes, done = unify(given | known, classes, name)
+    for split in known:
+        if (labels[split] < 0).any():
+            raise UsageError(
+                f"{name}: the {split} labels have none in row {int(labels[split].argmin())}; fill "
+                "it in, or leave out the row"
+            )
     flags = {m: arraynames.FLAGS + m for m in modalities}
     inputs = {}
     for m in modalities:
@@ -109,7 +115,8 @@ def to_splits(
         inputs[m] = itemtypes.items(items, present, f"{name}: {m}")
     result = {}
     for split, part in parts.items():
-        rows = len(labels[split])
+        rows, none = len(labels[split]), int((labels[split] < 0).sum())
+        without = {"without_label": none} if none else {}
         ids = part.get("ids", np.array([f"{split}/{row:06d}" for row in range(rows)]))
         result[split] = Dataset(
             inputs={m: inputs[m][split] for m in modalities},
@@ -117,7 +124,7 @@ def to_splits(
             true_labels=labels.get(f"{split} true"),
             ids=ids,
             class_names=classes,
-            provenance={**provenance, "split": split, "count": rows, "labels": done},
+            provenance={**provenance, "split": split, "count": rows, "labels": done} | without,
             present={m: part[flags[m]] for m in modalities if flags[m] in part},
             links=arrayparts.links_of(part),
         )

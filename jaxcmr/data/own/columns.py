@@ -9,7 +9,7 @@ from absl import logging
 from jaxcmr.data.formats.tables import Table
 from jaxcmr.data.heldout import numbered
 from jaxcmr.data.own import names
-from jaxcmr.data.own.labelbase import clean, negative_label
+from jaxcmr.data.own.labelbase import clean, negative_label, without_label
 from jaxcmr.data.own.missing import flags, is_missing, strip
 from jaxcmr.display import listed, quoted, shown
 from jaxcmr.errors import UsageError
@@ -30,29 +30,39 @@ def kinds(table: Table) -> dict[str, str]:
 
 def required(table: Table, name: str) -> np.ndarray:
     """Returns the cells `[N]` of a column that every row must fill."""
-    if name not in table.columns:
-        raise UsageError(_no_column(table, name))
-    cells = [strip(row.get(name, "")) for _, row in table.rows]
+    cells = _without_words(table, name, "fill it in, leave out the row")
     for cell, (line, _) in zip(cells, table.rows):
-        wrong = f"{table.path}, line {line}: the cell {name!r} is"
         if not cell:
-            raise UsageError(f"{wrong} missing or empty; fill it in, or leave out the row")
-        if is_missing(cell):
             raise UsageError(
-                f"{wrong} {quoted(cell)}, which stands for no value; fill it in, leave out the "
-                "row, or, if this is a name, write it otherwise"
+                f"{table.path}, line {line}: the cell {name!r} is missing or empty; fill it in, or "
+                "leave out the row"
             )
     return np.array(cells)
 
 
+def _without_words(table: Table, name: str, advice: str) -> list[str]:
+    """Returns the cells of a column, none of them a word that stands for no value, as "nan"."""
+    if name not in table.columns:
+        raise UsageError(_no_column(table, name))
+    cells = [strip(row.get(name, "")) for _, row in table.rows]
+    for cell, (line, _) in zip(cells, table.rows):
+        if cell and is_missing(cell):
+            raise UsageError(
+                f"{table.path}, line {line}: the cell {name!r} is {quoted(cell)}, which stands for "
+                f"no value; {advice}, or, if this is a name, write it otherwise"
+            )
+    return cells
+
+
 def labels(table: Table) -> np.ndarray:
-    """Returns the column `label`; where all are numbers, -1 stands for none, as in arrays."""
-    found = required(table, "label")
-    numbers = all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found.tolist()))
-    for text, (line, _) in zip(found.tolist(), table.rows):
-        if numbers and text.startswith("-"):
+    """Returns the column `label`, "" for none; beside numbers from 0, -1 is none, as in arrays."""
+    found = np.array(_without_words(table, "label", "leave it empty if there is no label"))
+    none = without_label(clean(found))
+    numbers = all(re.fullmatch(r"-?[0-9]+(\.0+)?", text) for text in set(found[~none].tolist()))
+    for text, absent, (line, _) in zip(found.tolist(), none, table.rows):
+        if numbers and text.startswith("-") and not absent:
             raise negative_label(text, f"{table.path}, line {line}")
-    return found
+    return np.where(none, "", found)
 
 
 def optional(table: Table, name: str) -> np.ndarray | None:

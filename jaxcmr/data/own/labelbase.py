@@ -15,13 +15,15 @@ from jaxcmr.errors import UsageError
 from jaxcmr.storage.numpyfiles import as_text
 
 _LARGEST = 2**53  # whole numbers up to here are exact in every type
+_NOTHING = np.iinfo(np.int64).min  # among whole numbers, where there is no label
+_NUMBER = re.compile(r"-?[0-9]{1,15}")
 _DECIMAL = re.compile(r"[+-]?[0-9]+\.[0-9]+")
 NAMED = 5  # groups that the line names
 # Letters of other scripts that look like Latin ones, once all are small.
 _LATIN = str.maketrans("авеѕіјкмнорԛстухѵαειορτυνκ", "abesijkmhopqctyxvaeioptuvk")
 # Names that may stand for no label, beside the words of `missing` in other cases.
 _DOUBTFUL = frozenset((
-    "inf", "-inf", "infinity", "-infinity", "?", "-", "--", ".", "n.a.", "missing", "unknown",
+    "-1", "inf", "-inf", "infinity", "-infinity", "?", "-", "--", ".", "n.a.", "missing", "unknown",
     "unlabeled", "unlabelled",
 ))  # fmt: skip
 # A whole number as people and spreadsheets write it: "+1", "1,0", "1e+05".
@@ -38,7 +40,7 @@ def unify(
     `class_names` the classes are the different labels, in the order of the numbers or, if one is
     no number, of the alphabet, and keep the names that they have in the file. With `class_names` a
     text becomes its place among them; numbers count from 0, or from 1 if the largest is K and 0
-    occurs in no split.
+    occurs in no split. Rows without a label (`without_label`) have -1.
 
     Args:
         labels: split -> labels as read.
@@ -48,7 +50,7 @@ def unify(
         The labels by split, the class names, and what was done, in words.
 
     Raises:
-        UsageError: labels that are none of this, or a row without one.
+        UsageError: labels that are none of this, or of which nobody knows whether they are any.
     """
     done = []
     names = _checked(class_names, name)
@@ -58,9 +60,10 @@ def unify(
     }
     if any(array.dtype.kind == "U" for array in flat.values()):
         done.append("text")
-        values = clean(np.concatenate([array.astype(str) for array in flat.values()]))
-        _check_all_there(flat, values, names, name)
-        found, counts = np.unique(values, return_counts=True)
+        values = clean(np.concatenate([_as_names(array) for array in flat.values()]))
+        none = without_label(values) & ~np.isin(values, names)
+        _check_words(flat, values, (*names, ""), name)
+        found, counts = np.unique(values[~none], return_counts=True)
         if not names:
             warn_of_look_alikes(dict(zip(found.tolist(), counts.tolist())), name)
         names = names or _in_order(found.tolist(), name)
@@ -70,13 +73,29 @@ def unify(
                 f"{name}: the label {quoted(unknown[0])} is none of the class names"
                 f"{suggestion(unknown[0], names)}"
             )
-        coded = np.array([place[label] for label in values.tolist()], np.int32)
+        known = np.array([place[label] for label in values[~none].tolist()], np.int32)
     else:
         values = np.concatenate(list(flat.values()))
-        coded, names = _coded_numbers(values, names, name, done)
+        none = (values == _NOTHING) | without_label(values)
+        known, names = _coded_numbers(values[~none], names, name, done)
+    coded = np.full(len(values), -1, np.int32)
+    coded[~none] = known
     ends = np.cumsum([len(array) for array in flat.values()])[:-1]
     said = ", ".join(dict.fromkeys(done)) or "integers from 0"
     return dict(zip(flat, np.split(coded, ends))), names, said
+
+
+def without_label(labels: np.ndarray) -> np.ndarray:
+    """Tells which labels of any shape are none: empty texts, NaN, and -1 beside numbers from 0.
+
+    Where no label is 0, -1 may be a class, as in -1 and 1. Texts are those of `clean`.
+    """
+    if labels.dtype.kind == "U":
+        empty, numbers = labels == "", {text for text in labels.ravel().tolist() if text}
+        counted = "0" in numbers and all(map(_NUMBER.fullmatch, numbers))
+        return empty | (labels == "-1") if counted else empty
+    counted = labels.dtype.kind in "if" and (labels == 0).any()
+    return missing(labels) | (labels == -1) if counted else missing(labels)
 
 
 def clean(labels: np.ndarray) -> np.ndarray:
@@ -110,7 +129,7 @@ def _coded_numbers(values: np.ndarray, names: tuple[str, ...], name: str, done: 
 
 def _in_order(found: list[str], name: str) -> tuple[str, ...]:
     """Sorts class names: whole numbers by their value, others by the alphabet."""
-    if not all(re.fullmatch(r"-?[0-9]{1,15}", label) for label in found):
+    if not all(map(_NUMBER.fullmatch, found)):
         return tuple(found)
     found = sorted(found, key=int)
     if found and int(found[0]) < 0:
@@ -120,8 +139,8 @@ def _in_order(found: list[str], name: str) -> tuple[str, ...]:
 
 def negative_label(label: int | str, name: str) -> UsageError:
     return UsageError(
-        f"{name}: the label {label} is negative, which stands for no label; leave out such rows, "
-        "or number the classes from 0 or 1"
+        f"{name}: the label {label} is negative; number the classes from 0 or 1, and write -1, "
+        "beside classes from 0, or nothing for no label"
     )
 
 
@@ -136,8 +155,14 @@ def _checked(class_names: tuple[str, ...], name: str) -> tuple[str, ...]:
     return names
 
 
-def _check_all_there(flat, values: np.ndarray, names: tuple[str, ...], name: str) -> None:
-    """Refuses rows without a label; a word that stands for none may be the name of a class."""
+def _as_names(array: np.ndarray) -> np.ndarray:
+    """Returns labels as text, "" where there is none."""
+    texts = array.astype(str)
+    return np.where(array == _NOTHING, "", texts) if array.dtype.kind == "i" else texts
+
+
+def _check_words(flat, values: np.ndarray, names: tuple[str, ...], name: str) -> None:
+    """Refuses words that may stand for no label, or be the name of a class not among `names`."""
     lost = np.flatnonzero(missing(values) & ~np.isin(values, names))
     if not len(lost):
         return
@@ -146,13 +171,13 @@ def _check_all_there(flat, values: np.ndarray, names: tuple[str, ...], name: str
     split, array = list(flat.items())[place]
     row = int(lost[0] - ends[place]) + len(array)
     raise UsageError(
-        f"{name}: the {split} labels have {quoted(value)} in row {row}, which stands for no label; "
-        "fill it in or leave out the row, or, if it is the name of a class, list it in class_names"
+        f"{name}: the {split} labels have {quoted(value)} in row {row}, which may stand for no "
+        "label; then leave it empty, or, if it is the name of a class, list it in class_names"
     )
 
 
 def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
-    """Returns one label a row, `[N]`: text, truth values or whole numbers."""
+    """Returns one label a row, `[N]`: text, truth values or whole numbers (NaN: `_NOTHING`)."""
     array = np.asarray(array)
     kind = array.dtype.kind
     if kind not in "fiubUS":
@@ -172,18 +197,17 @@ def _flatten(array: np.ndarray, name: str, done: list[str]) -> np.ndarray:
         return array.argmax(1)
     if kind in "US":
         return as_text(array).ravel()
-    if kind != "b" and array.size and max(-int(array.min()), int(array.max())) > _LARGEST:
+    if kind == "b":
+        return array.ravel()
+    none, numbers = missing(array).ravel(), array.ravel()
+    there = numbers[~none]
+    if there.size and max(-int(there.min()), int(there.max())) > _LARGEST:
         raise UsageError(f"{name} hold a number beyond 2**53, which is too large for a class")
-    return array.ravel() if kind == "b" else array.ravel().astype(np.int64)
+    return np.where(none, _NOTHING, np.where(none, 0, numbers).astype(np.int64))
 
 
 def _check_whole(array: np.ndarray, name: str) -> None:
-    lost = np.argwhere(missing(array))
-    if len(lost):
-        raise UsageError(
-            f"{name} have nan in row {lost[0][0]}, which stands for no label; fill it in or leave "
-            "out the row"
-        )
+    array = array[~missing(array)]
     wrong = array[~np.isfinite(array) | (array != np.floor(array))]
     if wrong.size:
         raise UsageError(f"{name} must be whole numbers, found {wrong.flat[0]}")
@@ -218,6 +242,6 @@ def warn_of_look_alikes(counts: Mapping[str, int], name: str) -> None:
     doubtful = [label for label in counts if label.casefold() in nothing and label not in WORDS]
     if doubtful:
         logging.warning(
-            "%s: %s is taken for the name of a class; leave out the row if it stands for no label",
+            "%s: %s is taken for the name of a class; leave it empty if it stands for no label",
             name, " and ".join(times(label, repr(label)) for label in doubtful),
         )  # fmt: skip

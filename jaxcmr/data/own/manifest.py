@@ -33,9 +33,9 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
 
     Columns: `label`; any of `image`, `points`, `mesh`, `text`; optionally `id`, `split`,
     `true_label`, `group`, `present_<modality>`. Paths are relative to the manifest. An empty cell
-    is a missing item: it is filled with zeros and masked in `present`. What was read from files is
-    kept in the user's cache folder, so that a run that was stopped goes on, until manifest or files
-    change.
+    is a missing label, or a missing item, which is filled with zeros and masked in `present`. What
+    was read from files is kept in the user's cache folder, so that a run that was stopped goes on,
+    until manifest or files change.
 
     Raises:
         UsageError: a file cannot be used; names the manifest's line and the file.
@@ -65,7 +65,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
         with named(str(path)):
             made["text"] = tfidf(texts, split == "train")
         present["text"] = _with_features(made["text"], present["text"], split, str(path))
-    nothing = ~np.any(list(present.values()), axis=0)
+    nothing = ~np.any(list(present.values()), axis=0) & (labels != "")
     if nothing.any():
         logging.warning("%s: %d rows have a label but no item", path, int(nothing.sum()))
     found["split"] = split

@@ -274,7 +274,7 @@ function belief(what, label, parts) {
 }
 
 function truth(place) {
-  if (!data.true) return [];
+  if (!data.true || data.true[place] < -1) return []; // -2: unknown
   const text = data.true[place] < 0 ? "none of the classes" : name(data.true[place]);
   return [make("p", { class: "small soft" }, "true label: ", make("bdi", {}, text))];
 }

@@ -13,6 +13,7 @@ import numpy as np
 from jaxcmr.beliefs import error_scores, label_errors
 from jaxcmr.report.audit.why import STRANGE
 from jaxcmr.report.suspects import in_sample
+from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir.labels import LabelTable
 
 FIRST = (20, 100, 500)  # of the most suspect rows, how many of them are wrong
@@ -67,12 +68,13 @@ def against_true_labels(table: LabelTable) -> dict[str, Any]:
     A label is wrong where it is not the true one, also where the item belongs to none of the
     classes. A suggestion is right where it is the true class.
     """
-    rows = table.labelled
+    known = table.true != UNKNOWN
+    rows, others = table.labelled & known, ~table.labelled & known
     given, true, suggested = table.given[rows], table.true[rows], table.suggested[rows]
     right, p = given == true, table.probability_given[rows].astype(np.float64)
     wrong, looks, suspicion = ~right, suggested != given, 1 - p
     share = lambda these: float(these.mean()) if these.size else math.nan
-    estimate = label_errors.noise_rate(table.probabilities, table.given)[0]
+    estimate = label_errors.noise_rate(table.probabilities[rows], given)[0]
     first = {f"precision_of_first_{k}": k for k in FIRST if k <= len(p)}
     return {
         "labels": len(p),
@@ -92,8 +94,10 @@ def against_true_labels(table: LabelTable) -> dict[str, Any]:
             table.probability_suggested[rows], suggested == true
         ),
         "reliability": _reliability(p, right),
-        "none_of_these_roc_auc": error_scores.roc_auc(table.none_of_these, table.true < 0),
-        "suggestions_right_without_label": share((table.suggested == table.true)[~rows]),
+        "none_of_these_roc_auc": error_scores.roc_auc(
+            table.none_of_these[known], table.true[known] < 0
+        ),
+        "suggestions_right_without_label": share((table.suggested == table.true)[others]),
     }
 
 
