@@ -11,6 +11,7 @@ from PIL import Image
 
 from jaxcmr import data
 from jaxcmr.config import default
+from jaxcmr.data import cache
 from jaxcmr.errors import UsageError
 from jaxcmr.report.items import manifest, open_items, thumbnails
 from jaxcmr.report.items import part as parts
@@ -175,7 +176,7 @@ def test_an_address_and_a_huge_picture_are_not_read(catalogue, tmp_path, monkeyp
     table = tmp_path / "own" / "table.csv"
     table.write_text(table.read_text().replace("0.jpg", "https://host.example/0.jpg"))
     (address, *_), (huge, *_) = open_items(catalogue, IDS).of([0, 1])
-    assert "is an address, not a file" in address.note and "too many" in huge.note
+    assert "no file https://host.example/0.jpg" in address.note and "too many" in huge.note
 
 
 def test_rows_that_the_manifest_does_not_have_any_more_are_missing(catalogue):
@@ -195,7 +196,13 @@ def test_of_data_that_are_gone_all_items_are_missing_and_one_sentence_says_so(ca
 def test_a_manifest_that_was_edited_is_told(catalogue, tmp_path):
     files.write_json(catalogue / "result.json", {"data": {"sha256": "0" * 64}})
     (remark,) = open_items(catalogue, IDS).remarks()
-    assert "has changed since the training" in remark
+    assert remark.endswith("has changed since the training; its rows are found by their ids")
+    table = tmp_path / "own" / "table.csv"
+    table.write_text(table.read_text().replace("id,label", "old_id,label"))
+    (remark,) = open_items(catalogue, ["000000"]).remarks()
+    assert remark.endswith("found by their numbers in the file, and may be others now")
+    files.write_json(catalogue / "result.json", {"data": {"sha256": cache.sha256(table)}})
+    assert not open_items(catalogue, ["000000"]).remarks()
 
 
 def test_of_several_runs_the_first_with_data_shows_its_items(catalogue, run, tmp_path):

@@ -24,11 +24,20 @@ _DRIVE = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 def find(folder: Path, cell: str) -> Path:
     """Returns the file that a cell names, relative to `folder`, absolute, or from `~` on.
 
-    Tried are the cell as it is; without the blanks around it; with Windows' backslashes as slashes;
-    and in Unicode's composed and decomposed forms, for systems differ in which they write.
-
     Raises:
         UsageError: there is no such file.
+    """
+    path = look(folder, cell)
+    if path is None:
+        raise UsageError(_not_found(folder, cell))
+    return path
+
+
+def look(folder: Path, cell: str) -> Path | None:
+    """Returns the file that a cell names, as `find`; None: there is no such file.
+
+    Tried are the cell as it is; without the blanks around it; with Windows' backslashes as slashes;
+    and in Unicode's composed and decomposed forms, for systems differ in which they write.
     """
     as_it_is = f"./{cell}" if cell.startswith("~") else cell  # "./~a" is no home folder
     names = [cell.strip(), cell.strip().replace("\\", "/")]
@@ -40,7 +49,7 @@ def find(folder: Path, cell: str) -> Path:
                 return path
         except (OSError, ValueError):  # a name too long, a folder that may not be entered, a zero
             continue
-    raise UsageError(_not_found(folder, cell))
+    return None
 
 
 def _not_found(folder: Path, cell: str) -> str:

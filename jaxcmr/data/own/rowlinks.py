@@ -86,5 +86,9 @@ def texts(table: Table) -> list[str]:
 
 def text_of(folder: Path, cell: str) -> str:
     """A cell is the text itself, or the path of a `.txt` file."""
-    is_path = re.search(r"\.txt\s*$", cell, re.IGNORECASE)
-    return read_text(cellfiles.find(folder, cell)) if is_path else cell
+    return read_text(cellfiles.find(folder, cell)) if names_file(cell) else cell
+
+
+def names_file(cell: str) -> bool:
+    """Tells whether a cell of texts is the path of a `.txt` file."""
+    return re.search(r"\.txt\s*$", cell, re.IGNORECASE) is not None

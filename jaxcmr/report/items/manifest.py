@@ -8,7 +8,10 @@ from pathlib import Path
 
 from jaxcmr.data.formats.itemfiles import load_mesh, read_cloud
 from jaxcmr.data.formats.tables import read_table
+from jaxcmr.data.formats.textfiles import read_text
 from jaxcmr.data.own import cellfiles, columns, rowlinks
+from jaxcmr.display import shown
+from jaxcmr.errors import UsageError
 from jaxcmr.report.items import part, thumbnails
 from jaxcmr.report.items.part import Part
 
@@ -20,6 +23,9 @@ class Manifest:
         path: the manifest.
         modalities: columns whose items are shown.
 
+    Attributes:
+        numbered: whether rows have no ids but their numbers in the file.
+
     Raises:
         UsageError: the table cannot be read, or has no such column.
     """
@@ -28,6 +34,7 @@ class Manifest:
         table = read_table(path, columns.KNOWN)
         self._folder = path.parent
         self._cells: Mapping[str, list[str]] = {m: columns.items(table, m) for m in modalities}
+        self.numbered = columns.optional(table, "id") is None
         self._rows = {name: row for row, name in enumerate(columns.ids(table).tolist())}
 
     def __contains__(self, name: str) -> bool:
@@ -43,11 +50,22 @@ class Manifest:
         if not cell:
             return part.missing(modality, "missing")
         if modality == "text":
-            return part.text(modality, rowlinks.text_of(self._folder, cell))
-        file = cellfiles.find(self._folder, cell)
+            words = read_text(self._file(cell)) if rowlinks.names_file(cell) else cell
+            return part.text(modality, words)
+        file = self._file(cell)
         if modality == "points":
             cloud = read_cloud(file, thumbnails.POINTS, seed=0)
             return part.picture(modality, thumbnails.of_cloud(cloud))
         if modality == "mesh":
             return part.picture(modality, thumbnails.of_mesh(load_mesh(file)))
         return part.picture(modality, thumbnails.of_photo(file))
+
+    def _file(self, cell: str) -> Path:
+        """Returns the file that a cell names; unlike `find` without a look at similar names.
+
+        That takes long in large folders, and here all files may be gone.
+        """
+        file = cellfiles.look(self._folder, cell)
+        if file is None:
+            raise UsageError(f"there is no file {shown(cell, 200)}")
+        return file

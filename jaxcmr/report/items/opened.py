@@ -146,9 +146,11 @@ def _opened(config: ConfigDict, provenance: dict[str, Any]) -> tuple[Store, str]
     path = existing(config.path or config.root)
     if path.suffix.lower() not in tables.SUFFIXES:
         return arrays.of_file(path, modalities), ""
-    changed = provenance.get("sha256", "") not in ("", sha256(path))
-    remark = f"{path} has changed since the training; its rows are found by their ids"
-    return Manifest(path, modalities), remark if changed else ""
+    manifest = Manifest(path, modalities)
+    if provenance.get("sha256", "") in ("", sha256(path)):
+        return manifest, ""
+    found = "numbers in the file, and may be others now" if manifest.numbered else "ids"
+    return manifest, f"{path} has changed since the training; its rows are found by their {found}"
 
 
 def _loaded(config: ConfigDict, provenance: dict[str, Any]) -> Splits:

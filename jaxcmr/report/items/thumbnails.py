@@ -53,7 +53,7 @@ def of_cloud(points: np.ndarray) -> Image.Image:
     fine = 2 * SIDE  # averaged down: smooth edges
     half = max(np.abs(across).max(), np.abs(up).max())
     room = np.ptp(across) * np.ptp(up) / (2 * half) ** 2 * fine**2  # pixels of the bounding box
-    radius = int(np.clip(1.1 * np.sqrt(room / (np.pi * len(cloud))), 2, 8))
+    radius = int(np.clip(1.35 * np.sqrt(room / (np.pi * len(cloud))), 2, 8))
     down, right = (grid.ravel() for grid in np.mgrid[-radius : radius + 1, -radius : radius + 1])
     inside = down**2 + right**2 <= radius**2
     place = lambda x: np.round((x / half + 1) / 2 * (fine - 2 * radius - 1)).astype(int) + radius
