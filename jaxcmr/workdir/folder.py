@@ -280,8 +280,9 @@ def _changed_labels(workdir: Path, splits: Splits, record: NoiseRecord) -> str:
 
 
 def _placed(config: ConfigDict) -> ConfigDict:
-    """Writes out where the data lie: who reads the config again may start in another folder."""
+    """Writes out where the data lie: who reads the config again may start elsewhere."""
     config = config.copy_and_resolve_references().unlock()
+    config.data.root = config.data.root or os.environ.get("JAXCMR_DATA", "")
     for field in ("root", "path"):
         if config.data[field]:
             config.data[field] = os.path.abspath(expanded(config.data[field]))

@@ -147,7 +147,8 @@ def test_places_of_data_are_written_out_for_who_reads_them_from_another_folder(
     assert written["corrections"] == f"{tmp_path / 'here' / 'one.csv'},{tmp_path / 'two.csv'}"
     monkeypatch.chdir(tmp_path)
     found = folder.read_data_config(tmp_path / "run")
-    assert found.path == str(tmp_path / "table.csv") and found.root == ""
+    assert found.path == str(tmp_path / "table.csv")
+    assert found.root == str(tmp_path / "here" / "sets")
     assert found.corrections == ""  # no item depends on them
     assert found.modalities == tuple(config.data.modalities)
     monkeypatch.chdir(tmp_path / "here")
