@@ -140,7 +140,8 @@ def test_places_of_data_are_written_out_for_who_reads_them_from_another_folder(
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
     config = paired.config()
-    config.data.path, config.data.root = "../table.csv", ""
+    config.data.path = "../table.csv"
+    monkeypatch.setenv("JAXCMR_DATA", "sets")
     config.data.corrections = "one.csv,../two.csv"
     _claim(tmp_path / "run", config)
     written = json.loads((tmp_path / "run" / "config.json").read_text())["data"]
