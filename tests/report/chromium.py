@@ -46,7 +46,8 @@ class Browser:
 
     def __init__(self, folder: Path):
         self.folder, self.errors, self.requests = folder, [], []
-        self._number, self._session, self._rest, self._downloads = 0, None, b"", 0
+        self._number, self._session, self._rest = 0, None, b""
+        self._loads = self._downloads = 0
         theirs_in, self._out = os.pipe()
         self._in, theirs_out = os.pipe()
         command = [executable(), *FLAGS, f"--user-data-dir={folder / 'profile'}"]
@@ -85,8 +86,14 @@ class Browser:
     def open(self, path: Path, width: int = 1280, height: int = 900) -> None:
         """Opens a file and waits until it is loaded."""
         self.size(width, height)
-        self.call("Page.navigate", url=path.as_uri())
-        self.until("document.readyState === 'complete'")
+        self.visit(path.as_uri())
+
+    def visit(self, url: str) -> None:
+        """Goes to an address and waits until it is loaded."""
+        before = self._loads
+        self.call("Page.navigate", url=url)
+        while self._loads == before:
+            self._read()
 
     def size(self, width: int, height: int = 900) -> None:
         size = {"width": width, "height": height, "deviceScaleFactor": 1}
@@ -193,6 +200,8 @@ class Browser:
                 self.errors.append(told["entry"])
             case "Network.requestWillBeSent":
                 self.requests.append(told["request"]["url"])
+            case "Page.loadEventFired":
+                self._loads += 1
             case "Browser.downloadProgress" if told["state"] == "completed":
                 self._downloads += 1
         return message
