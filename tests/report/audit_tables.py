@@ -1,22 +1,12 @@
 """Tables of labels and items for the tests of an audit's page."""
 
 import io
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
 
+from jaxcmr.report.items import Part
 from jaxcmr.workdir.labels import LabelTable
-
-
-class Part(NamedTuple):
-    """A picture or a text of an item, as `items.of` gives it."""
-
-    modality: str
-    kind: str
-    data: bytes | str
-    media_type: str
-    note: str
 
 
 def table(rows: int, names=("chair", "table", "sofa", "lamp"), ids=None, wrong=0.25, **other):
@@ -57,6 +47,9 @@ class Items:
 
     def of(self, rows: np.ndarray) -> list[list[Part]]:
         return [self._parts(int(row)) for row in rows]
+
+    def remarks(self) -> list[str]:
+        return [f"every {self._missing}th picture is gone"] if self._missing else []
 
     def _parts(self, row: int) -> list[Part]:
         words = (

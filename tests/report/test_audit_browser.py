@@ -15,7 +15,7 @@ from audit_tables import Items, table
 from chromium import Browser
 from test_audit_page import HOSTILE
 
-from jaxcmr.data import corrections
+from jaxcmr.data import correction_tables
 from jaxcmr.report.audit.page import write_page
 from jaxcmr.report.audit.summary import summarize
 from jaxcmr.report.audit.why import reasons
@@ -263,10 +263,10 @@ def test_any_id_and_any_class_comes_back_as_it_was(browser, opened, tmp_path):
     ]
     assert found == expected
     (tmp_path / "corrections.csv").write_bytes(browser.downloaded("#export", "corrections.csv"))
-    answers = corrections.answers(
-        corrections.read(str(tmp_path / "corrections.csv")), classes, ids.tolist()
-    )
-    assert answers == {name: classes.index(label) for name, label, _ in expected}
+    read = correction_tables.read(str(tmp_path / "corrections.csv"))
+    assert correction_tables.answers(read, classes, ids.tolist()) == {
+        name: (classes.index(label), classes.index(given)) for name, label, given in expected
+    }
     assert not browser.js("'hacked' in window")
     assert browser.js("document.querySelectorAll('#cards script, #cards b script').length") == 0
     assert browser.js("document.documentElement.scrollWidth") <= 390

@@ -16,6 +16,7 @@ from jaxcmr.report.audit import columns, embedded, page
 from jaxcmr.report.audit.page import write_page
 from jaxcmr.report.audit.summary import summarize
 from jaxcmr.report.audit.why import reasons
+from jaxcmr.report.items import Part
 from jaxcmr.report.pages import page as pages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -80,7 +81,7 @@ def test_without_javascript_there_are_numbers_figures_and_the_first_suspects(wri
     assert counts == (300, 300, 43)  # rows 0, 7, ..., 294 have no picture
     assert f"{len(suspects)} of 300 labels look wrong" in text
     assert text.count("Estimated share of wrong labels by class") == 2  # for the eye, for the ear
-    assert "area under the ROC curve 1.000" in text and "43 pictures or texts are missing" in text
+    assert "area under the ROC curve 1.000" in text and "every 7th picture is gone" in text
     assert [tag for tag, _ in parsed.tags].count("desc") == 3
 
 
@@ -173,12 +174,26 @@ def test_pictures_fill_the_room_that_is_left_the_first_rows_and_their_neighbors_
     assert len(parsed.scripts["items"]) + len(parsed.scripts["columns"]) < 60_000
 
 
+def test_the_largest_pictures_and_the_longest_ids_leave_the_file_below_25_mb(written):
+    class Large(Items):
+        def of(self, rows):
+            picture = Part("image", "picture", b"\xff" * 80_000, "image/png", "")
+            return [[picture, picture._replace(modality="views")] for _ in rows]
+
+    of = table(30_000, ids=[f"{row}".zfill(600) for row in range(30_000)])
+    parsed, counts = written(of, Large(of))
+    assert 10_000 < counts.rows < 30_000 and 30 < counts.with_items < 200
+    assert 0 < [tag for tag, _ in parsed.tags].count("img") < 20
+
+
 def test_an_in_sample_audit_says_that_it_is_one_at_the_top(written):
     of = table(40)
     assert "in-sample" not in "".join(written(of)[0].texts)
     of = table(40, out_of_fold=np.zeros(40, bool))
     text = "".join(written(of)[0].texts)
-    assert 0 < text.index("this audit is in-sample: 40 of 40 labels") < text.index("look wrong")
+    assert (
+        0 < text.index("in-sample: the model was taught 40 of 40 labels") < text.index("look wrong")
+    )
 
 
 def test_two_audits_have_two_fingerprints():

@@ -244,15 +244,19 @@ function pick(index) {
 
 function parts(place) {
   const known = items[place];
-  if (!known) return make("div", { class: "parts" }, make("div", { class: "part" }, make("div", { class: "absent" }, "picture not in this file")));
+  if (!known) return absent("picture not in this file");
+  const notes = known.map(({ note }) => note || "missing");
+  if (known.every(({ kind }) => kind === "missing")) return absent([...new Set(notes)].join("; "));
   return make("div", { class: "parts" }, ...known.map(part));
 }
+
+const absent = (text) => make("div", { class: "absent" }, shown(text, 200));
 
 function part({ modality, kind, data: content, note }) {
   const label = make("figcaption", {}, shown(modality, 30));
   if (kind === "picture") return make("figure", { class: "part" }, make("img", { src: content, alt: note ? shown(note) : shown(modality), loading: "lazy" }), label);
   if (kind === "text") return make("figure", { class: "part" }, make("div", { class: "words", dir: "auto" }, shown(content, 700)), label);
-  return make("figure", { class: "part" }, make("div", { class: "absent" }, shown(note || "missing", 200)), label);
+  return make("figure", { class: "part" }, absent(note || "missing"), label);
 }
 
 function head(place, decided) {
@@ -282,15 +286,15 @@ function truth(place) {
 function nearest(place) {
   const near = data.neighbors[place];
   if (!near.length) return [];
-  const labels = near.map((code) => (code >= 0 ? data.given[code] : -2 - code));
-  const entry = (code, index) => make("li", { class: labels[index] === data.suggested[place] ? "same" : null, title: code >= 0 ? shown(data.id[code]) : null },
-    picture(code), make("span", {}, name(labels[index], 30)));
-  return [make("p", { class: "small soft" }, "nearest items, and their labels"), make("ul", { class: "nearest" }, ...near.map(entry))];
-}
-
-function picture(place) {
-  const found = (items[place] || []).find((part) => part.kind === "picture");
-  return make(found ? "img" : "i", found ? { src: found.data, alt: "", loading: "lazy" } : {});
+  const pictures = near.map((code) => (items[code] || []).find((part) => part.kind === "picture"));
+  const entry = (code, index) => {
+    const label = code >= 0 ? data.given[code] : -2 - code;
+    const [same, found] = [label === data.suggested[place], pictures[index]];
+    const drawn = found ? make("img", { src: found.data, alt: "", loading: "lazy" }) : make("i");
+    return make("li", { class: same && "same", title: code >= 0 && shown(data.id[code]) }, drawn, make("span", {}, name(label, 30)));
+  };
+  const kind = pictures.some(Boolean) ? "nearest" : "nearest words";
+  return [make("p", { class: "small soft" }, "nearest items, and their labels"), make("ul", { class: kind }, ...near.map(entry))];
 }
 
 function actions(place, at) {

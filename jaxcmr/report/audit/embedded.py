@@ -9,12 +9,11 @@ from jaxcmr.report.audit.columns import NEIGHBORS
 from jaxcmr.report.pages.page import data_json
 from jaxcmr.workdir.labels import LabelTable
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who draws items needs much that a page does not
     from jaxcmr.report.items import Items, Part
 
 MOST_ITEMS = 3000  # reading more would take longer than the rest of an audit
 WITH_NEIGHBORS = 96  # so many rows are shown with the pictures of their neighbors
-LETTERS = 600  # of a text
 _BATCH = 64  # items that are read at once
 
 
@@ -69,8 +68,6 @@ def _written(part: "Part") -> dict[str, str]:
     data = part.data
     if part.kind == "picture":
         data = f"data:{part.media_type};base64,{base64.b64encode(data).decode()}"
-    elif len(data) > LETTERS:
-        data = data[:LETTERS] + "…"
     return {"modality": part.modality, "kind": part.kind, "data": data, "note": part.note}
 
 

@@ -13,12 +13,13 @@ from jaxcmr.report.pages.page import data_json, render, share
 from jaxcmr.storage import files
 from jaxcmr.workdir.labels import LabelTable
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # who draws items needs much that a page does not
     from jaxcmr.report.items import Items
 
 BYTES = 23_500_000  # of columns, pictures and texts together; the file stays below 25 MB
 FIRST = 50  # suspects that are listed without JavaScript
-MIXED_UP = 20  # pairs of classes in the table
+FIRST_BYTES = 1_000_000  # of their pictures and texts, which are in the page twice
+MIXED_UP = 12  # pairs of classes in the table
 _SCORES = {
     "wrong": "labels that are wrong",
     "roc_auc": "area under the ROC curve",
@@ -71,6 +72,7 @@ def write_page(
         source=_source(summary["about"], len(table)),
         summary=summary,
         counts=counts,
+        remarks=items.remarks(),
         columns=known,
         items=embedded.items,
         first=_first(table, why, rows, embedded),
@@ -97,6 +99,8 @@ def _first(
 ) -> list[dict[str, Any]]:
     """Returns the suspects that are listed without JavaScript."""
     places = np.flatnonzero(table.looks_wrong[rows])[:FIRST].tolist()
+    parts = [embedded.items.get(place, []) for place in places]
+    fitting = np.cumsum([len(data_json(each)) for each in parts]) <= FIRST_BYTES
     return [
         {
             "id": str(table.ids[row]),
@@ -105,9 +109,9 @@ def _first(
             "probability_given": float(table.probability_given[row]),
             "probability_suggested": float(table.probability_suggested[row]),
             "why": why[row],
-            "parts": embedded.items.get(place, []),
+            "parts": each if fits else [],
         }
-        for place, row in zip(places, rows[places].tolist())
+        for each, fits, row in zip(parts, fitting, rows[places].tolist())
     ]
 
 
