@@ -174,6 +174,11 @@ def test_pictures_fill_the_room_that_is_left_the_first_rows_and_their_neighbors_
     assert len(parsed.scripts["items"]) + len(parsed.scripts["columns"]) < 60_000
 
 
+def test_pictures_that_take_too_long_are_left_out_but_not_the_first(written, monkeypatch):
+    monkeypatch.setattr(embedded, "SECONDS", -1.0)
+    assert written(table(200))[1].with_items == embedded._BATCH
+
+
 def test_the_largest_pictures_and_the_longest_ids_leave_the_file_below_25_mb(written):
     class Large(Items):
         def of(self, rows):

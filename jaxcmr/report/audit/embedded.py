@@ -1,6 +1,7 @@
 """Which pictures and texts the page of an audit holds: those that are shown first."""
 
 import base64
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -12,7 +13,8 @@ from jaxcmr.workdir.labels import LabelTable
 if TYPE_CHECKING:  # who draws items needs much that a page does not
     from jaxcmr.report.items import Items, Part
 
-MOST_ITEMS = 3000  # reading more would take longer than the rest of an audit
+MOST_ITEMS = 3000
+SECONDS = 6.0  # for large photographs: some hundred are decoded in a second
 WITH_NEIGHBORS = 96  # so many rows are shown with the pictures of their neighbors
 _BATCH = 64  # items that are read at once
 
@@ -31,7 +33,9 @@ class Embedded(NamedTuple):
 
 
 def embed(table: LabelTable, rows: np.ndarray, items: "Items", budget: int) -> Embedded:
-    """Reads items, the most suspect first, until `MOST_ITEMS` or `budget` bytes are reached.
+    """Reads items, the most suspect first, as many as an audit has room and time for.
+
+    These are `MOST_ITEMS`, what `budget` bytes hold, and what is begun within `SECONDS`.
 
     Args:
         table: N rows.
@@ -41,8 +45,10 @@ def embed(table: LabelTable, rows: np.ndarray, items: "Items", budget: int) -> E
     """
     places = _reading_order(table, rows)[:MOST_ITEMS]
     found: dict[int, list[dict[str, str]]] = {}
-    left = budget
+    left, end = budget, time.monotonic() + SECONDS
     for start in range(0, len(places), _BATCH):
+        if start and time.monotonic() > end:
+            break
         batch = places[start : start + _BATCH]
         for place, parts in zip(batch, items.of(rows[batch])):
             written = [_written(part) for part in parts]
