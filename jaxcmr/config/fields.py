@@ -77,6 +77,7 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
         "noise.key": Field("", text, "which array of the .npz"),
         "noise.validation_key": Field("", text, "and which for a validation set of the source"),
         "ensemble.members": Field(1, whole(1, 1000), "models that are trained together"),
+        "audit.test": Field(False, flag, "judge the labels of the test set, too"),
         "audit.folds": Field(0, either(0, whole(2, 1000)), "folds of labels, hidden in turn: any "
                              "method then judges out-of-fold; 0: only its own folds"),
         "mesh.member": Field(-1, either(-1, whole(1)), "devices that share members; -1: chosen"),

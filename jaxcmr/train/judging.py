@@ -75,16 +75,19 @@ def believe(
     Args:
         trainer: of the last stage.
         state: whose living members are asked.
-        sets: "train" and, if there is one, "validation" -> the data set with its labels as given.
+        sets: "train" and, where they are judged too, "validation" and "test", in this order -> the
+            data set with its labels as given.
         classes: K; where labels are absent, the classes are clusters.
         taught_before: whether an earlier stage or run was taught these labels, so that no
             prediction is out-of-fold.
     """
     rows, names = _rows(sets), axis_order(sets["train"].modalities)
-    hidden = np.ones((len(state.alive), len(rows.ids)), bool)  # of validation rows from all
+    hidden = np.ones((len(state.alive), len(rows.ids)), bool)  # from all, but for training rows
     hidden[:, : len(sets["train"])] = trainer.hidden() & (not taught_before)
     hidden = hidden[devices.local(state.alive)]
-    cast, space = look(trainer.pieces(state), rows.present, hidden, rows.labels[:, 0])
+    cast, space = look(
+        trainer.pieces(state, sets.get("test")), rows.present, hidden, rows.labels[:, 0]
+    )
     neighbors = nearest(space, len(rows.ids), VOTING_NEIGHBORS, trainer.mesh)
     columns, config, train = rows.labels.shape[1], trainer.config, sets["train"]
     class_names = train.class_names

@@ -37,8 +37,8 @@ class Outcome(NamedTuple):
         result: the content of `result.json`.
         test: the test set.
         embeddings: modality -> `[N, E d]` unit rows of the test set, by the best epoch's members.
-        labels: what is believed of the labels of training and validation rows; None for a method
-            without classes that is trained without labels.
+        labels: what is believed of the labels of training and validation rows, with `audit.test`
+            of test rows, too; None for a method without classes that is trained without labels.
     """
 
     result: dict[str, Any]
@@ -170,6 +170,7 @@ def train_stages(
     *_, last = planned
     weights, scores, seconds, outputs = dict(weights), {}, 0.0, None
     sets = {"train": train} | ({} if validation is None else {"validation": validation})
+    sets |= {"test": test} if last.config.audit.test else {}
     for stage in planned:
         config = stage.config
         if classes < 0 and methods.recipe(config.method.name).has_classes:

@@ -284,9 +284,11 @@ class Trainer:
         """Returns the outputs of the living members, by default over the training set."""
         return evaluate.joined(self._pieces(state, source or self._feed))
 
-    def pieces(self, state: TrainState) -> Iterator[Outputs]:
-        """Yields the outputs of the living members, of the training and then the validation set."""
+    def pieces(self, state: TrainState, test: Dataset | None = None) -> Iterator[Outputs]:
+        """Yields the outputs of the living members, of the training, validation and test set."""
         sources = [self._feed] if self._validation is None else [self._feed, self._validation]
+        if test is not None:
+            sources.append(feed.build(self.config, test, self.mesh))
         return itertools.chain.from_iterable(self._pieces(state, source) for source in sources)
 
     def _pieces(self, state: TrainState, source: evaluate.Feed) -> Iterator[Outputs]:

@@ -36,7 +36,7 @@ SECTIONS = {"data", "train", "method", "encoders"}  # of every config
 # Fields that may change: where the data lie (what they hold is compared), how they are fed, and on
 # what the run is.
 FREE = ("data.root", "data.path", "data.corrections", "data.feeding", "data.resident_bytes",
-        "noise.file", "mesh.", "train.epochs")  # fmt: skip
+        "noise.file", "mesh.", "train.epochs", "audit.test")  # fmt: skip
 
 
 @contextmanager

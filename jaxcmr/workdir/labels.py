@@ -22,13 +22,15 @@ NONE_OF_THESE = "(none of these)"  # the true class of an item that belongs to n
 
 @dataclasses.dataclass(frozen=True, repr=False)
 class LabelTable:
-    """What is believed of the labels of N rows, the training set and then the validation set.
+    """What is believed of the labels of N rows: of the training and the validation set.
+
+    With `config.audit.test` those of the test set follow.
 
     K classes, V modalities in alphabetical order, E living members.
 
     Attributes:
         ids: `[N]` str.
-        split: `[N]` str, "train" or "validation".
+        split: `[N]` str, "train", "validation" or "test".
         class_names: the K names.
         modalities: the V names.
         given: `[N]` int32, the label as given, -1 for none.

@@ -7,7 +7,9 @@ import pytest
 from label_tables import by_hand, drawn
 
 import jaxcmr
-from jaxcmr.beliefs import label_errors
+from jaxcmr import config as jaxcmr_config
+from jaxcmr import presets
+from jaxcmr.beliefs import error_scores, label_errors
 from jaxcmr.errors import UsageError
 from jaxcmr.report.audit.why import reasons
 from jaxcmr.workdir import labels
@@ -84,3 +86,66 @@ def test_rows_of_a_table_take_their_neighbours_with_them():
     assert found.neighbors[:, :2].tolist() == [[1, -1], [-1, 0]]
     assert repr(found) == "LabelTable(2 rows, 3 classes, 0 of 2 labels look wrong)"
     assert dataclasses.replace(found, true=None).rows(np.array([1])).true is None
+
+
+def problem(rows: int, classes: int = 3):
+    """Draws two modalities whose classes lie apart, and labels of which a quarter is wrong."""
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, classes, rows)
+    items = 3 * np.eye(classes)[true] + rng.normal(size=(rows, classes)) / 2
+    views = {name: np.float32(items @ rng.normal(size=(classes, 8))) for name in ("image", "text")}
+    flips = rng.random(rows) < 0.25
+    given = np.where(flips, (true + rng.integers(1, classes, rows)) % classes, true)
+    return views, np.array(["chair", "sofa", "table"])[given], flips
+
+
+def small(epochs: int):
+    """Returns a config of seconds: cross-entropy with labels hidden in turn from two members."""
+    config = presets.own_audit()
+    config.method, config.audit.folds = jaxcmr_config.method("ce"), 2
+    config.ensemble.members, config.train.epochs = 2, epochs
+    config.encoders.embedding_size = 8
+    for name in ("image", "text"):
+        config.encoders[name] = jaxcmr_config.encoder("fc", hidden=(16,))
+    return config
+
+
+def test_every_row_of_arrays_is_judged_in_their_order(tmp_path):
+    views, names, flips = problem(120)
+    ids = np.array([f"product {row}" for row in range(120)])
+    table = jaxcmr.find_label_errors(
+        views | {"ids": ids}, names, config=small(12), workdir=tmp_path
+    )
+    np.testing.assert_array_equal(table.ids, ids)
+    np.testing.assert_array_equal(table.to_dict()["given"], names)
+    assert set(table.split.tolist()) == {"train", "test"} and table.out_of_fold.all()
+    assert flips[table.order[:10]].mean() > 0.8
+    saved = labels.read(tmp_path)
+    for row in range(0, 120, 17):
+        at = np.flatnonzero(saved.ids == ids[row])[0]
+        np.testing.assert_array_equal(saved.probabilities[at], table.probabilities[row])
+        near = [saved.ids[place] for place in saved.neighbors[at]]
+        assert near == [table.ids[place] for place in table.neighbors[row]]
+
+
+def test_arrays_that_cannot_be_used_are_refused():
+    views, names, _ = problem(20)
+    for arrays, given, words in (
+        (views, None, "has no array 'labels'"),
+        (views | {"labels": names}, names, "given twice"),
+        (views | {"ids": ["same"] * 20}, names, "two rows have the same id"),
+        ({"image": [[1.0], [1.0, 2.0]]}, ["a", "b"], "different shapes"),
+        ({"image": views["image"]}, names, "needs two"),
+    ):
+        with pytest.raises(UsageError, match=words):
+            jaxcmr.find_label_errors(arrays, given)
+
+
+@pytest.mark.slow
+def test_the_default_config_finds_wrong_labels_of_a_manifest(tmp_path):
+    views, names, flips = problem(300)
+    np.savez(tmp_path / "items.npz", labels=names, **views)
+    table = jaxcmr.find_label_errors(tmp_path / "items.npz")
+    assert len(table) == 300 and table.out_of_fold.all()
+    rows = np.array([int(name) for name in table.ids])
+    assert error_scores.roc_auc(1 - table.probability_given, flips[rows]) > 0.95
