@@ -16,6 +16,7 @@ from chromium import Browser
 from test_audit_page import HOSTILE
 
 from jaxcmr.data import correction_tables
+from jaxcmr.report.audit import columns
 from jaxcmr.report.audit.page import write_page
 from jaxcmr.report.audit.summary import summarize
 from jaxcmr.report.audit.why import reasons
@@ -285,6 +286,32 @@ def test_a_row_without_a_label_has_none_to_keep(browser, opened):
     assert exported(browser) == [
         (f"bare-{of.order[0]}", of.class_names[of.suggested[of.order[0]]], "")
     ]
+
+
+def test_a_page_of_some_rows_keeps_decisions_on_the_others(
+    browser, opened, of, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(columns, "MOST_ROWS", 20)
+    opened(of)
+    inside, outside = (str(of.ids[of.order[place]]) for place in (0, 30))
+    file = tmp_path / "corrections.csv"
+    file.write_text(f"id,label\n{outside},drop\n{inside},lamp\n")
+    browser.choose_file("#file", file)
+    browser.until("document.getElementById('progress').textContent.startsWith('2 decided')")
+    given = of.class_names[of.given[of.order[0]]]
+    assert exported(browser) == [(inside, "lamp", given), (outside, "drop", "")]
+
+
+def test_a_class_called_drop_cannot_be_taken_for_the_word(browser, opened):
+    of = table(40, ("drop", "keep"), [f"named-{row}" for row in range(40)])
+    opened(of)
+    set_value(browser, "suggested", "0")
+    browser.js("document.activeElement.blur()")
+    browser.press("s")
+    assert "A class called drop cannot be chosen" in browser.text("#message")
+    assert browser.text("#progress").startswith("0 decided")
+    browser.press("d")
+    assert [label for _, label, _ in exported(browser)] == ["drop"]
 
 
 def test_keys_belong_to_what_has_the_focus(browser, opened, of):

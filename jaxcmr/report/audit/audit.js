@@ -85,7 +85,7 @@ function decide(decision) {
   take([[data.id[place], decision]]);
   redraw(place);
   say(`${shown(data.id[place])}: ${told(place)}.`);
-  if (current + 1 < list.length) go(current + 1);
+  go(Math.min(current + 1, list.length - 1));
 }
 
 const suggest = () => list.length && decide(data.suggested[list[current]]);

@@ -41,7 +41,7 @@ def data_json(value: Any) -> str:
     return json.dumps(value, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
-def share(value: float | None) -> str:
+def share(value: float | None, digits: int = 0) -> str:
     """Writes a number in [0, 1] in per cent, 0.254 as 25 %; never rounds to certainty."""
     if value is None:
         return "unknown"
@@ -49,7 +49,7 @@ def share(value: float | None) -> str:
         return f"under 1{_PER_CENT}"
     if 0.995 < value < 1:
         return f"over 99{_PER_CENT}"
-    return f"{100 * value:.0f}{_PER_CENT}"
+    return f"{100 * value:.{digits}f}{_PER_CENT}"
 
 
 @functools.cache
