@@ -7,8 +7,7 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from jaxcmr.data.items.geometry import normalize
-from jaxcmr.data.items.render import camera_ring
+from jaxcmr.data.items.dots import draw_dots
 from jaxcmr.data.outputs import check_output, write_picture
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.display import columns, shown
@@ -19,7 +18,6 @@ from jaxcmr.types import Dataset, Splits
 Image, ImageDraw, ImageFont = map(Later, ("PIL.Image", "PIL.ImageDraw", "PIL.ImageFont"))
 MOST_CLASSES = 20  # rows of a sheet
 LABEL = 88  # pixels at the left of a row, for the name of the class
-_CAMERA = camera_ring(12, 25.0)[1]  # from the front, a little to the side
 
 
 def describe(splits: Splits) -> str:
@@ -133,24 +131,10 @@ def _draw(item: np.ndarray, size: int) -> list[np.ndarray]:
     if item.ndim == 2 and item.shape[1] == 3:
         if not np.ptp(item) > 0:
             return [np.full((size, size, 3), 255, np.uint8)]
-        return [_dots(normalize(item.astype(np.float64), "a cloud"), size)]
+        return [np.repeat(draw_dots(item, size)[..., None], 3, -1)]
     views = item if item.ndim == 4 else item.reshape(1, *item.shape[:2], -1)
     step = max(len(views) // 4, 1)
     return [_scaled(view, size, Image.Resampling.BILINEAR) for view in views[: 2 * step : step]]
-
-
-def _dots(cloud: np.ndarray, size: int) -> np.ndarray:
-    """Draws a cloud in the unit sphere as dots of 3 x 3 half pixels, the nearer the darker."""
-    across, up, near = (cloud @ _CAMERA.T).T
-    fine = 2 * size
-    column = np.clip(np.floor((across + 1.03) / 2.06 * fine), 1, fine - 2).astype(int)
-    row = np.clip(np.floor((1.03 - up) / 2.06 * fine), 1, fine - 2).astype(int)
-    canvas = np.full((fine, fine), 255.0)
-    for k in np.argsort(near):
-        dot = slice(row[k] - 1, row[k] + 2), slice(column[k] - 1, column[k] + 2)
-        canvas[dot] = 120 - 90 * near[k]
-    grey = canvas.reshape(size, 2, size, 2).mean((1, 3)).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, -1)
 
 
 def _folded(vector: np.ndarray) -> np.ndarray:

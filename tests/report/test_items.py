@@ -112,16 +112,6 @@ def test_clouds_and_meshes_are_drawn(catalogue):
     assert 240 > top > left > right > 20
 
 
-def test_nearer_points_are_darker_and_hide_those_behind_them():
-    right, up, near = thumbnails.CAMERA[0]
-    drawn = np.asarray(thumbnails.of_cloud(np.array([near, -near, right + up, -right - up])))
-    middle = drawn[76:84, 76:84]
-    assert middle.min() == thumbnails.DARK and middle[4, 4] == thumbnails.DARK
-    halfway = (thumbnails.DARK + thumbnails.LIGHT) / 2
-    assert abs(drawn[:20, -20:].min() - halfway) < 2 and abs(drawn[-20:, :20].min() - halfway) < 2
-    assert (drawn < thumbnails.LIGHT).mean() < 0.02
-
-
 def test_a_tiny_picture_is_enlarged_without_blur():
     item = np.array([[0, 255], [255, 0]], np.uint8)[..., None]
     large = _pixels(parts.picture("image", thumbnails.of_pixels(item)))

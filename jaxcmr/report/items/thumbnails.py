@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from jaxcmr.data.formats.pictures import open_picture
-from jaxcmr.data.items import render
-from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh
+from jaxcmr.data.items.dots import CAMERA, draw_dots
+from jaxcmr.data.items.geometry import Mesh, normalize_mesh
+from jaxcmr.data.items.render import render_mesh
 from jaxcmr.packages import Later
 
 Image = Later("PIL.Image")
 SIDE = 160  # pixels of the long side, at most
 QUALITY = 70
 POINTS = 2048  # of a cloud that are drawn
-CAMERA = render.camera_ring(12, 25.0)[1:2]  # from the front, a little to the side
-DARK, LIGHT = 30, 225  # of the nearest and of the farthest point
 
 
 def of_photo(path: Path) -> Image.Image:
@@ -40,35 +39,14 @@ def of_pixels(item: np.ndarray) -> Image.Image:
 
 
 def of_cloud(points: np.ndarray) -> Image.Image:
-    """Draws a cloud `[P, 3]` (z up) as dots, the nearer the darker.
-
-    Without normals, because at this size they are noise and take twenty times as long.
-
-    Raises:
-        UsageError: a coordinate is not finite, or all points coincide.
-    """
+    """Draws a cloud `[P, 3]` (z up), at most `POINTS` of its points; raises as `draw_dots`."""
     step = -(-len(points) // POINTS)
-    cloud = normalize(np.asarray(points[::step], np.float64), "the cloud")
-    across, up, near = (cloud @ CAMERA[0].T).T
-    fine = 2 * SIDE  # averaged down: smooth edges
-    half = max(np.abs(across).max(), np.abs(up).max())
-    room = np.ptp(across) * np.ptp(up) / (2 * half) ** 2 * fine**2  # pixels of the bounding box
-    radius = int(np.clip(1.35 * np.sqrt(room / (np.pi * len(cloud))), 2, 8))
-    down, right = (grid.ravel() for grid in np.mgrid[-radius : radius + 1, -radius : radius + 1])
-    inside = down**2 + right**2 <= radius**2
-    place = lambda x: np.round((x / half + 1) / 2 * (fine - 2 * radius - 1)).astype(int) + radius
-    order = np.argsort(near)  # of the pixels that are written twice, the last one stays
-    rows = place(-up)[order, None] + down[inside]
-    columns = place(across)[order, None] + right[inside]
-    depth = (near - near.min()) / max(np.ptp(near), 1e-9)
-    canvas = np.full((fine, fine), 255, np.uint8)
-    canvas[rows, columns] = (LIGHT + (DARK - LIGHT) * depth)[order, None]
-    return Image.fromarray(canvas).reduce(2)
+    return Image.fromarray(draw_dots(points[::step], SIDE))
 
 
 def of_mesh(mesh: Mesh) -> Image.Image:
     """Renders a mesh (z up); raises as `normalize_mesh`."""
-    return Image.fromarray(render.render_mesh(normalize_mesh(mesh, "the mesh"), CAMERA, SIDE)[0])
+    return Image.fromarray(render_mesh(normalize_mesh(mesh, "the mesh"), CAMERA[None], SIDE)[0])
 
 
 def packed(image: Image.Image) -> tuple[bytes, str]:
