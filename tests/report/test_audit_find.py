@@ -113,11 +113,13 @@ def small(epochs: int):
 def test_every_row_of_arrays_is_judged_in_their_order(tmp_path):
     views, names, flips = problem(120)
     ids = np.array([f"product {row}" for row in range(120)])
+    given = [None, *names[1:].tolist()]
     table = jaxcmr.find_label_errors(
-        views | {"ids": ids}, names, config=small(12), workdir=tmp_path
+        views | {"ids": ids}, given, config=small(12), workdir=tmp_path
     )
     np.testing.assert_array_equal(table.ids, ids)
-    np.testing.assert_array_equal(table.to_dict()["given"], names)
+    assert table.to_dict()["given"].tolist() == ["", *given[1:]]
+    assert table.order[-1] == 0 and reasons(table)[0].startswith("has no label; ")
     assert set(table.split.tolist()) == {"train", "test"} and table.out_of_fold.all()
     assert flips[table.order[:10]].mean() > 0.8
     saved = labels.read(tmp_path)

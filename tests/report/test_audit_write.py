@@ -35,10 +35,16 @@ def test_the_files_are_written_and_named(run, tmp_path):
     assert audit([run], tmp_path / "new" / "folder") == text  # ours are written again
 
 
-def test_a_run_and_itself_are_judged_as_the_run_alone(run, tmp_path):
-    audit([run, run], tmp_path)
+def test_several_runs_are_one_audit(run, tmp_path):
+    labels.save(drawn(60), tmp_path / "copy")
+    audit([run, tmp_path / "copy"], tmp_path)
     found = json.loads((tmp_path / "audit.json").read_text())
     assert found["rows"] == 60 and found["about"]["members"] == 10
+
+
+def test_a_run_that_is_named_twice_is_refused(run):
+    with pytest.raises(UsageError, match="named twice"):
+        audit([run, run / ".." / "run"], run)
 
 
 @pytest.mark.parametrize(

@@ -37,6 +37,8 @@ def audit(workdirs: Sequence[Path], output: Path) -> str:
         UsageError: a folder holds no finished run with labels, the runs do not belong together, or
             the output cannot be written.
     """
+    if len({folder.resolve() for folder in workdirs}) < len(workdirs):
+        raise UsageError("a run is named twice with --workdir, and would count twice; name it once")
     tables.check_free(output / CSV)
     found = [labels.read(folder) for folder in workdirs]
     table = combine(found, [str(folder) for folder in workdirs])
