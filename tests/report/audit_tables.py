@@ -8,6 +8,19 @@ from PIL import Image, ImageDraw
 from jaxcmr.report.items import Part
 from jaxcmr.workdir.labels import LabelTable
 
+HOSTILE = (
+    "<script>window.hacked = 1</script>",
+    "</script><img src=x onerror='hacked()'>",
+    "<!--<script>",
+    "\"quoted\" 'too' & more, with commas",
+    "=SUM(A1)",
+    "a\0b\x1b[31m\n c",
+    "\u202eright to left שלום",
+    "👩🏽\u200d🚀 手册",
+    "long " * 2000,
+    "{{ 7 * 7 }}{% raw %}",
+)
+
 
 def table(rows: int, names=("chair", "table", "sofa", "lamp"), ids=None, wrong=0.25, **other):
     """A table of random labels, of which about a share `wrong` look wrong."""

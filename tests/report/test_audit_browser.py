@@ -11,9 +11,8 @@ import zlib
 
 import numpy as np
 import pytest
-from audit_tables import Items, table
+from audit_tables import HOSTILE, Items, table
 from chromium import Browser
-from test_audit_page import HOSTILE
 
 from jaxcmr.data import correction_tables
 from jaxcmr.report.audit import columns
@@ -385,4 +384,3 @@ def test_100000_rows_open_and_page_in_bounded_time(browser, tmp_path):
     pressed = time.monotonic() - start
     assert browser.text("#page") == "99,998 rows, page 1 of 4167"
     assert wrote < 30 and opened < 10 and pressed < 10, (wrote, opened, pressed)
-    print(f"written in {wrote:.1f} s, opened in {opened:.1f} s, six keys in {pressed:.1f} s")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from audit_tables import Items, table
+from audit_tables import HOSTILE, Items, table
 
 from jaxcmr.errors import UsageError
 from jaxcmr.report.audit import columns, embedded, page
@@ -20,18 +20,6 @@ from jaxcmr.report.items import Part
 from jaxcmr.report.pages import page as pages
 
 ROOT = Path(__file__).resolve().parents[2]
-HOSTILE = (
-    "<script>window.hacked = 1</script>",
-    "</script><img src=x onerror='hacked()'>",
-    "<!--<script>",
-    "\"quoted\" 'too' & more, with commas",
-    "=SUM(A1)",
-    "a\0b\x1b[31m\n c",
-    "\u202eright to left שלום",
-    "👩🏽\u200d🚀 手册",
-    "long " * 2000,
-    "{{ 7 * 7 }}{% raw %}",
-)
 
 
 class Parsed(HTMLParser):
