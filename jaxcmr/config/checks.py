@@ -26,7 +26,7 @@ from jaxcmr.errors import UsageError
 OWN = ("own", "arrays", "manifest")  # sources of the user's own data
 # What `jaxcmr.data.own.complete` chooses from the user's own data.
 LEFT_OPEN = {"data.modalities": (), "data.validation": -1.0, "train.batch_size": 0}
-NOISES = ("symmetric", "symmetric_inclusive", "asymmetric", "asymmetric_half", "file")
+NOISES = ("symmetric", "symmetric_inclusive", "asymmetric", "asymmetric_half", "open_set", "file")
 
 
 def check(config: ConfigDict) -> None:
@@ -224,6 +224,13 @@ def _check_data(config: ConfigDict) -> None:
         if noise[field] and noise.kind != "file":
             but = f"{kind}, which reads no file; add --config.noise.kind=file"
             raise _wrong(f"noise.{field}", noise[field], but)
+    if noise.open_classes != 1 and noise.kind != "open_set":
+        but = f"{kind}; add --config.noise.kind=open_set"
+        raise _wrong("noise.open_classes", noise.open_classes, but)
+    if noise.per_modality and noise.kind == "open_set":
+        raise _wrong(
+            "noise.per_modality", True, f"{kind}, where an item has one label; set it to False"
+        )
     if noise.class_map and not noise.kind.startswith("asymmetric"):
         but = f"{kind}; add --config.noise.kind=asymmetric"
         raise _wrong("noise.class_map", noise.class_map, but)

@@ -67,12 +67,16 @@ FIELDS: Mapping[str, Field] = MappingProxyType(
                                  "split off after the noise; 0: none"),
         "data.corrections": Field("", text, "tables of ids and their right labels, or drop, with "
                                   "commas between; applied after noise and split"),
-        "noise.kind": Field("symmetric", text, "how wrong labels are drawn; file: given ones"),
+        "noise.kind": Field("symmetric", text, "how wrong labels are drawn; file: given ones; "
+                            "open_set: items of classes that are taken out keep one"),
         "noise.rate": Field(0.0, number(0, below=1), "nominal share of wrong labels"),
         "noise.seed": Field(0, SEED, "of the draw"),
         "noise.per_modality": Field(False, flag, "draw every modality's labels separately"),
         "noise.class_map": Field("", choice("", "rono"), "asymmetric: '' flips k to k + 1 mod K, "
                                  "rono as RONO on ModelNet10"),
+        "noise.open_classes": Field(1, whole(1), "open_set: classes, drawn by the seed, that are "
+                                    "taken out; the share `rate` of their rows keeps a label of "
+                                    "the others"),
         "noise.file": Field("", text, "kind file: an .npz or .npy of labels, one a training row"),
         "noise.key": Field("", text, "which array of the .npz"),
         "noise.validation_key": Field("", text, "and which for a validation set of the source"),

@@ -112,7 +112,7 @@ def introduce(
     )  # fmt: skip
     for sentence in [*_of_labels(config, record, known), *_of_none(config, known, sizes)]:
         logging.info("%s", sentence)
-    drawn = record.kind != "file" and record.rate > 0
+    drawn = record.kind not in ("file", "open_set") and record.rate > 0
     if drawn and config.data.name in OWN and config.labels != "absent":
         logging.warning("to train on your labels as they are, set config.noise.rate to 0")
     for line in by_reason(not_measured):

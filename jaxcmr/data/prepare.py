@@ -17,7 +17,7 @@ SPLIT_STREAM = 1
 
 
 def prepare(
-    splits: Splits, config: ConfigDict
+    splits: Splits, config: ConfigDict, drawn: noise.NoiseRecord | None = None
 ) -> tuple[noise.NoiseRecord, Dataset, Dataset | None, dict[str, np.ndarray]]:
     """Puts noise into the labels of the training set, then splits off the validation set.
 
@@ -28,24 +28,32 @@ def prepare(
     Where the source knows no `true_labels` and noise is put in, the labels before the noise
     become the true ones of both sets, for reports.
 
+    Args:
+        splits: what the source delivers.
+        config: the run's.
+        drawn: noise of the training rows that is drawn already (`open_classes.take_out`), of which
+            a source's own validation set has none.
+
     Returns:
         The noise record of the source's training rows; the training set; the validation set, if
         there is one; and which of these rows train and which validate, with their `ids`, for
         `split.npz`.
     """
     source = splits.train
-    record = inject(source, config.noise)
+    record = inject(source, config.noise) if drawn is None else drawn
     rows = {"train": np.arange(len(source)), "validation": np.arange(0)}
     rows["ids"] = source.ids.astype(np.str_)
     if config.labels == "absent":
         # The labels as given serve reports where no better ones are known.
-        truth = _known(source.labels) if source.true_labels is None else source.true_labels
+        truth = _before(record) if source.true_labels is None else source.true_labels
         without = np.full(len(source), -1, np.int32)
         train = dataclasses.replace(source, labels=without, true_labels=truth)
         return record, train, None, rows
     noisy = _with_noise(source, record)
     if splits.validation is not None:
-        return record, noisy, _official(splits.validation, config.noise), rows
+        official = splits.validation
+        official = _official(official, config.noise) if drawn is None else official
+        return record, noisy, official, rows
     rows["train"], rows["validation"] = draw_validation(
         len(source), source.links, config.data.validation, config.data.seed
     )
@@ -84,14 +92,16 @@ def _with_noise(source: Dataset, record: noise.NoiseRecord) -> Dataset:
     """
     truth = source.true_labels
     if truth is None and (record.kind == "file" or record.rate > 0):
-        truth = _known(record.true_labels)
+        truth = _before(record)
     labels = record.labels if record.shared else record.labels.T
     return dataclasses.replace(source, labels=labels, true_labels=truth)
 
 
-def _known(labels: np.ndarray) -> np.ndarray:
-    """Returns labels as true ones: of a row without a label nobody knows it."""
-    return np.where(labels < 0, UNKNOWN, labels).astype(np.int32)
+def _before(record: noise.NoiseRecord) -> np.ndarray:
+    """Returns the labels before the noise as true ones: of a row without any nobody knows it."""
+    given = record.labels if record.shared else record.labels.max(0)
+    none = (record.true_labels < 0) & (given < 0)
+    return np.where(none, UNKNOWN, record.true_labels).astype(np.int32)
 
 
 def _official(validation: Dataset, config: ConfigDict) -> Dataset:

@@ -108,8 +108,7 @@ def inject(
     """
     if kind not in KINDS:
         raise UsageError(f"unknown kind of noise {kind!r}; use one of {', '.join(KINDS)}")
-    if not (isinstance(rate, numbers.Real) and 0 <= rate < 1):
-        raise UsageError(f"the noise rate is {rate}; give a share of the labels in [0, 1)")
+    check_rate(rate)
     num_classes = guards.check_whole("num_classes", num_classes, 0)
     labels = given_labels(labels, num_classes, least=-1)
     labelled = np.flatnonzero(labels >= 0)
@@ -124,6 +123,12 @@ def inject(
         np.stack(drawn) if modalities else drawn[0], labels, num_classes, kind, float(rate),
         int(seed), class_map=targets, modalities=tuple(modalities),
     )  # fmt: skip
+
+
+def check_rate(rate: float) -> None:
+    """Raises a `UsageError` unless a nominal noise rate is in [0, 1)."""
+    if not (isinstance(rate, numbers.Real) and 0 <= rate < 1):
+        raise UsageError(f"the noise rate is {rate}; give a share of the labels in [0, 1)")
 
 
 def generators(seed: int, modalities: Sequence[str]) -> list[np.random.Generator]:

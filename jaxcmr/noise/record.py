@@ -24,9 +24,9 @@ class NoiseRecord:
         true_labels: `[N]` int32, the labels before the noise; -1 for a row without a label, and,
             where there is one now, for an item of none of the classes.
         num_classes: K.
-        kind: the convention (`jaxcmr.noise.KINDS`, "transition" or "file").
+        kind: the convention (`jaxcmr.noise.KINDS`, "open_set", "transition" or "file").
         rate: the nominal rate, of the rows with a label; for "transition" the expected and for
-            "file" the actual one.
+            "file" the actual one; for "open_set" the share of the rows of open classes that stay.
         seed: the seed of the draw; None for "file", which draws nothing.
         class_map: `[K]` int32, the class that class k flips to (k itself: it never flips), or
             None where the convention has no map.

@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import __version__, data, distributed, methods
 from jaxcmr import config as configuration
-from jaxcmr.data import corrections, introduce, prepare
+from jaxcmr.data import corrections, introduce, open_classes, prepare
 from jaxcmr.data.own.complete import complete
 from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
@@ -95,7 +95,8 @@ def _train_and_evaluate(
 ) -> Outcome:
     """Trains and evaluates in a folder that is held; `keep` starts the log there."""
     splits = distributed.in_turn(lambda: data.load(config.data))
-    record, train, validation, rows = prepare.prepare(splits, config)
+    splits, drawn = open_classes.take_out(splits, config.noise)
+    record, train, validation, rows = prepare.prepare(splits, config, drawn)
     splits, train, validation, rows = corrections.correct(
         config.data.corrections, splits, train, validation, rows
     )

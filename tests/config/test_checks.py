@@ -67,7 +67,7 @@ def test_every_leaf_of_every_config_has_a_range_and_is_in_it(real_config, file, 
 
 def test_the_tables_name_what_there_is():
     assert set(fields.AUGMENTATIONS) == set(towers.AUGMENTATIONS)
-    assert {*noise.KINDS, "file"} == set(checks.NOISES)
+    assert {*noise.KINDS, "open_set", "file"} == set(checks.NOISES)
     assert set(fields.ENCODERS) == set(ENCODERS)
     for name_, (_, options) in fields.ENCODERS.items():
         taken = set(inspect.signature(ENCODERS[name_]).parameters) - {"embedding_size", "dtype"}
@@ -193,6 +193,11 @@ def test_a_field_that_is_missing_is_named(path):
         ({"noise.kind": "odd"}, "unknown kind of noise 'odd' .*; use one of symmetric,"),
         ({"noise.file": "a.npy"}, "noise.kind is 'symmetric', which reads no file"),
         ({"noise.class_map": "rono"}, "add --config.noise.kind=asymmetric"),
+        ({"noise.open_classes": 2}, "noise.kind is 'symmetric'; add --config.noise.kind=open_set"),
+        (
+            {"noise.kind": "open_set", "noise.per_modality": True, "method": method("rono")},
+            "config.noise.per_modality is True, .* where an item has one label; set it to False",
+        ),
         ({"classes": 1}, "classes is 1, but it must be 0, or -1, or at least 2"),
         ({"classes": 5}, "classes is 5, but it must be 0 where labels are given"),
         ({"labels": "absent"}, "no stage before the method 'mmcd' makes pseudo labels"),

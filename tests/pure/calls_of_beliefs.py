@@ -138,6 +138,15 @@ call(
     rate=x.number(0.4, 0, 1),
     seed=x.whole(0, 0),
 )
+call(
+    noise.inject_open_set,
+    labels=x.free(x.given(CLASS)),
+    num_classes=x.whole(CLASSES, 2),
+    open_classes=x.whole(1, 1),
+    rate=x.number(0.4, 0, 1),
+    seed=x.whole(0, 0),
+)
+call(injection.check_rate, rate=x.number(0.4, 0, 1))
 call(injection.generators, seed=x.whole(0, 0), modalities=("image",))
 call(noise.class_map_from_names, names={"a": "b"}, class_names=("a", "b"))
 exempt("readers of files", noise.from_file, record.read_arrays)

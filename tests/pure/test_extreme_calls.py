@@ -35,6 +35,7 @@ from jaxcmr.errors import UsageError
 ON_HOST = (
     "beliefs.cluster_scores",
     "noise.injection",
+    "noise.open_set",
     "noise.transition",
     "retrieval.metrics",
     "retrieval.search",
