@@ -7,9 +7,9 @@ rule gives the posterior of the true class,
     q_k = p_k T[k, y] / sum_j p_j T[j, y]
 
 A label is the more suspect the smaller its posterior `q_y`; what is suggested is the likeliest
-class. T and a temperature of p are those under which the given labels are likeliest, so that no
-true label is needed: T by expectation and maximisation (Dempster et al., 1977), with a prior that
-treats a class with few rows as one whose labels say little.
+class. No true label is needed: T is found by expectation and maximisation (Dempster et al., 1977),
+under a prior that all classes are mislabelled alike and in proportion to the frequency of labels.
+How strong the prior is, and the temperature of p, are chosen by the likelihood of given labels.
 """
 
 from typing import NamedTuple
@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcmr import guards
-from jaxcmr.errors import UsageError
 
-TEMPERATURES = tuple(2.0 ** (step / 4) for step in range(-12, 17))  # 1/8 to 16
-PRIOR = 5.0  # pseudo-counts a class
-ROUNDS = 20  # of expectation and maximisation
-TINY = 1e-12
+STRENGTHS = (1.0, 10.0, 100.0, 1000.0, 1e5)  # of the prior of T, in pseudo-counts a class
+RIGHT = 0.8  # share of right labels from which T starts
+ROUNDS = 10  # of expectation and maximisation
+FITTED = 20_000  # rows by which temperature and T are found; of more, evenly spread ones
+TINY = 1e-30
 
 
 class Judgement(NamedTuple):
@@ -57,16 +57,41 @@ def judge(predictions: np.ndarray, given: np.ndarray) -> Judgement:
         >>> int(judge(p, given).probabilities[np.arange(20), given].argmin())
         9
     """
-    predictions, given = _checked(predictions, given)
-    log_p = np.log(np.maximum(predictions, TINY))
-    found = [(_fit(log_p, given, value), value) for value in TEMPERATURES]
-    (_, transition), temperature = max(found, key=lambda each: each[0][0])
-    p = softmax(log_p / temperature)
+    guards.check_shape("predictions", predictions, "N", "K")
+    guards.check_distributions("predictions", predictions)
+    predictions = np.asarray(predictions, np.float64)
+    return judge_logits(np.log(np.maximum(predictions, TINY)), given)
+
+
+def judge_logits(
+    logits: np.ndarray, given: np.ndarray, out_of_fold: np.ndarray | None = None
+) -> Judgement:
+    """Judge given labels by logits `[N, K]`, as `judge` by their softmax.
+
+    The temperature and T are found by the rows that are `out_of_fold`, `[N]` bool, if there are.
+    """
+    classes = guards.check_shape("logits", logits, "N", "K").shape[1]
+    given = np.asarray(guards.class_labels(given, classes, logits.shape[:1]))
+    counted = given >= 0
+    if out_of_fold is not None and (counted & out_of_fold).any():
+        counted &= out_of_fold
+    rows = np.flatnonzero(counted)
+    rows = rows[:: -(-len(rows) // FITTED) or 1]
+    labels, values = given[rows], np.asarray(logits[rows], np.float64)
+    if not len(rows):
+        return _judgement(logits, given, _alike(1.0, np.full(classes, 1 / classes)), 1.0)
+    temperature, strength = _likeliest(values, labels)
+    p = softmax(values / temperature)
+    return _judgement(logits, given, transition(p, labels, strength, 2 * ROUNDS), temperature)
+
+
+def _judgement(logits, given, transition: np.ndarray, temperature: float) -> Judgement:
+    p = softmax(logits / temperature)
     return Judgement(p.astype(np.float32), transition, posterior(p, given, transition), temperature)
 
 
 def posterior(predictions: np.ndarray, given: np.ndarray, transition: np.ndarray) -> np.ndarray:
-    """Return `q_k = p_k T[k, y] / sum_j p_j T[j, y]`, `[N, K]`; p where there is no label."""
+    """Return `q_k = p_k T[k, y] / sum_j p_j T[j, y]`, `[N, K]` float32; p without a label."""
     joint = predictions * np.where(given[:, None] >= 0, transition.T[given], 1.0)
     total = joint.sum(1, keepdims=True)
     return np.where(total > TINY, joint / np.maximum(total, TINY), predictions).astype(np.float32)
@@ -97,36 +122,80 @@ def suspicion_order(probability_given: np.ndarray) -> np.ndarray:
     return np.argsort(probability_given, kind="stable")
 
 
-def _fit(log_p: np.ndarray, given: np.ndarray, temperature: float) -> tuple[float, np.ndarray]:
-    """Return the mean log-likelihood of the given labels at a temperature, and the T for it."""
-    p, classes = softmax(log_p / temperature), log_p.shape[1]
-    rows = np.flatnonzero(given >= 0)
-    p, labels = p[rows], given[rows]
-    frequencies = (np.bincount(labels, minlength=classes) + 1) / (len(labels) + classes)
-    transition = np.full((classes, classes), 0.5 / max(classes - 1, 1))
-    np.fill_diagonal(transition, 0.5 if classes > 1 else 1.0)
-    for _ in range(ROUNDS):
-        q = posterior(p, labels, transition).astype(np.float64)
+def transition(
+    predictions: np.ndarray, given: np.ndarray, strength: float, rounds: int = ROUNDS
+) -> np.ndarray:
+    """Estimate T by expectation and maximisation, `T_k = (n_k + s P_k) / (sum_y n_ky + s)`.
+
+    n counts given labels by posteriors; P, the prior, has the share of right labels over all
+    classes on its diagonal, and the other labels by their frequency beside it.
+
+    Args:
+        predictions: p, `[N, K]`.
+        given: `[N]` int, all of them labels.
+        strength: s, pseudo-counts a class.
+        rounds: of expectation and maximisation.
+
+    Returns:
+        `[K, K]`, rows of sum 1.
+    """
+    classes = predictions.shape[1]
+    frequencies = (np.bincount(given, minlength=classes) + 1) / (len(given) + classes)
+    order = np.argsort(given, kind="stable")
+    present, starts = np.unique(given[order], return_index=True)
+    sorted_p, found = predictions[order], _alike(RIGHT, frequencies)
+    for _ in range(rounds):
+        q = posterior(sorted_p, given[order], found)
         counts = np.zeros((classes, classes))
-        np.add.at(counts.T, labels, q)
-        transition = counts + PRIOR * frequencies
-        transition /= transition.sum(1, keepdims=True)
-    likelihood = np.log(np.maximum((p * transition.T[labels]).sum(1), TINY))
-    return float(likelihood.mean()) if len(rows) else 0.0, transition
+        counts[:, present] = np.add.reduceat(q, starts, axis=0, dtype=np.float64).T
+        right = (np.trace(counts) + 1) / (counts.sum() + 2)
+        prior = strength * _alike(right, frequencies)
+        found = (counts + prior) / (counts.sum(1, keepdims=True) + strength)
+    return found
+
+
+def _alike(right: float, frequencies: np.ndarray) -> np.ndarray:
+    """Return the T `[K, K]` of classes that are all mislabelled alike."""
+    classes = len(frequencies)
+    others = frequencies * (1 - np.eye(classes))
+    others /= np.maximum(others.sum(1, keepdims=True), TINY)
+    return right * np.eye(classes) + (1 - right) * (others if classes > 1 else 1.0)
+
+
+def _likeliest(logits: np.ndarray, given: np.ndarray) -> tuple[float, float]:
+    """Return the temperature, a power of the fourth root of 2, and strength of largest likelihood.
+
+    They are changed in turn. Where predictions say nothing of labels, the temperature is large.
+    """
+    power, strength, before = 0.0, STRENGTHS[-1], None
+    likelihood = lambda power, strength: _held_out_likelihood(
+        softmax(logits / 2.0**power), given, strength
+    )
+    while before != (power, strength):
+        before = (power, strength)
+        found = {float(whole): likelihood(whole, strength) for whole in range(10, -6, -1)}
+        power = max(found, key=found.get)
+        for step in (0.5, 0.25):
+            found |= {near: likelihood(near, strength) for near in (power - step, power + step)}
+            power = max(found, key=found.get)
+        strength = max(reversed(STRENGTHS), key=lambda strength: likelihood(power, strength))
+        if strength == before[1]:
+            break
+    return 2.0**power, strength
+
+
+def _held_out_likelihood(p: np.ndarray, given: np.ndarray, strength: float) -> float:
+    """Return how likely given labels are under the T of the other half of the rows."""
+    half = np.random.default_rng(0).permutation(len(given)) % 2 == 0
+    total = 0.0
+    for side in (half, ~half) if len(given) > 1 else ():
+        found = transition(p[~side], given[~side], strength)
+        likelihood = (p[side] * found.T[given[side]]).sum(1)  # sum_k p_k T[k, y]
+        total += np.log(np.maximum(likelihood, TINY)).sum()
+    return float(total)
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Return the softmax of logits `[N, K]`."""
     shifted = np.exp(logits - logits.max(1, keepdims=True))
     return shifted / shifted.sum(1, keepdims=True)
-
-
-def _checked(predictions: np.ndarray, given: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    predictions = np.asarray(guards.check_shape("predictions", predictions, "N", "K"))
-    given = np.asarray(guards.class_labels(given, predictions.shape[1], predictions.shape[:1]))
-    sums = predictions.sum(1)
-    if not (
-        np.isfinite(sums).all() and (predictions >= 0).all() and np.allclose(sums, 1, atol=1e-3)
-    ):
-        raise UsageError("predictions are no distributions; give rows of class probabilities")
-    return predictions, given

@@ -9,7 +9,7 @@ class Votes(NamedTuple):
     """The predictions for N rows by E members in V modalities.
 
     Attributes:
-        logits: `[N, K]`, their mean over the voters that count.
+        logits: `[N, V, K]`, the mean over the members that count; 0 where the item is missing.
         classes: `[N, E, V]` int32, what each voter predicts, -1 where the item is missing.
         member_classes: `[N, E]` int32, what each member predicts over its modalities.
         modality_classes: `[N, V]` int32, what each modality predicts over the members.
@@ -32,14 +32,14 @@ def votes(logits: np.ndarray, present: np.ndarray, counted: np.ndarray) -> Votes
     there = np.broadcast_to(present[None], logits.shape[:3])
     counted = counted | ~counted.any(0)
     return Votes(
-        _mean(logits, there & counted[:, None], (0, 1)),
+        np.moveaxis(_mean(logits, there & counted[:, None], 0), 0, 1),
         np.moveaxis(_likeliest(logits, there), 2, 0),
         _likeliest(_mean(logits, there, 1), there.any(1)).T,
         _likeliest(_mean(logits, there, 0), there.any(0)).T,
     )
 
 
-def _mean(values: np.ndarray, mask: np.ndarray, axis: int | tuple[int, int]) -> np.ndarray:
+def _mean(values: np.ndarray, mask: np.ndarray, axis: int) -> np.ndarray:
     """Averages values `[E, V, N, K]` where the mask `[E, V, N]` holds; 0 where it never does."""
     count = np.maximum(mask.sum(axis), 1)[..., None]
     return np.where(mask[..., None], values, 0.0).sum(axis) / count

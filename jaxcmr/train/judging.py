@@ -3,15 +3,17 @@
 The predictions for all rows are looked at piece by piece, so that sets larger than memory pass.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
 import numpy as np
 
 from jaxcmr.beliefs import label_errors
-from jaxcmr.beliefs.label_errors import softmax
 from jaxcmr.beliefs.label_votes import Votes, agreement, votes, votes_of_neighbors
+from jaxcmr.beliefs.linear_judge import out_of_fold_logits, scaled
+from jaxcmr.beliefs.pooling import pooled
+from jaxcmr.data.heldout import folded
 from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.search import top_k
 from jaxcmr.train import devices
@@ -52,6 +54,7 @@ class Rows(NamedTuple):
         labels: `[N, C]` int32 as given: one column, or one a modality.
         true: `[N]` int32; None where it is unknown in a set.
         present: `[V, N]` bool, which items are there.
+        group: `[N]` int; linked rows share one.
     """
 
     ids: np.ndarray
@@ -59,6 +62,7 @@ class Rows(NamedTuple):
     labels: np.ndarray
     true: np.ndarray | None
     present: np.ndarray
+    group: np.ndarray
 
 
 def believe(
@@ -101,10 +105,12 @@ def believe(
         "seed": config.seed,
         "data": dict(train.provenance),
     }
-    made = []
+    vectors, made = _vectors(sets), []
     for column, given in enumerate(rows.labels.T):
         of_column = cast or votes_of_neighbors(neighbors, given, classes)
-        judged = label_errors.judge(softmax(of_column.logits), given)
+        judges, out_of_fold = _judges(of_column.logits, hidden.any(0), vectors, given, rows.group)
+        logits = pooled(judges, np.where(out_of_fold, given, -1))
+        judged = label_errors.judge_logits(logits, given, out_of_fold)
         ids = rows.ids if columns == 1 else np.char.add(rows.ids, f":{names[column]}")
         near = neighbors[:, :NEIGHBORS]
         made.append(
@@ -116,7 +122,7 @@ def believe(
                 given=given,
                 true=rows.true,
                 predictions=judged.predictions,
-                out_of_fold=hidden.any(0),
+                out_of_fold=out_of_fold,
                 transition=judged.transition,
                 probabilities=judged.probabilities,
                 agreement=agreement(of_column.classes, judged.probabilities.argmax(1)),
@@ -137,16 +143,58 @@ def _rows(sets: Mapping[str, Dataset]) -> Rows:
     there = lambda part, name: part.present.get(name, np.ones(len(part), bool))
     shared = all(part.labels.ndim == 1 for part in sets.values())
     columns = names[:1] if shared else names
+    sizes = [len(part) for part in sets.values()]
     known = all(part.true_labels is not None for part in sets.values())
     return Rows(
         joined(lambda part: part.ids).astype(np.str_),
-        np.repeat(list(sets), [len(part) for part in sets.values()]),
+        np.repeat(list(sets), sizes),
         np.stack([joined(lambda part, n=n: part.labels_of(n)) for n in columns], 1).astype(
             np.int32
         ),
         joined(lambda part: part.true_labels).astype(np.int32) if known else None,
         np.stack([joined(lambda part, n=n: there(part, n)) for n in names]),
+        np.cumsum([0, *sizes])[:-1].repeat(sizes) + joined(_groups),
     )
+
+
+def _groups(part: Dataset) -> np.ndarray:
+    """Returns the first row that each row is linked to, perhaps itself, `[N]`."""
+    group = folded(part.links, len(part))
+    return np.arange(len(part)) if group is None else group
+
+
+def _vectors(sets: Mapping[str, Dataset]) -> list[np.ndarray]:
+    """Returns the modalities whose items are vectors, `[N, D]` each, and all of them side by side.
+
+    Sets that stay on the disk have none.
+    """
+    found = []
+    for name in axis_order(sets["train"].modalities):
+        parts = [part.inputs[name] for part in sets.values()]
+        if all(type(items) is np.ndarray and items.ndim == 2 for items in parts):  # no memory map
+            found.append(scaled(np.concatenate(parts)))
+    return [*found, np.concatenate(found, 1)] if len(found) > 1 else found
+
+
+def _judges(
+    of_members: np.ndarray,
+    hidden: np.ndarray,
+    vectors: Sequence[np.ndarray],
+    given: np.ndarray,
+    group: np.ndarray,
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """Returns the logits of all that judge, `[N, K]` each, and which rows are judged out-of-fold.
+
+    These are linear classifiers on vectors, and the members in each modality if most labels are
+    hidden from one; only where neither is there are labels judged by members that were taught them.
+    """
+    classes, labelled = of_members.shape[-1], given >= 0
+    linear = [out_of_fold_logits(x, given, group, classes) for x in vectors if labelled.any()]
+    linear = [logits for logits in linear if logits is not None]
+    members = list(np.moveaxis(of_members, 1, 0))
+    if 2 * hidden[labelled].sum() >= labelled.sum():
+        return members + linear, hidden
+    return (linear, np.ones(len(given), bool)) if linear else (members, hidden)
 
 
 def look(
@@ -183,7 +231,8 @@ def look(
 
 
 def _doubted(logits: np.ndarray, given: np.ndarray, share: float) -> np.ndarray:
-    """Marks the share of some rows whose given label is least likely by their logits `[n, K]`."""
+    """Marks the share of rows whose given label is least likely by the logits `[n, V, K]`."""
+    logits = logits.sum(1)
     of_given = np.take_along_axis(logits, np.maximum(given, 0)[:, None], 1)[:, 0]
     margin = np.where(given >= 0, of_given - logits.max(1), 0.0)
     marked = np.zeros(len(given), bool)
