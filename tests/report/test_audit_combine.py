@@ -95,12 +95,11 @@ def test_a_row_of_one_run_keeps_what_that_run_says():
 
 
 def test_neighbours_that_both_runs_name_come_first():
-    neighbors = np.full((4, 10), -1)
-    neighbors[0, :2], other = [1, 2], neighbors.copy()
-    other[0, :2] = [3, 2]
-    tables = [by_hand([0] * 4, [[1, 0, 0]] * 4, neighbors=n) for n in (neighbors, other)]
+    near = np.full((2, 7, 10), -1)
+    near[0, 0, :3], near[1, 0, :3] = [5, 1, 2], [6, 3, 2]
+    tables = [by_hand([0] * 7, [[1, 0, 0]] * 7, neighbors=each) for each in near]
     found = combine(tables, NAMES[:2]).neighbors[0]
-    assert found.tolist() == [2, 1, 3] + [-1] * 7  # worth 9 + 9, 10 and 10
+    assert found.tolist() == [2, 5, 6, 1, 3] + [-1] * 5
 
 
 def test_votes_of_all_runs_make_the_agreement():

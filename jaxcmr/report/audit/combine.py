@@ -194,7 +194,7 @@ def _neighbors(tables, rows, places) -> np.ndarray:
         listed, rank = np.hstack(lists), np.concatenate(ranks)
         same = listed[:, :, None] == listed[:, None]
         again = np.tril(same, -1).any(2)  # a row that stands before in the list
-        worth = (same * (most - rank)).sum(2)
+        worth = (same * (most * len(tables) + most - rank)).sum(2)
         order = np.argsort(np.where((listed >= 0) & ~again, -worth, 1), 1, kind="stable")
         listed = np.where(again, -1, listed)
         found[block] = np.take_along_axis(listed, order[:, :most], 1)
