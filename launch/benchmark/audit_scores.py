@@ -71,7 +71,7 @@ def summary(tables: Mapping[str, Rows]) -> dict[str, dict[str, float]]:
     """Returns our row of each data set, and below it the best numbers of all of cleanlab's ways."""
     found = {}
     for name, rows in tables.items():
-        found[f"{name}: {AUDIT}"] = dict(rows[AUDIT])
+        found[f"{name}: {AUDIT}"] = best(rows, AUDIT)
         for source in SOURCES:
             if numbers := best(rows, f"{CLEANLAB} on {source}"):
                 found[f"{name}: best of {CLEANLAB} on {source}"] = numbers

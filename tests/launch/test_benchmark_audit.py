@@ -229,7 +229,7 @@ def test_the_command_writes_tables_and_the_picture(pair, tmp_path):
     assert rows["audit"]["AUROC"] == pytest.approx(rows["our judge on the baseline"]["AUROC"])
     assert rows["audit"]["AUROC"] > 0.95 and rows["audit"]["noise rate error"] < 0.05
     assert rows["our judge on logistic regression"]["AUROC"] > 0.9
-    assert content["summary"]["mmcd: audit"] == rows["audit"]
+    assert content["summary"]["mmcd: audit"]["ECE"] == rows["audit"]["ECE"]
     page = (output / "audit.md").read_text()
     assert page.startswith("| summary | AUROC |") and "| audit | " in page
     assert (output / "reliability.png").read_bytes().startswith(b"\x89PNG")
