@@ -28,7 +28,7 @@ flags.DEFINE_list("audited", [], "Folders of runs whose audits are scored.")
 flags.DEFINE_list("baseline", [], "Folders of cross-entropy with audit.folds=5, in this order.")
 flags.DEFINE_list("names", [], "What the data sets are called; default: the folders of --audited.")
 flags.DEFINE_string("output", "runs/audit_benchmark", "Folder of the tables and the picture.")
-flags.DEFINE_bool("logistic_regression", True, "Fit one where all items are vectors.")
+flags.DEFINE_bool("logistic_regression", True, "Fit one where items are vectors, too.")
 
 
 def main() -> None:

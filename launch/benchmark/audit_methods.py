@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jaxcmr.beliefs.label_errors import TINY, judge, noise_rate
+from jaxcmr.errors import UsageError
 from jaxcmr.workdir.labels import LabelTable
 
 PACKAGES = {"cleanlab": "cleanlab", "sklearn": "scikit-learn"}
@@ -115,7 +116,15 @@ def logistic_regression(
         given: `[N]` int class ids.
         classes: K.
         seed: of the folds.
+
+    Raises:
+        UsageError: no class has a row a fold.
     """
+    if np.bincount(given).max() < FOLDS:
+        raise UsageError(
+            f"no class has {FOLDS} rows, as many as there are folds; leave the regression out with "
+            "--nologistic_regression"
+        )
     x = np.concatenate(inputs, axis=1)
     best, chosen, found = -np.inf, STRENGTHS[0], np.empty((len(x), classes))
     for strength in STRENGTHS:

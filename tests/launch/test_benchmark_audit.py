@@ -191,6 +191,13 @@ def test_logistic_regression_does_not_see_the_label_it_judges():
     assert (predictions.argmax(1) == given).mean() < 0.7
 
 
+def test_fewer_rows_than_folds_are_one_sentence():
+    import audit_methods
+
+    with pytest.raises(UsageError, match="no class has 5 rows"):
+        audit_methods.logistic_regression([np.eye(4)], np.array([0, 1, 2, 2]), 3)
+
+
 def test_features_are_centered_and_missing_rows_are_zeros():
     import audit_methods
 
