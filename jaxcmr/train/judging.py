@@ -19,7 +19,7 @@ from jaxcmr.retrieval.search import top_k
 from jaxcmr.train import devices
 from jaxcmr.train.state import TrainState
 from jaxcmr.train.trainer import Trainer
-from jaxcmr.types import Dataset, Outputs, axis_order
+from jaxcmr.types import UNKNOWN, Dataset, Outputs, axis_order
 from jaxcmr.workdir import labels
 from jaxcmr.workdir.labels import LabelTable
 
@@ -52,7 +52,7 @@ class Rows(NamedTuple):
     Attributes:
         ids, split: `[N]` str.
         labels: `[N, C]` int32 as given: one column, or one a modality.
-        true: `[N]` int32; None where it is unknown in a set.
+        true: `[N]` int32, `UNKNOWN` in a set that does not know it; None if none does.
         present: `[V, N]` bool, which items are there.
         group: `[N]` int; linked rows share one.
     """
@@ -144,14 +144,16 @@ def _rows(sets: Mapping[str, Dataset]) -> Rows:
     shared = all(part.labels.ndim == 1 for part in sets.values())
     columns = names[:1] if shared else names
     sizes = [len(part) for part in sets.values()]
-    known = all(part.true_labels is not None for part in sets.values())
+    known = any(part.true_labels is not None for part in sets.values())
+    unknown = lambda part: np.full(len(part), UNKNOWN)
+    truth = lambda part: unknown(part) if part.true_labels is None else part.true_labels
     return Rows(
         joined(lambda part: part.ids).astype(np.str_),
         np.repeat(list(sets), sizes),
         np.stack([joined(lambda part, n=n: part.labels_of(n)) for n in columns], 1).astype(
             np.int32
         ),
-        joined(lambda part: part.true_labels).astype(np.int32) if known else None,
+        joined(truth).astype(np.int32) if known else None,
         np.stack([joined(lambda part, n=n: there(part, n)) for n in names]),
         np.cumsum([0, *sizes])[:-1].repeat(sizes) + joined(_groups),
     )

@@ -12,6 +12,7 @@ from audit_scores import AUDIT, BASELINE, CLEANLAB, JUDGE, REGRESSION
 
 from jaxcmr.beliefs.error_scores import Reliability, reliability
 from jaxcmr.errors import UsageError
+from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir import labels
 from jaxcmr.workdir.labels import LabelTable
 
@@ -48,7 +49,7 @@ def read(folder: Path, baseline: Path | None) -> Compared:
             f"the true labels of the run in {folder} are not known, so that nothing can be scored; "
             "name a run on data with true_labels, or with noise that was put in"
         )
-    rows = np.flatnonzero(table.given >= 0)
+    rows = np.flatnonzero((table.given >= 0) & (table.true != UNKNOWN))
     raw = None if baseline is None else _baseline(baseline, table, rows, folder)
     return Compared(
         folder, table.ids[rows], table.given[rows], table.true[rows], table.probabilities[rows], raw

@@ -9,6 +9,7 @@ from label_tables import by_hand, drawn
 from jaxcmr.beliefs import label_errors
 from jaxcmr.errors import UsageError
 from jaxcmr.report.audit.combine import combine
+from jaxcmr.types import UNKNOWN
 
 NAMES = ("runs/a", "runs/b", "runs/c")
 
@@ -144,11 +145,16 @@ def test_most_runs_say_what_a_modality_predicts():
     assert combine(tables, NAMES).modality_classes.tolist() == [[1, 1]]
 
 
-def test_true_labels_are_known_if_they_are_of_every_row():
+def test_true_labels_are_known_where_they_are_in_one_run():
     first, second = pair(true=None)
     np.testing.assert_array_equal(combine([first, second], NAMES[:2]).true, first.true)
-    first = shuffled(first, np.arange(30))
-    assert combine([second, first], NAMES[:2]).true is None
+    part = shuffled(first, np.arange(30))
+    found = combine([second, part], NAMES[:2])
+    of_first = dict(zip(first.ids, first.true))
+    known = np.isin(found.ids, part.ids)
+    assert found.true[known].tolist() == [of_first[row] for row in found.ids[known]]
+    assert (found.true[~known] == UNKNOWN).all() and (~known).sum() == 10
+    assert combine([second, second], NAMES[:2]).true is None
 
 
 @pytest.mark.parametrize(

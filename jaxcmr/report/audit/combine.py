@@ -8,9 +8,8 @@ from jaxcmr.beliefs import label_errors
 from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.spreadsheet import blocks_of
+from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir.labels import LabelTable
-
-UNKNOWN = -2  # of labels, where -1 is a value: no run has the row
 
 
 def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
@@ -47,7 +46,7 @@ def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
         class_names=tables[0].class_names,
         modalities=modalities,
         given=given,
-        true=None if (true == UNKNOWN).any() else true,
+        true=None if (true == UNKNOWN).all() else true,
         predictions=judged.predictions,
         out_of_fold=out_of_fold.any(0),
         transition=judged.transition,
