@@ -21,7 +21,8 @@ from jaxcmr import guards
 STRENGTHS = (1.0, 10.0, 100.0, 1000.0, 1e5)  # of the prior of T, in pseudo-counts a class
 RIGHT = 0.8  # share of right labels from which T starts
 ROUNDS = 10  # of expectation and maximisation
-FITTED = 20_000  # rows by which temperature and T are found; of more, evenly spread ones
+# Rows, and their probabilities, by which temperature and T are found; of more, evenly spread ones.
+FITTED, FITTED_VALUES = 20_000, 2_000_000
 TINY = 1e-30
 
 
@@ -76,7 +77,8 @@ def judge_logits(
     if out_of_fold is not None and (counted & out_of_fold).any():
         counted &= out_of_fold
     rows = np.flatnonzero(counted)
-    rows = rows[:: -(-len(rows) // FITTED) or 1]
+    most = max(min(FITTED, FITTED_VALUES // classes), 1)
+    rows = rows[:: max(-(-len(rows) // most), 1)]
     labels, values = given[rows], np.asarray(logits[rows], np.float64)
     if not len(rows):
         return _judgement(logits, given, _alike(1.0, np.full(classes, 1 / classes)), 1.0)
@@ -95,6 +97,17 @@ def posterior(predictions: np.ndarray, given: np.ndarray, transition: np.ndarray
     joint = predictions * np.where(given[:, None] >= 0, transition.T[given], 1.0)
     total = joint.sum(1, keepdims=True)
     return np.where(total > TINY, joint / np.maximum(total, TINY), predictions).astype(np.float32)
+
+
+def none_of_these(judgement: Judgement, given: np.ndarray) -> np.ndarray:
+    """Score how little an item resembles any class, `(1 - max_k p_k) (1 - q_y)`, `[N]` float32.
+
+    Such an item has a label that looks wrong, and no other class is likely either. Without a label
+    the score is `1 - max_k p_k`. It ranks; it is no probability.
+    """
+    labelled, rows = given >= 0, np.arange(len(given))
+    of_given = np.where(labelled, judgement.probabilities[rows, given], 0.0)
+    return ((1 - judgement.predictions.max(1)) * (1 - of_given)).astype(np.float32)
 
 
 def noise_rate(probabilities: np.ndarray, given: np.ndarray) -> tuple[float, float, float]:

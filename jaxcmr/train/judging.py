@@ -126,7 +126,7 @@ def believe(
                 transition=judged.transition,
                 probabilities=judged.probabilities,
                 agreement=agreement(of_column.classes, judged.probabilities.argmax(1)),
-                none_of_these=1 - judged.predictions.max(1),
+                none_of_these=label_errors.none_of_these(judged, given),
                 member_classes=of_column.member_classes,
                 modality_classes=of_column.modality_classes,
                 neighbors=np.where(near >= 0, near + column * len(ids), -1),

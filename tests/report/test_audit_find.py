@@ -42,7 +42,7 @@ def test_they_may_have_names_and_rows_without_a_label():
 @pytest.mark.parametrize(
     "arguments, words",
     [
-        (([[0.9, 0.2]], [0]), "no distributions"),
+        (([[0.9, 0.2]], [0]), "sums to 1.1"),
         (([[0.9, 0.1]], [2]), "beyond 1"),
         (([[0.9, 0.1]], [0, 1]), "shape"),
         (([0.9, 0.1], [0, 1]), "predictions have shape"),

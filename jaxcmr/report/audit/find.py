@@ -111,20 +111,20 @@ def rank_label_errors(
             f"there are {len(names)} class_names and {len(ids)} ids for predictions of the shape "
             f"[{rows}, {classes}]; give one a class and one a row, or leave them out"
         )
-    likeliest = judged.predictions.argmax(1).astype(np.int32)
+    likeliest, given = judged.predictions.argmax(1).astype(np.int32), np.asarray(labels, np.int32)
     return LabelTable(
         ids=ids,
         split=np.full(rows, "train"),
         class_names=names,
         modalities=(),
-        given=np.asarray(labels, np.int32),
+        given=given,
         true=None,
         predictions=judged.predictions,
         out_of_fold=np.ones(rows, bool),
         transition=judged.transition,
         probabilities=judged.probabilities,
         agreement=(likeliest == judged.probabilities.argmax(1)).astype(np.float32),
-        none_of_these=1 - judged.predictions.max(1, initial=0),
+        none_of_these=label_errors.none_of_these(judged, given),
         member_classes=likeliest[:, None],
         modality_classes=np.zeros((rows, 0), np.int32),
         neighbors=np.full((rows, 10), -1, np.int32),
