@@ -4,6 +4,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from jaxcmr.beliefs.label_errors import softmax
+
 
 class Votes(NamedTuple):
     """The predictions for N rows by E members in V modalities.
@@ -54,6 +56,18 @@ def agreement(classes: np.ndarray, suggested: np.ndarray) -> np.ndarray:
     cast = classes >= 0
     agree = (classes == suggested[:, None, None]) & cast
     return (agree.sum((1, 2)) / np.maximum(cast.sum((1, 2)), 1)).astype(np.float32)
+
+
+def mean_predictions(cast: Votes) -> np.ndarray:
+    """Returns the class probabilities `[N, K]` float32, averaged over the modalities of each row.
+
+    A row without any item has the same probability for all classes.
+    """
+    there = cast.modality_classes >= 0
+    there |= ~there.any(1, keepdims=True)  # logits of missing items are zeros
+    weights = there / there.sum(1, keepdims=True)
+    shares = [softmax(cast.logits[:, v]) * weights[:, v, None] for v in range(there.shape[1])]
+    return sum(shares).astype(np.float32)
 
 
 def votes_of_neighbors(neighbors: np.ndarray, labels: np.ndarray, num_classes: int) -> Votes:

@@ -10,7 +10,13 @@ import jax
 import numpy as np
 
 from jaxcmr.beliefs import label_errors
-from jaxcmr.beliefs.label_votes import Votes, agreement, votes, votes_of_neighbors
+from jaxcmr.beliefs.label_votes import (
+    Votes,
+    agreement,
+    mean_predictions,
+    votes,
+    votes_of_neighbors,
+)
 from jaxcmr.beliefs.linear_judge import out_of_fold_logits, scaled
 from jaxcmr.beliefs.pooling import pooled
 from jaxcmr.data.heldout import folded
@@ -131,6 +137,7 @@ def believe(
                 modality_classes=of_column.modality_classes,
                 neighbors=np.where(near >= 0, near + column * len(ids), -1),
                 about={**about, "temperature": judged.temperature},
+                raw_predictions=mean_predictions(of_column),
             )
         )
     return labels.stacked(made)

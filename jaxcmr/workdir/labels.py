@@ -49,6 +49,9 @@ class LabelTable:
         neighbors: `[N, k]` int32, the nearest rows of this table in the common space, nearest
             first; -1 where there is none or they were not searched for.
         about: what made the table, ready for JSON.
+        raw_predictions: `[N, K]` float32, the mean class probabilities of the members (those that
+            were not taught the label, if there are), over the modalities that the row has: before
+            other judges and calibration, for comparisons. None in tables of other origin.
     """
 
     ids: np.ndarray
@@ -67,6 +70,7 @@ class LabelTable:
     modality_classes: np.ndarray
     neighbors: np.ndarray
     about: Mapping[str, Any]
+    raw_predictions: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -201,7 +205,8 @@ def read(folder: Path) -> LabelTable:
         raise UsageError(_why_not(folder))
     arrays = numpyfiles.read_npz(path)
     missing = [n for n in (*ARRAYS, "class_names", "modalities", "about") if n not in arrays]
-    if [name for name in missing if name != "true"]:
+    missing = [name for name in missing if name not in ("true", "raw_predictions")]
+    if missing:
         raise UsageError(f"{path} lacks {', '.join(missing)}; run the training again to write it")
     try:
         about = json.loads(str(arrays["about"]))

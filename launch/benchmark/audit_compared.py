@@ -18,7 +18,7 @@ from jaxcmr.workdir.labels import LabelTable
 
 
 class Compared(NamedTuple):
-    """The N rows of a run that have a label.
+    """The N rows of a run that have a label, and whose true label is known.
 
     Attributes:
         folder: of the run.
@@ -49,7 +49,7 @@ def read(folder: Path, baseline: Path | None) -> Compared:
             f"the true labels of the run in {folder} are not known, so that nothing can be scored; "
             "name a run on data with true_labels, or with noise that was put in"
         )
-    rows = np.flatnonzero((table.given >= 0) & (table.true != UNKNOWN))
+    rows = np.flatnonzero(table.labelled & (table.true != UNKNOWN))
     raw = None if baseline is None else _baseline(baseline, table, rows, folder)
     return Compared(
         folder, table.ids[rows], table.given[rows], table.true[rows], table.probabilities[rows], raw
@@ -80,7 +80,12 @@ def _baseline(folder: Path, audited: LabelTable, rows: np.ndarray, run: Path) ->
             f"the run in {folder} was taught the labels that it judges; train it with "
             "--config.audit.folds=5"
         )
-    return audit_methods.raw_predictions(table)[theirs]
+    if table.raw_predictions is None:
+        raise UsageError(
+            f"the table in {folder} has no predictions from before calibration; start the command "
+            "of the run again, which writes them without training again"
+        )
+    return table.raw_predictions[theirs].astype(np.float64)
 
 
 def predictions(compared: Compared, with_regression: bool) -> dict[str, np.ndarray]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from jaxcmr.beliefs.label_errors import TINY, judge, noise_rate
 from jaxcmr.errors import UsageError
-from jaxcmr.workdir.labels import LabelTable
 
 PACKAGES = {"cleanlab": "cleanlab", "sklearn": "scikit-learn"}
 MISSING = [name for module, name in PACKAGES.items() if importlib.util.find_spec(module) is None]
@@ -95,12 +94,6 @@ def likeliest_other(probabilities: np.ndarray, given: np.ndarray) -> np.ndarray:
     return np.where(np.arange(probabilities.shape[1]) == given[:, None], -1, probabilities).argmax(
         1
     )
-
-
-def raw_predictions(table: LabelTable) -> np.ndarray:
-    """Returns the class probabilities of a table as they were before calibration, `[N, K]`."""
-    raw = table.predictions.astype(np.float64) ** float(table.about["temperature"])
-    return raw / raw.sum(1, keepdims=True)
 
 
 def logistic_regression(
