@@ -8,7 +8,8 @@ drawn by their frequencies m,
 
     mean_i -log((1 - e) softmax(W x_i)_y + e m_y) + penalty / 2 |W|^2
 
-The penalty is the one under which the given labels of one fold, held out, are likeliest.
+The penalty is the one under which the given labels of one fold, held out, are likeliest. This
+choice, of one for all folds, is all that a label has to do with the logits of its own row.
 """
 
 from collections.abc import Iterator, Sequence
@@ -44,7 +45,8 @@ def out_of_fold_logits(
         num_classes: K.
 
     Returns:
-        `[N, K]` logits; None where there are too few labels for so many classes and dimensions.
+        `[N, K]` logits; None where there are too few labels for so many classes and dimensions, or
+        in too few groups.
     """
     x = np.concatenate([vectors, np.full((len(vectors), 1), CONSTANT, np.float32)], 1)
     rows = np.flatnonzero(given >= 0)
@@ -54,14 +56,15 @@ def out_of_fold_logits(
         return None
     _, group = np.unique(groups, return_inverse=True)
     folds = np.random.default_rng(0).integers(0, FOLDS, group.max() + 1)[group]
-    counts = np.bincount(given[fitted], minlength=num_classes) + 1
+    if len(np.unique(folds[fitted])) < FOLDS:
+        return None
     taught = [fitted[folds[fitted] != fold] for fold in range(FOLDS)]
-    frequencies = counts / counts.sum()
+    frequencies = [_frequencies(given[rows], num_classes) for rows in taught]
     fit = lambda fold, penalties: _path(
-        x[taught[fold]], given[taught[fold]], frequencies, penalties
+        x[taught[fold]], given[taught[fold]], frequencies[fold], penalties
     )
     out = fitted[folds[fitted] == 0]
-    scores = [_likelihood(x[out] @ w, given[out], frequencies) for w in fit(0, PENALTIES)]
+    scores = [_likelihood(x[out] @ w, given[out], frequencies[0]) for w in fit(0, PENALTIES)]
     chosen = int(np.argmax(scores))
     logits = np.empty((len(x), num_classes), np.float32)
     for fold in range(FOLDS):
@@ -76,6 +79,12 @@ def scaled(vectors: np.ndarray) -> np.ndarray:
     x = x - x.mean(0)
     length = np.sqrt(np.einsum("nd,nd->", x, x, dtype=np.float64) / max(len(x), 1))
     return x / np.float32(max(length, TINY))
+
+
+def _frequencies(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """Returns the share of each class `[K]`, with one pseudo-count."""
+    counts = np.bincount(labels, minlength=num_classes) + 1
+    return counts / counts.sum()
 
 
 def _path(
