@@ -7,7 +7,15 @@ import pytest
 
 from jaxcmr.beliefs import label_errors
 from jaxcmr.beliefs.error_scores import calibration_error
-from jaxcmr.beliefs.label_errors import judge, judge_logits, noise_rate, posterior, transition
+from jaxcmr.beliefs.label_errors import (
+    Judgement,
+    judge,
+    judge_logits,
+    noise_rate,
+    none_of_these,
+    posterior,
+    transition,
+)
 from jaxcmr.errors import UsageError
 
 
@@ -64,6 +72,13 @@ def test_the_noise_rate_and_its_interval_by_hand():
     assert (rate, low, high) == pytest.approx((0.3, 0.3 - half / 10, 0.3 + half / 10))
     assert noise_rate(np.eye(2), np.array([0, 1])) == (0, 0, 0)
     assert np.isnan(noise_rate(q, np.full(3, -1))).all()
+
+
+def test_an_item_of_no_class_has_a_wrong_label_that_no_other_class_explains():
+    p = np.array([[0.4, 0.6], [0.9, 0.1], [0.4, 0.6]])
+    q = np.array([[0.7, 0.3], [0.2, 0.8], [0.4, 0.6]])
+    found = none_of_these(Judgement(p, np.eye(2), q, 1.0), np.array([0, 1, -1]))
+    np.testing.assert_allclose(found, [0.4 * 0.3, 0.1 * 0.2, 0.4], rtol=1e-6)
 
 
 def test_rows_are_ranked_by_their_probability_ties_in_their_order():
