@@ -26,9 +26,14 @@ from jaxcmr import noise
 from jaxcmr.beliefs import (
     clarify,
     diagnosis,
+    error_scores,
     folds,
+    label_errors,
+    label_votes,
+    linear_judge,
     memory,
     mixture,
+    pooling,
     posterior,
     votes,
 )
@@ -173,3 +178,17 @@ call(
 call(posterior.transition, counts=x.plain(np.eye(CLASSES, dtype=np.float32)), prior=x.number(2, 0))
 call(posterior.likelihood, **BELIEFS)
 call(posterior.label_posterior, **BELIEFS)
+
+FOUND = {"predictions": x.distributions(SHARES, x.FINE), "given": x.labels(CLASS, x.FINE)}
+call(label_errors.judge, **FOUND)
+exempt("parts of `label_errors.judge`", label_errors.judge_logits, label_errors.posterior)
+exempt("parts of `label_errors.judge`", label_errors.transition, label_errors.softmax)
+exempt("reads a `Judgement`", label_errors.none_of_these, label_errors.noise_rate)
+exempt("a sort", label_errors.suspicion_order)
+exempt("of the outputs of a run", label_votes.votes, label_votes.agreement)
+exempt("of the outputs of a run", label_votes.mean_predictions, label_votes.votes_of_neighbors)
+exempt("of the items of a run", linear_judge.out_of_fold_logits, linear_judge.scaled)
+exempt("of the judges of a run", pooling.pooled)
+exempt("reports of an audit", error_scores.roc_auc, error_scores.average_precision)
+exempt("reports of an audit", error_scores.precision_at, error_scores.reliability)
+exempt("reports of an audit", error_scores.calibration_error)

@@ -34,6 +34,7 @@ from jaxcmr.errors import UsageError
 
 ON_HOST = (
     "beliefs.cluster_scores",
+    "beliefs.label_errors",
     "noise.injection",
     "noise.open_set",
     "noise.transition",
