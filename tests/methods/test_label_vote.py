@@ -259,3 +259,17 @@ def test_a_dead_member_has_no_vote(voters):
 def test_a_label_must_not_be_hidden_from_all_members():
     with pytest.raises(UsageError, match=r"held_out_members is 3, but with 3 members"):
         paired_batch.build("label_vote", MEMBERS, held_out_members=3)
+
+
+@pytest.mark.parametrize("voters", ["out_of_fold", "peers"])
+def test_what_is_said_to_be_hidden_is_what_members_are_not_trained_on(voters):
+    numbers = {"voters": voters, "held_out_share": 0.5}
+    method, hp = _method(**numbers), _hp(**numbers)
+    hidden = np.asarray(method.hidden(jnp.arange(8), ALL_ALIVE, hp))
+    assert 0 < hidden.mean() < 1
+    for rows in (jnp.arange(4), jnp.arange(4, 8)):
+        _, targets = method.vote(
+            _outputs(PREDICTED), ALL_ALIVE, method.beliefs(8, CLASSES),
+            paired_batch.batch(LABELS).replace(index=rows), paired_batch.progress(0), hp,
+        )  # fmt: skip
+        np.testing.assert_array_equal(targets.labels < 0, hidden[:, rows])

@@ -214,3 +214,17 @@ def test_freezing_in_the_warm_up_is_a_sentence():
     config = paired_batch.config("mmcd", MEMBERS, epochs=2, **NUMBERS, freeze_from=0.1)
     with pytest.raises(UsageError, match=r"freeze_from is 0.1, but the warm-up lasts 0.50"):
         methods.build(config)
+
+
+@pytest.mark.parametrize("voters", ["out_of_fold", "peers"])
+def test_what_is_said_to_be_hidden_is_what_members_are_not_trained_on(voters):
+    numbers = {"voters": voters, "held_out_share": 0.5}
+    method, hp = _method(**numbers), _hp(**numbers)
+    hidden = np.asarray(method.hidden(jnp.arange(8), ALL_ALIVE, hp))
+    assert 0 < hidden.mean() < 1
+    for rows in (jnp.arange(4), jnp.arange(4, 8)):
+        _, targets = method.vote(
+            _outputs(_draw()), ALL_ALIVE, method.beliefs(8, CLASSES),
+            paired_batch.batch(LABELS).replace(index=rows), paired_batch.progress(0), hp,
+        )  # fmt: skip
+        np.testing.assert_array_equal(targets.posterior.sum(-1) == 0, hidden[:, rows])
