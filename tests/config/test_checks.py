@@ -134,6 +134,8 @@ def test_every_default_is_in_its_range_and_says_what_it_means():
         ("stage.first.pseudo_labels", "best", "one of '', mean, votes, per_modality"),
         ("stages", ("first", "first"), "names nothing twice"),
         ("stages", (), "a tuple of at least 1"),
+        ("audit.folds", 1, "it must be 0, or at least 2"),
+        ("audit.folds", 1001, "it must be 0, or at most 1000"),
         ("method.name", 5, "must be a text"),
         ("labels", "none", "one of given, absent"),
         ("data.root", "a\nb", "a text without line breaks"),
@@ -361,3 +363,25 @@ def test_more_steps_than_are_counted_are_refused():
     assert stages.steps_per_epoch(config, 4_000_000) == 2_000_000
     with pytest.raises(UsageError, match="epochs is 1000, which are more than 2147483647 steps"):
         stages.steps_per_epoch(config, 5_000_000)
+
+
+def test_every_stage_has_at_least_as_many_members_as_there_are_folds():
+    config = small()
+    config.audit.folds = 5
+    members = lambda: [section(config, name).ensemble.members for name in config.stages]
+    assert members() == [5, 5]
+    config.ensemble.members = 7
+    assert members() == [7, 7]
+    config.stage.first.ensemble = ConfigDict({"members": 2})  # too few for the next one: 5 for 3
+    config.ensemble.members = 3
+    assert members() == [5, 5] and config.ensemble.members == 3
+    configuration.check(config)
+    config.audit.folds = 0
+    assert members() == [2, 3]
+
+
+def test_folds_are_those_of_the_whole_run():
+    config = small()
+    config.stage.first.audit = ConfigDict({"folds": 2})
+    with pytest.raises(UsageError, match=r"no field config\.stage\.first\.audit\.folds"):
+        configuration.check(config)
