@@ -13,6 +13,7 @@ from jaxcmr.beliefs import label_errors
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import files, numpyfiles
 from jaxcmr.storage.spreadsheet import blocks_of, safe, write_csv
+from jaxcmr.workdir import labelarrays
 
 NPZ, CSV = "labels.npz", "labels.csv"
 COLUMNS = ("id", "split", "given", "probability_given", "suggested", "probability_suggested",
@@ -210,10 +211,11 @@ def read(folder: Path) -> LabelTable:
         raise UsageError(f"{path} lacks {', '.join(missing)}; run the training again to write it")
     try:
         about = json.loads(str(arrays["about"]))
-    except ValueError as error:
-        raise UsageError(
-            f"{path} is damaged ({error}); run the training again to write it"
-        ) from None
+        wrong = labelarrays.fault(arrays) or labelarrays.fault_of_about(about)
+    except (ValueError, RecursionError) as error:
+        wrong = str(error)
+    if wrong:
+        raise UsageError(f"{path} is damaged ({wrong}); run the training again to write it")
     if about.get("labels") == "absent":
         raise UsageError(
             f"the run in {folder} was trained without labels (config.labels=absent), so that there "
