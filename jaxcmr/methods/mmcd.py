@@ -180,7 +180,8 @@ def build(config: ConfigDict) -> Method:
         return diagnosis.posterior_labels(beliefs, dataset)
 
     def hidden(rows: jax.Array, alive: jax.Array, hp) -> jax.Array:
-        return draw_folds(voters, key, alive, rows, hp).hidden
+        # Once beliefs are frozen, all members are trained on posteriors, which know the labels.
+        return draw_folds(voters, key, alive, rows, hp).hidden & (hp["freeze_from"] >= 1)
 
     return Method(
         network.init, network.apply, objective, beliefs, vote, diagnose=diagnose, hidden=hidden

@@ -93,8 +93,9 @@ def believe(
     """
     rows, names = _rows(sets), axis_order(sets["train"].modalities)
     hidden = np.ones((len(state.alive), len(rows.ids)), bool)  # from all, but for training rows
-    hidden[:, : len(sets["train"])] = trainer.hidden() & (not taught_before)
-    hidden = hidden[devices.local(state.alive)]
+    alive = devices.local(state.alive)
+    hidden[:, : len(sets["train"])] = trainer.hidden(alive) & (not taught_before)
+    hidden = hidden[alive]
     cast, space = look(
         trainer.pieces(state, sets.get("test")), rows.present, hidden, rows.labels[:, 0]
     )

@@ -266,5 +266,5 @@ def taught_before(stages: list[Stage]) -> bool:
     uses = [methods.recipe(stage.config.method.name).uses_labels for stage in stages[:-1]]
     if last.config.labels == "given" and any(uses):
         return True
-    start = last.config.start_from
-    return bool(start) and start not in names and weights.used_labels(paths.expanded(start))
+    starts = {stage.config.start_from for stage in stages} - {"", *names}
+    return any(weights.used_labels(paths.expanded(start)) for start in starts)

@@ -295,8 +295,12 @@ class Trainer:
         for outputs in self._predict(state, self._hp["method"], source):
             yield evaluate.of_living(outputs, state.alive)
 
-    def hidden(self) -> np.ndarray:
-        """Returns `[E, N]` bool, the members that are not taught the label of each training row."""
+    def hidden(self, alive: np.ndarray) -> np.ndarray:
+        """Returns `[E, N]` bool, the members that were not taught the label of each training row.
+
+        Args:
+            alive: `[E]` bool, the members that are left.
+        """
         config, rows = self.config, len(self._train)
         shape = (config.ensemble.members, rows)
         if not methods.recipe(config.method.name).uses_labels:
@@ -305,9 +309,11 @@ class Trainer:
             return np.zeros(shape, bool)
         group = folded(self._train.links, rows)
         numbers = np.arange(rows, dtype=np.int32) if group is None else group
-        # As at the start, when all are alive: what is hidden from a member later was taught to it.
-        alive = np.ones(config.ensemble.members, bool)
-        return np.asarray(self._stage.method.hidden(numbers, alive, self._hp["method"]))
+        # What is hidden from a member later was taught to it before others died, and too few that
+        # are left are taught everything: what counts is hidden at the start and now.
+        masks = (np.ones(config.ensemble.members, bool), np.asarray(alive))
+        hidden = [self._stage.method.hidden(numbers, mask, self._hp["method"]) for mask in masks]
+        return np.logical_and(*hidden)
 
     def scorer(
         self, test: Dataset

@@ -73,15 +73,19 @@ def _restore(place: Path) -> dict[str, Any]:
 def used_labels(folder: Path) -> bool:
     """Says whether the run, or the stage of one, in `folder` may have been taught given labels.
 
-    Where its config cannot be read, it may.
+    Weights remember: a stage before it may have been taught them, too, and so may another run that
+    one of them starts from. Where its config cannot be read, it may.
     """
     within = folder.parent.name == "stages"
     try:
         config = json.loads(
             ((folder.parents[1] if within else folder) / "config.json").read_bytes()
         )
-        method = (config["stage"][folder.name] if within else config)["method"]["name"]
-        given = config["labels"] == "given"
-        return given and methods.recipe(method).uses_labels
+        names = list(config["stages"])
+        parts = {**config["stage"], names[-1]: config}
+        before = names[: names.index(folder.name) + 1] if within else names
+        uses = [methods.recipe(parts[name]["method"]["name"]).uses_labels for name in before]
+        starts = {parts[name].get("start_from", "") for name in before} - {"", *names}
+        return bool(starts) or (config["labels"] == "given" and any(uses))
     except (OSError, ValueError, KeyError, TypeError, UsageError):
         return True

@@ -129,6 +129,13 @@ def test_frozen_beliefs_stay_as_they_are_and_reach_every_member():
     np.testing.assert_array_equal(targets.positives, targets.posterior.argmax(-1))
 
 
+def test_where_beliefs_freeze_no_label_counts_as_hidden():
+    rows, method = jnp.arange(8), _method()
+    always = method.hidden(rows, ALL_ALIVE, _hp())
+    np.testing.assert_array_equal(always.sum(0), 1)
+    assert not method.hidden(rows, ALL_ALIVE, _hp(freeze_from=0.75)).any()
+
+
 def test_padding_is_neither_counted_nor_a_target():
     mask = np.array([True, True, True, False])
     beliefs, targets = _vote(_draw(), mask=mask, confident_share=1.0)

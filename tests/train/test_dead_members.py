@@ -112,3 +112,18 @@ def test_a_broken_start_is_kept_too(tmp_path):
     with pytest.raises(UsageError, match="not finite at step 1;"):
         paired.trainer(paired.config(), tmp_path, data).fit()
     assert (tmp_path / "checkpoints" / "last" / "0").is_dir()
+
+
+def test_no_label_is_hidden_from_the_last_member_that_is_left(tmp_path):
+    """It is trained on all of them, though those of its fold were hidden from it before."""
+    trainer = _trainer("mmcd", "drop", tmp_path, members=2)
+    before = trainer.hidden(np.ones(2, bool))
+    np.testing.assert_array_equal(before.sum(0), 1)
+    left = trainer.hidden(np.array([True, False]))
+    assert before[0].sum() > 15 and left[0].sum() <= 4
+
+
+def test_what_is_hidden_from_a_member_only_after_others_died_was_taught_to_it(tmp_path):
+    trainer = _trainer("mmcd", "drop", tmp_path)
+    before, left = trainer.hidden(np.ones(3, bool)), trainer.hidden(np.array([True, True, False]))
+    np.testing.assert_array_equal(left[:2], before[:2])

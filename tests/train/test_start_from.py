@@ -1,10 +1,14 @@
 """A run that starts from the weights of another one."""
 
+import json
+
 import jax
 import numpy as np
 import paired
 import pytest
 
+from jaxcmr.config import method as method_section
+from jaxcmr.config import stage
 from jaxcmr.errors import UsageError
 from jaxcmr.train import checkpoint, stages
 from jaxcmr.workdir import weights as workdir_weights
@@ -91,3 +95,38 @@ def test_a_checkpoint_that_is_damaged_is_one_sentence(tmp_path):
         UsageError, match=r"best/7 cannot be read \(.*\); correct config.stage.one.start_from"
     ):
         workdir_weights.read(tmp_path, "stage.one.start_from")
+
+
+@pytest.mark.parametrize(
+    "other, taught",
+    [
+        ({"method": "ce"}, True),
+        ({"method": "ce", "labels": "absent"}, False),
+        ({"method": "pairs"}, False),
+        ({"method": "pairs", "start_from": "elsewhere"}, True),
+        ({"method": "pairs", "before": "ce"}, True),
+        ({"method": "ce", "before": "pairs", "stage": "first"}, False),
+        ({"method": "pairs", "before": "ce", "stage": "first"}, True),
+    ],
+)
+@pytest.mark.parametrize("through", ["main", "pairs"])
+def test_labels_that_weights_remember_are_no_secret(other, taught, through, tmp_path):
+    """Through any chain of stages and runs: what was taught them, members have seen."""
+    before = {"first": {"method": {"name": other["before"]}}} if "before" in other else {}
+    content = {
+        "stages": [*before, "main"],
+        "stage": before,
+        "method": {"name": other["method"]},
+        "labels": other.get("labels", "given"),
+        "start_from": other.get("start_from", ""),
+    }
+    run = tmp_path / "other"
+    run.mkdir()
+    (run / "config.json").write_text(json.dumps(content))
+    start = str(run / "stages" / other["stage"] if "stage" in other else run)
+    config = paired.config()
+    config.start_from = start
+    if through == "pairs":
+        config.stages, config.start_from = ("pairs", "main"), "pairs"
+        config.stage.pairs = stage(method_section("pairs"), epochs=1, start_from=start)
+    assert stages.taught_before(stages.plan(config, tmp_path / "new")) == taught
