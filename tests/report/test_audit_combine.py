@@ -30,6 +30,7 @@ def shuffled(table, order):
         field.name: getattr(table, field.name)[order]
         for field in dataclasses.fields(table)
         if field.name not in ("class_names", "modalities", "transition", "about")
+        and getattr(table, field.name) is not None
     }
     return dataclasses.replace(table, **moved | {"neighbors": inverse[moved["neighbors"]]})
 
@@ -58,6 +59,18 @@ def test_only_runs_that_were_not_taught_the_label_count_where_there_are_any():
     judged = label_errors.judge(expected, first.given)
     np.testing.assert_allclose(found.probabilities, judged.probabilities, atol=1e-5)
     assert found.out_of_fold.all()
+
+
+def test_labels_that_every_run_was_taught_say_nothing_of_the_noise():
+    """Their predictions confirm them, as if no label were wrong."""
+    part = np.arange(400) < 200
+    drawn_rows = drawn(400, classes=3, noise=0.3)
+    taught = np.where(part[:, None], drawn_rows.predictions, np.eye(3)[drawn_rows.given])
+    table = dataclasses.replace(drawn_rows, predictions=np.float32(taught), out_of_fold=part)
+    found = combine([table, table], NAMES[:2])
+    judged = label_errors.judge(table.predictions[part], table.given[part])
+    np.testing.assert_allclose(found.transition, judged.transition, atol=1e-5)
+    np.testing.assert_allclose(found.probabilities[part], judged.probabilities, atol=1e-5)
 
 
 def test_rows_taught_to_every_run_are_the_mean_of_all_and_stay_in_sample():

@@ -11,13 +11,16 @@ from jaxcmr.storage.spreadsheet import blocks_of
 from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir.labels import LabelTable
 
+TINY = 1e-30  # in place of a probability of 0
+
 
 def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
     """Combines the tables of several runs.
 
     The class probabilities of a row are the mean over the runs that have it; where some of them
-    are out-of-fold, over those alone. All rows are then judged anew. A row has the votes of all its
-    runs, and the nearest items that most of them name, among equals the nearer ones.
+    are out-of-fold, over those alone. All rows are then judged anew, by the noise that such rows
+    show. A row has the votes of all its runs, and the nearest items that most of them name, among
+    equals the nearer ones.
 
     Args:
         tables: one a run; rows are known by their ids, and may lie in any order.
@@ -35,7 +38,8 @@ def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
     true = _labels([table.true for table in tables], tables, names, ids, rows, "true")
     out_of_fold = np.array([_of(t.out_of_fold, r, False) for t, r in zip(tables, rows)])
     judging = np.array([r >= 0 for r in rows]) & (out_of_fold | ~out_of_fold.any(0))
-    judged = label_errors.judge(_mean([t.predictions for t in tables], rows, judging), given)
+    mean = _mean([table.predictions for table in tables], rows, judging)
+    judged = label_errors.judge_logits(np.log(np.maximum(mean, TINY)), given, out_of_fold.any(0))
     modalities = tuple(sorted({name for table in tables for name in table.modalities}))
     split = _of(tables[0].split, rows[0], "")
     for table, row in zip(tables[1:], rows[1:]):
