@@ -46,6 +46,8 @@ def test_they_may_have_names_and_rows_without_a_label():
         (([[0.9, 0.1]], [2]), "beyond 1"),
         (([[0.9, 0.1]], [0, 1]), "shape"),
         (([0.9, 0.1], [0, 1]), "predictions have shape"),
+        (([[0.9, 0.1], [1.0]], [0, 1]), "no numbers"),
+        (([["cup", "plate"]], [0]), "no numbers"),
     ],
 )
 def test_what_is_no_prediction_is_refused(arguments, words):
@@ -75,6 +77,12 @@ def test_a_run_that_is_not_finished_is_refused(tmp_path):
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(UsageError, match="is not finished"):
         jaxcmr.find_label_errors(tmp_path)
+
+
+@pytest.mark.parametrize("source", [None, np.ones((4, 3))])
+def test_what_is_neither_arrays_by_name_nor_a_path_is_refused(source):
+    with pytest.raises(UsageError, match="is no source; give arrays by name"):
+        jaxcmr.find_label_errors(source, [0] * 4)
 
 
 def test_rows_of_a_table_take_their_neighbours_with_them():

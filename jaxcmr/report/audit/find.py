@@ -61,6 +61,11 @@ def find_label_errors(
     """
     if isinstance(source, Mapping):
         return _of_arrays(_named(source, labels), config, workdir)
+    if not isinstance(source, (str, os.PathLike)):
+        raise UsageError(
+            f"{type(source).__name__} is no source; give arrays by name, "
+            '{"image": x, "text": t}, a file of data, or the folder of a run'
+        )
     if labels is not None:
         raise UsageError(f"labels are given beside {source}, which holds its own; leave them out")
     source = expanded(source)
@@ -102,7 +107,7 @@ def rank_label_errors(
         >>> int(table.order[0]), int(table.suggested[9])
         (9, 0)
     """
-    judged = label_errors.judge(predictions, labels)
+    judged = label_errors.judge(_probabilities(predictions), labels)
     rows, classes = judged.predictions.shape
     names = tuple(map(str, range(classes) if class_names is None else class_names))
     ids = np.array([str(name) for name in (range(rows) if ids is None else ids)], np.str_)
@@ -130,6 +135,14 @@ def rank_label_errors(
         neighbors=np.full((rows, 10), -1, np.int32),
         about={"method": "given predictions", "members": 1, "temperature": judged.temperature},
     )
+
+
+def _probabilities(predictions: Any) -> np.ndarray:
+    """Returns an array of numbers."""
+    try:
+        return np.asarray(predictions, np.float64)
+    except (TypeError, ValueError):  # rows of different lengths, names
+        raise UsageError("predictions are no numbers [N, K]; give a probability a class") from None
 
 
 def _is_run(source: Path) -> bool:
