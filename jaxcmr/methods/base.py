@@ -79,6 +79,9 @@ class Method(NamedTuple):
         hidden: `(rows, alive, hp) -> [E, B]` bool, the members that are not trained on the given
             label of each row, of numbers as `label_groups` gives; what they predict of it is
             out-of-fold. None: all are trained on all labels.
+        remembered: `beliefs -> [N, K]`, logits of the training rows by members that a label was
+            hidden from, minus their mean, where in the end no member is left that was not trained
+            on it. None: what members predict in the end is out-of-fold where `hidden` says so.
     """
 
     init: Callable[..., Any]
@@ -89,6 +92,7 @@ class Method(NamedTuple):
     refresh: Callable[..., tuple[Any, Beliefs]] | None = None
     diagnose: Callable[..., Mapping[str, Any]] | None = None
     hidden: Callable[..., jax.Array] | None = None
+    remembered: Callable[[Beliefs], jax.Array] | None = None
 
 
 class Recipe(NamedTuple):

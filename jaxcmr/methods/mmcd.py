@@ -180,12 +180,17 @@ def build(config: ConfigDict) -> Method:
         return diagnosis.posterior_labels(beliefs, dataset)
 
     def hidden(rows: jax.Array, alive: jax.Array, hp) -> jax.Array:
-        # Once beliefs are frozen, all members are trained on posteriors, which know the labels.
-        return draw_folds(voters, key, alive, rows, hp).hidden & (hp["freeze_from"] >= 1)
+        return draw_folds(voters, key, alive, rows, hp).hidden
 
+    def remembered(beliefs: Beliefs) -> jax.Array:
+        return jnp.swapaxes(beliefs.logits.value.mean(0), 0, 1)
+
+    # Once beliefs are frozen, all members are trained on posteriors, which know the labels.
+    freezes = config.method.freeze_from < 1
     return Method(
-        network.init, network.apply, objective, beliefs, vote, diagnose=diagnose, hidden=hidden
-    )
+        network.init, network.apply, objective, beliefs, vote,
+        diagnose=diagnose, hidden=hidden, remembered=remembered if freezes else None,
+    )  # fmt: skip
 
 
 def _posterior(

@@ -99,6 +99,7 @@ def believe(
     cast, space = look(
         trainer.pieces(state, sets.get("test")), rows.present, hidden, rows.labels[:, 0]
     )
+    remembered = trainer.remembered(state)
     neighbors = nearest(space, len(rows.ids), VOTING_NEIGHBORS, trainer.mesh)
     columns, config, train = rows.labels.shape[1], trainer.config, sets["train"]
     class_names = train.class_names
@@ -115,7 +116,8 @@ def believe(
     vectors, made = _vectors(sets), []
     for column, given in enumerate(rows.labels.T):
         of_column = cast or votes_of_neighbors(neighbors, given, classes)
-        judges, out_of_fold = _judges(of_column.logits, hidden.any(0), vectors, given, rows.group)
+        of_members = _with_memory(of_column.logits, remembered)
+        judges, out_of_fold = _judges(of_members, hidden.any(0), vectors, given, rows.group)
         logits = pooled(judges, np.where(out_of_fold, given, -1))
         judged = label_errors.judge_logits(logits, given, out_of_fold)
         ids = rows.ids if columns == 1 else np.char.add(rows.ids, f":{names[column]}")
@@ -142,6 +144,18 @@ def believe(
             )
         )
     return labels.stacked(made)
+
+
+def _with_memory(logits: np.ndarray, remembered: np.ndarray | None) -> np.ndarray:
+    """Puts what the method remembers of training rows, if anything, in the place of `[N, V, K]`.
+
+    Then there is one judge, `[N, 1, K]`; other rows have the mean of theirs, centered as well.
+    """
+    if remembered is None:
+        return logits
+    others = logits[len(remembered) :].mean(1)
+    others = others - others.mean(0) if len(others) else others
+    return np.concatenate([remembered, others])[:, None]
 
 
 def _rows(sets: Mapping[str, Dataset]) -> Rows:

@@ -315,6 +315,11 @@ class Trainer:
         hidden = [self._stage.method.hidden(numbers, mask, self._hp["method"]) for mask in masks]
         return np.logical_and(*hidden)
 
+    def remembered(self, state: TrainState) -> np.ndarray | None:
+        """Returns the logits `[N, K]` of the training rows that the method remembers, or None."""
+        read = self._stage.method.remembered
+        return None if read is None else np.asarray(read(devices.local(state.beliefs)))
+
     def scorer(
         self, test: Dataset
     ) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:

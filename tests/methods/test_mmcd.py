@@ -6,6 +6,7 @@ import numpy as np
 import paired_batch
 import pytest
 
+from configs.mmcd_mnist3d import get_config
 from jaxcmr import losses, methods
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import Outputs
@@ -129,11 +130,18 @@ def test_frozen_beliefs_stay_as_they_are_and_reach_every_member():
     np.testing.assert_array_equal(targets.positives, targets.posterior.argmax(-1))
 
 
-def test_where_beliefs_freeze_no_label_counts_as_hidden():
-    rows, method = jnp.arange(8), _method()
-    always = method.hidden(rows, ALL_ALIVE, _hp())
-    np.testing.assert_array_equal(always.sum(0), 1)
-    assert not method.hidden(rows, ALL_ALIVE, _hp(freeze_from=0.75)).any()
+def test_where_beliefs_freeze_the_votes_from_before_are_remembered():
+    """Then no member is left that was not trained on a label; its remembered votes were."""
+    config = get_config()
+    assert config.method.freeze_from == 0.75
+    method = methods.build(config)
+    beliefs = method.beliefs(4, 3)
+    votes = np.arange(12.0).reshape(3, 4)  # [K, N]
+    value = jnp.broadcast_to(jnp.asarray(votes), beliefs.logits.value.shape)
+    beliefs = beliefs.replace(logits=beliefs.logits._replace(value=value))
+    np.testing.assert_allclose(method.remembered(beliefs), votes.T)
+    config.method.freeze_from = 1.0
+    assert methods.build(config).remembered is None
 
 
 def test_padding_is_neither_counted_nor_a_target():
