@@ -27,12 +27,33 @@ def suspects_text(table: LabelTable, why: Sequence[str] | None = None, most: int
         f"{table.looks_wrong.sum()} of {labelled} labels look wrong; estimated share of wrong "
         f"labels {100 * rate:.1f} % ({100 * low:.1f} to {100 * high:.1f})"
     ]
-    if note := in_sample(table):
+    if note := cautions(table):
         lines.append(note)
     if unlabelled := len(table) - labelled:
         lines.append(f"{unlabelled} rows have no label; one is suggested for each")
     rows = table.order[table.looks_wrong[table.order]][:most].tolist()
     return "\n".join([*lines, *([""] if rows else []), *_listed(table, rows, why)])
+
+
+def cautions(table: LabelTable) -> str:
+    """Says why the numbers of a table must be read with care; "" if nothing speaks against them."""
+    return "; ".join(filter(None, (in_sample(table), self_confirmed(table))))
+
+
+def self_confirmed(table: LabelTable) -> str:
+    """Says that labels were corrected before, as in the second round of an audit; "" if none was.
+
+    Labels that were changed to what a model suggests agree with the next model. The estimated noise
+    transition matrix then holds hardly any noise, and wrong labels that were left look right.
+    """
+    done = table.about.get("data", {}).get("corrections", {}).get("relabelled", 0)
+    if not done:
+        return ""
+    return (
+        f"{done} labels are corrected already: if they were chosen as an audit suggested, more of "
+        "the others are wrong than is estimated; look through the most suspect again, also where "
+        "they look right"
+    )
 
 
 def in_sample(table: LabelTable) -> str:

@@ -123,6 +123,11 @@ def test_an_in_sample_audit_says_so():
     assert found["in_sample"] == 2 and "the model was taught 2 of 5 labels" in found["note"]
 
 
+def test_an_audit_of_corrected_labels_says_so():
+    table = six(about={"data": {"corrections": {"relabelled": 4}}})
+    assert summarize(table)["note"].startswith("4 labels are corrected already")
+
+
 def test_what_is_scored_does_not_depend_on_the_order_of_rows():
     table, order = drawn(300), np.random.default_rng(0).permutation(300)
     names = ("given", "true", "probabilities", "none_of_these")

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 from label_tables import by_hand
 
-from jaxcmr.report.suspects import in_sample, suspects_text
+from jaxcmr.report.suspects import cautions, in_sample, suspects_text
 
 TABLE = by_hand([0, 1, 1, -1], [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.0, 0.3, 0.7], [0.0, 1.0, 0.0]])
 
@@ -39,3 +39,13 @@ def test_labels_that_were_taught_are_told():
     assert in_sample(TABLE) == ""
     assert in_sample(taught).startswith("in-sample: the model was taught 1 of 3 labels")
     assert in_sample(taught) in suspects_text(taught)
+
+
+def test_labels_that_were_corrected_before_are_told():
+    of = lambda **counts: dataclasses.replace(TABLE, about={"data": {"corrections": counts}})
+    corrected = of(relabelled=2, confirmed=0)
+    assert cautions(TABLE) == cautions(of(relabelled=0, confirmed=3)) == ""
+    assert cautions(corrected).startswith("2 labels are corrected already")
+    assert cautions(corrected) in suspects_text(corrected)
+    taught = dataclasses.replace(corrected, out_of_fold=np.zeros(4, bool))
+    assert cautions(taught) == f"{in_sample(taught)}; {cautions(corrected)}"

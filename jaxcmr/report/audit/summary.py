@@ -12,7 +12,7 @@ import numpy as np
 
 from jaxcmr.beliefs import error_scores, label_errors
 from jaxcmr.report.audit.why import STRANGE
-from jaxcmr.report.suspects import in_sample
+from jaxcmr.report.suspects import cautions
 from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir.labels import LabelTable
 
@@ -34,7 +34,7 @@ def summarize(table: LabelTable) -> dict[str, Any]:
         "none_of_these": int((table.none_of_these >= STRANGE).sum()),
         "out_of_fold": int(table.out_of_fold.sum()),
         "in_sample": int((labelled & ~table.out_of_fold).sum()),
-        "note": in_sample(table),
+        "note": cautions(table),
         "noise_rate": _noise_rate(table, labelled),
         "classes": [_class(table, label) for label in range(len(table.class_names))],
         "mixed_up": mixed_up(table),
