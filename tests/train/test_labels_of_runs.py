@@ -89,3 +89,15 @@ def test_a_method_without_classes_lets_neighbors_vote(run):
     assert table.out_of_fold.all() and table.member_classes.shape == (ROWS, 1)
     nearest = table.given[table.neighbors]  # ten of the twenty that vote
     assert nearest.shape == (ROWS, 10) and (nearest >= 0).all()
+
+
+@pytest.mark.slow
+def test_labels_of_each_modality_are_rows_of_their_own(run):
+    table = run("apart", **{"noise.per_modality": True, "audit.test": False})
+    assert len(table) == 48 and table.modalities == ("image", "text")
+    items = [name.rsplit(":", 1) for name in table.ids]
+    assert [name for _, name in items] == ["image"] * 24 + ["text"] * 24
+    assert [item for item, _ in items[:24]] == [item for item, _ in items[24:]]
+    np.testing.assert_array_equal(table.true[:24], table.true[24:])
+    assert (table.given[:24] != table.given[24:]).any()
+    assert ((table.neighbors < 24) == (np.arange(48) < 24)[:, None]).all()
