@@ -40,6 +40,7 @@ def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
     judging = np.array([r >= 0 for r in rows]) & (out_of_fold | ~out_of_fold.any(0))
     mean = _mean([table.predictions for table in tables], rows, judging)
     judged = label_errors.judge_logits(np.log(np.maximum(mean, TINY)), given, out_of_fold.any(0))
+    raw = [t.raw_predictions for t in tables if t.raw_predictions is not None]
     modalities = tuple(sorted({name for table in tables for name in table.modalities}))
     split = _of(tables[0].split, rows[0], "")
     for table, row in zip(tables[1:], rows[1:]):
@@ -56,11 +57,12 @@ def combine(tables: Sequence[LabelTable], names: Sequence[str]) -> LabelTable:
         transition=judged.transition,
         probabilities=judged.probabilities,
         agreement=_agreement(tables, rows, judged.probabilities.argmax(1)),
-        none_of_these=_mean([t.none_of_these for t in tables], rows, np.array(rows) >= 0),
+        none_of_these=label_errors.none_of_these(judged, given),
         member_classes=np.hstack([_of(t.member_classes, r, -1) for t, r in zip(tables, rows)]),
         modality_classes=_modality_classes(tables, rows, modalities, judged.probabilities),
         neighbors=_neighbors(tables, rows, places),
         about=_about(tables, names),
+        raw_predictions=_mean(raw, rows, judging) if len(raw) == len(tables) else None,
     )
 
 

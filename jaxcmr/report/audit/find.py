@@ -22,8 +22,8 @@ from jaxcmr.workdir import labels as label_tables
 from jaxcmr.workdir.labels import LabelTable
 
 ARRAYS = "arrays.npz"  # arrays in memory, as the run reads them
-STEPS = 1000  # of the training, within these epochs
-EPOCHS = (10, 100)
+STEPS = 400  # of the training, within these epochs: longer ones learn wrong labels by heart
+EPOCHS = (15, 60)
 
 
 def find_label_errors(
@@ -201,7 +201,9 @@ def _trained(source: Path, config: ConfigDict | None, workdir: Any) -> LabelTabl
     with chosen.unlocked():
         chosen.data.name, chosen.data.path = "own", str(source)
         if config is None:
-            batches = own.outline(chosen.data).rows / BATCH
+            found = own.outline(chosen.data)
+            batches = found.rows / BATCH
+            chosen.data.standardize = tuple(n for n, k in found.kinds.items() if k == "vector")
             chosen.train.epochs = int(np.clip(np.ceil(STEPS / max(batches, 1)), *EPOCHS))
     with _folder(workdir) as folder:
         table = train_and_evaluate(chosen, folder).labels
