@@ -1,5 +1,6 @@
 """Two pictures and a small table of a finished run."""
 
+import shlex
 from collections.abc import Callable
 from itertools import permutations
 from pathlib import Path
@@ -29,7 +30,8 @@ def write_report(outcome: "Outcome", workdir: Path) -> str:
     files = ("result.json", "metrics.jsonl", "noise.npz", "embeddings/", *believed, *drawn)
     texts = [result_table(outcome.result)]
     if outcome.labels is not None and (suspects := suspects_text(outcome.labels)):
-        texts.append(suspects)
+        command = f"python launch/audit.py --workdir={shlex.quote(str(workdir))}"
+        texts.append(f"{suspects}\n\nto look through them: {command}")
     return "\n\n".join([*texts, "\n".join(f"  {workdir / name}" for name in files)])
 
 

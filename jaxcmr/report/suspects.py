@@ -30,7 +30,8 @@ def suspects_text(table: LabelTable, why: Sequence[str] | None = None, most: int
     if note := cautions(table):
         lines.append(note)
     if unlabelled := len(table) - labelled:
-        lines.append(f"{unlabelled} rows have no label; one is suggested for each")
+        have = "row has" if unlabelled == 1 else "rows have"
+        lines.append(f"{unlabelled} {have} no label; one is suggested for each")
     rows = table.order[table.looks_wrong[table.order]][:most].tolist()
     return "\n".join([*lines, *([""] if rows else []), *_listed(table, rows, why)])
 

@@ -13,7 +13,7 @@ TABLE = by_hand([0, 1, 1, -1], [[0.9, 0.1, 0.0], [0.8, 0.2, 0.0], [0.0, 0.3, 0.7
 def test_the_labels_that_look_wrong_are_listed_worst_first():
     assert suspects_text(TABLE).splitlines() == [
         "2 of 3 labels look wrong; estimated share of wrong labels 53.3 % (9.0 to 97.6)",
-        "1 rows have no label; one is suggested for each",
+        "1 row has no label; one is suggested for each",
         "",
         "most suspect  given  right   suggested",
         "row 1         sofa   20.0 %  chair      80.0 %",

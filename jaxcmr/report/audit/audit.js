@@ -122,7 +122,8 @@ function told(place) {
 
 function count() {
   const left = list.filter((place) => !decisions.has(data.id[place])).length;
-  $("progress").textContent = `${decisions.size.toLocaleString("en")} decided, ${left.toLocaleString("en")} of this list left`;
+  const next = !left && decisions.size ? ": Export them" : "";
+  $("progress").textContent = `${decisions.size.toLocaleString("en")} decided, ${left.toLocaleString("en")} of this list left${next}`;
   $("export").disabled = !decisions.size;
   $("undo").disabled = !undone.length;
 }
