@@ -80,7 +80,7 @@ def judge_logits(
     most = max(min(FITTED, FITTED_VALUES // classes), 1)
     rows = rows[:: max(-(-len(rows) // most), 1)]
     labels, values = given[rows], np.asarray(logits[rows], np.float64)
-    if not len(rows):
+    if len(rows) < 2:  # nothing to choose by
         return _judgement(logits, given, _alike(1.0, np.full(classes, 1 / classes)), 1.0)
     temperature, strength = _likeliest(values, labels)
     p = softmax(values / temperature)

@@ -103,8 +103,9 @@ def believe(
     neighbors = nearest(space, len(rows.ids), VOTING_NEIGHBORS, trainer.mesh)
     columns, config, train = rows.labels.shape[1], trainer.config, sets["train"]
     class_names = train.class_names
-    if config.labels == "absent":
+    if config.labels == "absent":  # classes are clusters, which no label names
         class_names = tuple(f"cluster {k + 1}" for k in range(classes))
+        rows = rows._replace(labels=np.full_like(rows.labels[:, :1], -1), true=None)
     about = {
         "method": config.method.name,
         "labels": config.labels,
@@ -117,7 +118,15 @@ def believe(
     for column, given in enumerate(rows.labels.T):
         of_column = cast or votes_of_neighbors(neighbors, given, classes)
         of_members = _with_memory(of_column.logits, remembered)
-        judges, out_of_fold = _judges(of_members, hidden.any(0), vectors, given, rows.group)
+        linear = _linear(vectors, given, rows.group, classes)
+        out_of_fold = hidden.any(0)
+        if 2 * out_of_fold[given >= 0].sum() >= (given >= 0).sum():
+            judges = [*np.moveaxis(of_members, 1, 0), *linear.values()]
+        elif linear:  # members that were taught most labels have no say
+            judges, out_of_fold = list(linear.values()), np.ones(len(given), bool)
+            of_column = _votes_of(linear, names, rows.present)
+        else:
+            judges = list(np.moveaxis(of_members, 1, 0))
         logits = pooled(judges, np.where(out_of_fold, given, -1))
         judged = label_errors.judge_logits(logits, given, out_of_fold)
         ids = rows.ids if columns == 1 else np.char.add(rows.ids, f":{names[column]}")
@@ -187,38 +196,36 @@ def _groups(part: Dataset) -> np.ndarray:
     return np.arange(len(part)) if group is None else group
 
 
-def _vectors(sets: Mapping[str, Dataset]) -> list[np.ndarray]:
-    """Returns the modalities whose items are vectors, `[N, D]` each, and all of them side by side.
+def _vectors(sets: Mapping[str, Dataset]) -> dict[str, np.ndarray]:
+    """Returns the modalities whose items are vectors, `[N, D]` each, and as "" all side by side.
 
     Sets that stay on the disk have none.
     """
-    found = []
+    found = {}
     for name in axis_order(sets["train"].modalities):
         parts = [part.inputs[name] for part in sets.values()]
         if all(type(items) is np.ndarray and items.ndim == 2 for items in parts):  # no memory map
-            found.append(scaled(np.concatenate(parts)))
-    return [*found, np.concatenate(found, 1)] if len(found) > 1 else found
+            found[name] = scaled(np.concatenate(parts))
+    joint = {"": np.concatenate(list(found.values()), 1)} if len(found) > 1 else {}
+    return found | joint
 
 
-def _judges(
-    of_members: np.ndarray,
-    hidden: np.ndarray,
-    vectors: Sequence[np.ndarray],
-    given: np.ndarray,
-    group: np.ndarray,
-) -> tuple[list[np.ndarray], np.ndarray]:
-    """Returns the logits of all that judge, `[N, K]` each, and which rows are judged out-of-fold.
+def _linear(
+    vectors: Mapping[str, np.ndarray], given: np.ndarray, group: np.ndarray, classes: int
+) -> dict[str, np.ndarray]:
+    """Returns the logits `[N, K]` of linear classifiers that have not seen the label of a row."""
+    if not (given >= 0).any():
+        return {}
+    found = {name: out_of_fold_logits(x, given, group, classes) for name, x in vectors.items()}
+    return {name: logits for name, logits in found.items() if logits is not None}
 
-    These are linear classifiers on vectors, and the members in each modality if most labels are
-    hidden from one; only where neither is there are labels judged by members that were taught them.
-    """
-    classes, labelled = of_members.shape[-1], given >= 0
-    linear = [out_of_fold_logits(x, given, group, classes) for x in vectors if labelled.any()]
-    linear = [logits for logits in linear if logits is not None]
-    members = list(np.moveaxis(of_members, 1, 0))
-    if 2 * hidden[labelled].sum() >= labelled.sum():
-        return members + linear, hidden
-    return (linear, np.ones(len(given), bool)) if linear else (members, hidden)
+
+def _votes_of(linear: Mapping[str, np.ndarray], names: Sequence[str], present: np.ndarray) -> Votes:
+    """Returns the votes of linear classifiers, as of one member in the modalities with one."""
+    nothing = np.zeros_like(next(iter(linear.values())))
+    logits = np.stack([linear.get(name, nothing) for name in names])
+    there = present & np.array([[name in linear] for name in names])
+    return votes(logits[None], there, np.ones((1, present.shape[1]), bool))
 
 
 def look(

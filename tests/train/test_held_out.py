@@ -106,17 +106,18 @@ def test_linked_rows_are_hidden_from_the_same_member_of_a_trainer(name):
     group = np.where(np.arange(ROWS) < 12, np.arange(ROWS) // 2, -1)
     train = dataclasses.replace(paired.dataset(rows=ROWS), links={"group": group})
     config = _config(name, folds=3)
-    hidden = paired.trainer(config, train=train).hidden()
+    everyone = np.ones(config.ensemble.members, bool)
+    hidden = paired.trainer(config, train=train).hidden(everyone)
     assert hidden.shape == (MEMBERS, ROWS) and hidden.dtype == bool
     np.testing.assert_array_equal(hidden.sum(0), 1)
     np.testing.assert_array_equal(hidden[:, 0:12:2], hidden[:, 1:12:2])
-    alone = paired.trainer(config, train=paired.dataset(rows=ROWS)).hidden()
+    alone = paired.trainer(config, train=paired.dataset(rows=ROWS)).hidden(everyone)
     np.testing.assert_array_equal(hidden[:, 12:], alone[:, 12:])
     assert (hidden != alone).any()
 
 
 def test_what_a_trainer_says_of_methods_without_folds():
     trainer = paired.trainer(_config("ce", folds=0))
-    assert not trainer.hidden().any()
+    assert not trainer.hidden(np.ones(trainer.config.ensemble.members, bool)).any()
     trainer.config = _config("pairs")
-    assert trainer.hidden().all()
+    assert trainer.hidden(np.ones(trainer.config.ensemble.members, bool)).all()

@@ -143,7 +143,8 @@ def test_labels_were_taught_before_where_a_stage_uses_them(tmp_path):
 
 def _run_folder(folder, **config):
     folder.mkdir(parents=True)
-    (folder / "config.json").write_text(json.dumps(config))
+    whole = {"stages": ["main"], "stage": {}} | config
+    (folder / "config.json").write_text(json.dumps(whole if config else {}))
     return folder
 
 
@@ -153,7 +154,8 @@ def test_labels_were_taught_before_where_the_run_that_one_starts_from_used_them(
     not_taught = _run_folder(tmp_path / "pairs", labels="given", **pairs)
     absent = _run_folder(tmp_path / "absent", labels="absent", **ce)
     damaged = _run_folder(tmp_path / "damaged")
-    staged = _run_folder(tmp_path / "staged", labels="given", stage={"one": pairs, "two": ce}, **ce)
+    parts = {"stage": {"one": pairs, "two": ce}, "stages": ["one", "two", "main"]}
+    staged = _run_folder(tmp_path / "staged", labels="given", **parts, **ce)
     expected = {
         taught: True,
         not_taught: False,
@@ -190,7 +192,7 @@ def test_rows_are_judged_by_the_members_that_were_not_taught_their_label(trainer
     table = _believe(trainer)
     assert table.out_of_fold.all() and table.about["folds"] == table.about["members"] == 3
     logits = trainer.predict(trainer.untrained).logits  # [E, V, N, K]
-    hidden = trainer.hidden()
+    hidden = trainer.hidden(np.ones(trainer.config.ensemble.members, bool))
     for row in range(30):
         (member,) = np.flatnonzero(hidden[:, row])
         expected = softmax(logits[member, :, row]).mean(0)
@@ -212,7 +214,10 @@ def test_the_rows_of_all_sets_keep_their_order_labels_and_truth(trainer):
 
 
 def test_labels_that_are_hidden_from_dead_members_alone_are_judged_in_sample(trainer):
-    table, hidden = _believe(trainer, (True, False, True)), trainer.hidden()
+    table, hidden = (
+        _believe(trainer, (True, False, True)),
+        trainer.hidden(np.ones(trainer.config.ensemble.members, bool)),
+    )
     np.testing.assert_array_equal(table.out_of_fold[:30], hidden[[0, 2]].any(0))
     assert table.out_of_fold[30:].all() and not table.out_of_fold.all()
     assert table.member_classes.shape == (38, 2) and table.about["members"] == 2
