@@ -15,6 +15,7 @@ from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir import labels
 from jaxcmr.workdir.labels import LabelTable
 
+pytestmark = pytest.mark.slow
 FOLDER = Path(__file__).parents[2] / "launch" / "benchmark"
 ROWS, CLASSES = 120, 3
 

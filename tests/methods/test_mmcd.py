@@ -6,7 +6,6 @@ import numpy as np
 import paired_batch
 import pytest
 
-from configs.mmcd_mnist3d import get_config
 from jaxcmr import losses, methods
 from jaxcmr.errors import UsageError
 from jaxcmr.methods import Outputs
@@ -130,9 +129,9 @@ def test_frozen_beliefs_stay_as_they_are_and_reach_every_member():
     np.testing.assert_array_equal(targets.positives, targets.posterior.argmax(-1))
 
 
-def test_where_beliefs_freeze_the_votes_from_before_are_remembered():
+def test_where_beliefs_freeze_the_votes_from_before_are_remembered(real_config):
     """Then no member is left that was not trained on a label; its remembered votes were."""
-    config = get_config()
+    config = real_config("mmcd_mnist3d")
     assert config.method.freeze_from == 0.75
     method = methods.build(config)
     beliefs = method.beliefs(4, 3)

@@ -21,6 +21,7 @@ from jaxcmr.report.audit.summary import summarize
 from jaxcmr.report.audit.why import reasons
 from jaxcmr.storage.spreadsheet import unsafe
 
+pytestmark = pytest.mark.slow
 NO_STORAGE = "Object.defineProperty(window, 'localStorage', { get() { throw new Error('off'); } })"
 IDS = "[...document.querySelectorAll('#cards bdi.mono')].map((element) => element.textContent)"
 CURRENT = "document.querySelector('[aria-current=true] bdi.mono').textContent"

@@ -11,6 +11,7 @@ from jaxcmr.errors import UsageError
 from jaxcmr.noise import NoiseRecord
 from jaxcmr.train.run import train_and_evaluate
 
+pytestmark = pytest.mark.slow
 NAMES = ("=lamp", "chair")
 
 

@@ -12,6 +12,7 @@ from jaxcmr.train.run import train_and_evaluate
 from jaxcmr.types import UNKNOWN
 from jaxcmr.workdir import labels
 
+pytestmark = pytest.mark.slow
 NAMES = ("=lamp", "chair", "sofa")
 ROWS = 28  # the last four are the test set: too few for linear judges of three classes
 

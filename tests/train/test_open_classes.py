@@ -113,6 +113,7 @@ def test_a_test_set_of_the_open_class_alone_is_refused():
         open_classes.take_out(splits, _config(open_classes=3).noise)
 
 
+@pytest.mark.slow
 def test_a_run_trains_on_what_is_left_and_records_it(tmp_path, real_config):
     rng = np.random.default_rng(0)
     labels, split = np.arange(80) % 4, np.where(np.arange(80) < 60, "train", "test")
