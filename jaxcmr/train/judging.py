@@ -116,7 +116,10 @@ def believe(
     }
     vectors, made = _vectors(sets), []
     for column, given in enumerate(rows.labels.T):
-        of_column = cast or votes_of_neighbors(neighbors, given, classes)
+        of_column = cast
+        if cast is None:
+            near = votes_of_neighbors(neighbors, given, classes).logits[:, 0]
+            of_column = _votes_of(dict.fromkeys(names, near), names, rows.present)
         of_members = _with_memory(of_column.logits, remembered)
         linear = _linear(vectors, given, rows.group, classes)
         out_of_fold = hidden.any(0)
@@ -220,11 +223,11 @@ def _linear(
     return {name: logits for name, logits in found.items() if logits is not None}
 
 
-def _votes_of(linear: Mapping[str, np.ndarray], names: Sequence[str], present: np.ndarray) -> Votes:
-    """Returns the votes of linear classifiers, as of one member in the modalities with one."""
-    nothing = np.zeros_like(next(iter(linear.values())))
-    logits = np.stack([linear.get(name, nothing) for name in names])
-    there = present & np.array([[name in linear] for name in names])
+def _votes_of(judges: Mapping[str, np.ndarray], names: Sequence[str], present: np.ndarray) -> Votes:
+    """Returns the votes of other judges by modality, as of one member; others have no vote."""
+    nothing = np.zeros_like(next(iter(judges.values())))
+    logits = np.stack([judges.get(name, nothing) for name in names])
+    there = present & np.array([[name in judges] for name in names])
     return votes(logits[None], there, np.ones((1, present.shape[1]), bool))
 
 
