@@ -17,6 +17,7 @@ setup(
     package_data={
         "jaxcmr.report.audit": ["*.jinja", "*.js"],
         "jaxcmr.report.pages": ["*.jinja", "*.css"],
+        "jaxcmr.report.search": ["*.jinja", "*.js", "*.css"],
     },
     python_requires=">=3.11",
     install_requires=[

@@ -17,6 +17,7 @@ from jaxcmr.storage.files import write_atomically
 import matplotlib.style
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -33,6 +34,7 @@ def sheet(path: Path, names: Iterable[str], dpi: int) -> Iterator[Figure]:
     with matplotlib.style.context(["default", settings]), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="(Glyph|Matplotlib currently does not support)")
         figure = Figure(layout="constrained")
+        FigureCanvasAgg(figure)  # keeps what measures texts; else each text makes it anew
         yield figure
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png", dpi=dpi)

@@ -1,6 +1,5 @@
 """Which pictures and texts the page of an audit holds: those that are shown first."""
 
-import base64
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -11,7 +10,7 @@ from jaxcmr.report.pages.page import data_json
 from jaxcmr.workdir.labels import LabelTable
 
 if TYPE_CHECKING:  # who draws items needs much that a page does not
-    from jaxcmr.report.items import Items, Part
+    from jaxcmr.report.items import Items
 
 MOST_ITEMS = 3000
 SECONDS = 6.0  # for large photographs: some hundred are decoded in a second
@@ -51,7 +50,7 @@ def embed(table: LabelTable, rows: np.ndarray, items: "Items", budget: int) -> E
             break
         batch = places[start : start + _BATCH]
         for place, parts in zip(batch, items.of(rows[batch])):
-            written = [_written(part) for part in parts]
+            written = [part.for_page() for part in parts]
             left -= len(data_json({str(place): written}))
             if left < 0:
                 return Embedded(found, _missing(found))
@@ -68,13 +67,6 @@ def _reading_order(table: LabelTable, rows: np.ndarray) -> np.ndarray:
     near = places[near[near >= 0]]
     order = np.concatenate([np.arange(first), near[near >= 0], np.arange(first, len(rows))])
     return order[np.sort(np.unique(order, return_index=True)[1])]
-
-
-def _written(part: "Part") -> dict[str, str]:
-    data = part.data
-    if part.kind == "picture":
-        data = f"data:{part.media_type};base64,{base64.b64encode(data).decode()}"
-    return {"modality": part.modality, "kind": part.kind, "data": data, "note": part.note}
 
 
 def _missing(found: dict[int, list[dict[str, str]]]) -> int:

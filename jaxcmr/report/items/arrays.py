@@ -121,9 +121,9 @@ def _mesh(faces: Mapping[str, np.ndarray]) -> Mesh:
 
 
 def of_splits(splits: Splits) -> Arrays:
-    """Returns the training and validation rows of a loaded data set."""
-    sets = {name: found for name, found in parts(splits).items() if name != "test"}
-    return Arrays([Rows(found.ids, found.inputs, found.present) for found in sets.values()])
+    """Returns the rows of a loaded data set, of all its splits."""
+    sets = parts(splits).values()
+    return Arrays([Rows(found.ids, found.inputs, found.present) for found in sets])
 
 
 def of_file(path: Path, modalities: tuple[str, ...]) -> Arrays:
@@ -138,8 +138,6 @@ def of_file(path: Path, modalities: tuple[str, ...]) -> Arrays:
     kinds = lambda key, modality: drawn_kind(heads[key].shape[1:], heads[key].dtype, modality)
     sets = []
     for split, keys in names.parts.items():
-        if split == "test":
-            continue
         drawn = {m: keys[m] for m in modalities if m in keys and kinds(keys[m], m) != "vector"}
         roles = [key for role, key in keys.items() if arraynames.is_role(role)]
         found = {key: unread(heads[key]) for key in keys.values()} | arrays.read(path, roles)

@@ -6,7 +6,6 @@ A photograph is shown as it is, not at the size to which training has brought it
 from collections.abc import Mapping
 from pathlib import Path
 
-from jaxcmr.data.formats.itemfiles import load_mesh, read_cloud
 from jaxcmr.data.formats.tables import read_table
 from jaxcmr.data.formats.textfiles import read_text
 from jaxcmr.data.own import cellfiles, columns, rowlinks
@@ -52,13 +51,8 @@ class Manifest:
         if modality == "text":
             words = read_text(self._file(cell)) if rowlinks.names_file(cell) else cell
             return part.text(modality, words)
-        file = self._file(cell)
-        if modality == "points":
-            cloud = read_cloud(file, thumbnails.POINTS, seed=0)
-            return part.picture(modality, thumbnails.of_cloud(cloud))
-        if modality == "mesh":
-            return part.picture(modality, thumbnails.of_mesh(load_mesh(file)))
-        return part.picture(modality, thumbnails.of_photo(file))
+        kind = {"points": "cloud", "mesh": "mesh"}.get(modality, "image")
+        return part.picture(modality, thumbnails.of_file(self._file(cell), kind))
 
     def _file(self, cell: str) -> Path:
         """Returns the file that a cell names; unlike `find` without a look at similar names.

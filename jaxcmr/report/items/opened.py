@@ -77,23 +77,24 @@ class Items:
             found.append(f"{what} could not be shown{which}: {next(iter(self._lost.values()))}")
         return found
 
-    def _row(self, row: int) -> tuple[list[Part], dict[tuple[str, str], str]]:
-        """Returns the parts of a row, and why some could not be drawn, by id and modality."""
-        name, found, lost = str(self._ids[row]), [], {}
-        for modality in self.modalities:
-            try:
-                found.append(self._draw(name, modality))
-            except Exception as error:  # any error: a picture is no reason to lose a page
-                lost[name, modality] = reason(error)
-                found.append(part.missing(modality, reason(error)))
-        return found, lost
-
-    def _draw(self, name: str, modality: str) -> Part:
+    def draw(self, name: str, modality: str) -> Part:
+        """Draws one item of the row with an id; raises what its reader raises, if it cannot."""
         if self._store is None:
             return part.missing(modality, "the data are gone")
         if name not in self._store:
             raise UsageError(f"the row {name} is not in the data any more")
         return self._store.part(name, modality)
+
+    def _row(self, row: int) -> tuple[list[Part], dict[tuple[str, str], str]]:
+        """Returns the parts of a row, and why some could not be drawn, by id and modality."""
+        name, found, lost = str(self._ids[row]), [], {}
+        for modality in self.modalities:
+            try:
+                found.append(self.draw(name, modality))
+            except Exception as error:  # any error: a picture is no reason to lose a page
+                lost[name, modality] = reason(error)
+                found.append(part.missing(modality, reason(error)))
+        return found, lost
 
 
 def open_items(workdirs: Path | Sequence[Path], ids: Sequence[str]) -> Items:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import NamedTuple
 
 from jaxcmr.display import shown
@@ -28,6 +29,13 @@ class Part(NamedTuple):
     data: bytes | str
     media_type: str
     note: str
+
+    def for_page(self) -> dict[str, str]:
+        """Returns what a page reads: a picture's data become an address `data:...`."""
+        data = self.data
+        if isinstance(data, bytes):
+            data = f"data:{self.media_type};base64,{base64.b64encode(data).decode()}"
+        return {"modality": self.modality, "kind": self.kind, "data": data, "note": self.note}
 
 
 def picture(modality: str, image: Image.Image) -> Part:

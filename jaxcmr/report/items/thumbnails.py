@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from jaxcmr.data.formats.itemfiles import load_mesh, read_cloud
 from jaxcmr.data.formats.pictures import open_picture
 from jaxcmr.data.items.dots import CAMERA, draw_dots
 from jaxcmr.data.items.geometry import Mesh, normalize_mesh
@@ -22,6 +23,13 @@ POINTS = 2048  # of a cloud that are drawn
 def of_photo(path: Path) -> Image.Image:
     """Reads a picture's file, upright and not smaller than a thumbnail; raises `open_picture`'s."""
     return open_picture(path, least=SIDE)
+
+
+def of_file(path: Path, kind: str) -> Image.Image:
+    """Draws the item of a file: a "cloud", a "mesh", or else a photo; raises as their readers."""
+    if kind == "cloud":
+        return of_cloud(read_cloud(path, POINTS, seed=0))
+    return of_mesh(load_mesh(path)) if kind == "mesh" else of_photo(path)
 
 
 def of_pixels(item: np.ndarray) -> Image.Image:
