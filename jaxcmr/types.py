@@ -92,12 +92,14 @@ class Splits:
     """What a source delivers: the training set and the test set, over the same classes.
 
     `validation` is None unless the source has an official one; otherwise a part of the training
-    set is held out, after the noise, so that it carries the same noise.
+    set is held out, after the noise, so that it carries the same noise. `preparation`
+    (`data.preparation.Preparation`) makes such rows of raw items; `data.load` always sets it.
     """
 
     train: Dataset
     test: Dataset
     validation: Dataset | None = None
+    preparation: Any = None
 
 
 def axis_order(names: Collection[str]) -> tuple[str, ...]:

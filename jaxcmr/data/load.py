@@ -3,6 +3,7 @@
 Adding a source: one file with a function `(config, workers) -> Splits`, one line in `SOURCES`.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 from absl import logging
@@ -15,6 +16,7 @@ from jaxcmr.data.items.standardize import standardize
 from jaxcmr.data.own.arrays import load_arrays
 from jaxcmr.data.own.manifest import load_manifest
 from jaxcmr.data.own.own import load_own
+from jaxcmr.data.preparation import learned
 from jaxcmr.data.sources.features import LAYOUTS, load_features
 from jaxcmr.data.sources.mnist3d import load_digits, load_mnist3d
 from jaxcmr.data.sources.modelnet import load_modelnet10, load_modelnet40, load_procedural10
@@ -59,6 +61,7 @@ def load(config: ConfigDict, workers: int = 0) -> Splits:
         left_out = ", ".join(others)
         logging.info("not used, for config.data.modalities leaves them out: %s", left_out)
         splits = changed(splits, lambda _, part: part.only(config.modalities))
+    splits = dataclasses.replace(splits, preparation=learned.complete(splits))
     return standardize(splits, tuple(config.get("standardize", ())))
 
 

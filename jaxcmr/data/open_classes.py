@@ -65,6 +65,9 @@ def take_out(splits: Splits, config: ConfigDict) -> tuple[Splits, noise.NoiseRec
         )
 
     splits = changed(splits, left)
+    if splits.preparation is not None:
+        kept = dataclasses.replace(splits.preparation, class_names=splits.train.class_names)
+        splits = dataclasses.replace(splits, preparation=kept)
     note = splits.train.provenance["open_set"]
     logging.info(
         "open-set noise takes out %s: of %d training rows %d stay with a label of other classes",

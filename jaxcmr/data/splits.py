@@ -1,5 +1,6 @@
 """Makes, lists or changes all splits of a data set at once."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -18,7 +19,8 @@ def parts(splits: Splits) -> dict[str, Dataset]:
 
 def changed(splits: Splits, change: Callable[[str, Dataset], Dataset]) -> Splits:
     """Returns `change(name, part)` of every split that there is."""
-    return Splits(**{name: change(name, part) for name, part in parts(splits).items()})
+    made = {name: change(name, part) for name, part in parts(splits).items()}
+    return dataclasses.replace(splits, **made)
 
 
 def present_rows(part: Dataset, modality: str) -> np.ndarray:

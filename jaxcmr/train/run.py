@@ -71,9 +71,9 @@ class Trained(NamedTuple):
 def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcome:
     """Trains and evaluates a config; the same call again goes on where it was stopped.
 
-    Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `log.txt`, `metrics.jsonl`,
-    `checkpoints/`, `embeddings/`, `labels.npz`, `labels.csv` and `result.json` into `workdir`.
-    With more epochs in the config a finished run goes on.
+    Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `preparation.json`,
+    `log.txt`, `metrics.jsonl`, `checkpoints/`, `embeddings/`, `labels.npz`, `labels.csv` and
+    `result.json` into `workdir`. With more epochs in the config a finished run goes on.
 
     Raises:
         UsageError: for every mistake that the user can correct, such as a `workdir` in use, or with

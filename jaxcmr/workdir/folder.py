@@ -19,7 +19,7 @@ from ml_collections import ConfigDict
 
 from jaxcmr import distributed
 from jaxcmr.config import default
-from jaxcmr.data import correction_tables
+from jaxcmr.data import correction_tables, preparation
 from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.noise.injection import NoiseRecord
@@ -30,8 +30,9 @@ from jaxcmr.workdir import series, trained_on
 
 CONFIG, DATA, LOCK = "config.json", "trained_on.json", ".jaxcmr-lock"
 # What a run writes beside these.
-OURS = ("result.json", "metrics.jsonl", "noise.npz", "split.npz", "checkpoints", "embeddings",
-        "labels.npz", "labels.csv", "stages", "curves.png", "contact_sheet.png")  # fmt: skip
+OURS = ("result.json", "metrics.jsonl", "noise.npz", "split.npz", preparation.FILE, "checkpoints",
+        "embeddings", "labels.npz", "labels.csv", "stages", "curves.png",
+        "contact_sheet.png")  # fmt: skip
 SECTIONS = {"data", "train", "method", "encoders"}  # of every config
 # Fields that may change: where the data lie (what they hold is compared), how they are fed, and on
 # what the run is.
@@ -221,6 +222,8 @@ def claim(
         files.write_json(workdir / CONFIG, _plain(_placed(config)))
         record.save(workdir / "noise.npz")
         files.write_npz(workdir / "split.npz", dict(rows))
+        if splits.preparation is not None:
+            preparation.write(workdir, splits.preparation)
 
     distributed.by_the_first(write)
     if not (workdir / CONFIG).exists():

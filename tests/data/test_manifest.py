@@ -10,7 +10,7 @@ from PIL import Image
 from jaxcmr import data
 from jaxcmr.data.formats import pictures
 from jaxcmr.data.formats.itemfiles import load_mesh
-from jaxcmr.data.items.texts import tfidf
+from jaxcmr.data.items.texts import learn
 from jaxcmr.errors import UsageError
 
 CLOUD = np.random.default_rng(0).normal(size=(30, 3)).astype(np.float32)
@@ -187,7 +187,7 @@ def test_an_image_bomb_is_refused(tmp_path, monkeypatch):
 
 def test_words_of_test_rows_do_not_enter_the_vocabulary():
     texts = ["red pot", "blue pot", "unseen pot"]
-    rows = tfidf(texts, np.array([True, True, False]))
+    rows = learn(texts[:2]).rows(texts)
     assert rows.shape == (3, 3)
     np.testing.assert_allclose(rows[2], np.eye(3)[1])  # blue, pot, red
 

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from jaxcmr.data import prepare
+from jaxcmr.data import preparation, prepare
+from jaxcmr.data.preparation import learned
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 from jaxcmr.workdir import folder, trained_on
@@ -54,6 +55,16 @@ def test_a_claimed_folder_says_what_is_trained_on_what(claimed):
         "config.json", "trained_on.json", "noise.npz", "split.npz"
     }  # fmt: skip
     assert json.loads((claimed / "trained_on.json").read_text())["sets"]["train"]["rows"] == 24
+
+
+def test_a_run_of_an_older_version_gets_its_preparation_when_it_comes_again(claimed):
+    splits = _splits()
+    kept = dataclasses.replace(splits, preparation=learned.complete(splits))
+    _claim(claimed, splits=kept)
+    found = preparation.read(claimed)
+    assert found.class_names == splits.train.class_names
+    items = splits.test.inputs["text"]
+    np.testing.assert_array_equal(found.rows("text", items).items, items)
 
 
 def test_the_same_run_may_come_again(claimed):

@@ -48,7 +48,7 @@ def _content(workdir):
 def test_a_run_in_a_folder_of_any_name_leaves_all_its_files_and_no_other(start):
     assert set(os.listdir(start.workdir)) == {
         "checkpoints", "config.json", "embeddings", "labels.csv", "labels.npz", "metrics.jsonl",
-        "noise.npz", "result.json", "split.npz", "trained_on.json", "log.txt",
+        "noise.npz", "preparation.json", "result.json", "split.npz", "trained_on.json", "log.txt",
     }  # fmt: skip
     assert set(os.listdir(start.workdir / "checkpoints" / "last")) == {"0", "1"}
     result = json.loads((start.workdir / "result.json").read_text())

@@ -36,14 +36,25 @@ def read_cloud(path: Path, count: int, seed: int) -> np.ndarray:
     The file's axes are kept: z must be up.
     """
     _check_suffix(path, CLOUDS)
+    return draw_points(load_cloud(path), count, seed, str(path))
+
+
+def load_cloud(path: Path) -> np.ndarray:
+    """Reads the points `[N, 3]` float64 of a file whose name ends in one of `CLOUDS`.
+
+    Raises:
+        UsageError: the file cannot be read, is damaged, or holds no point.
+    """
     suffix = path.suffix.lower()
     if suffix == ".npy":
-        cloud = read_array(path)
-    elif suffix == ".pcd":
-        cloud = parse_pcd(read_bytes(path), str(path))
-    else:
-        cloud = parse_ply_points(read_bytes(path), str(path))
-    points = normalize(cloud, str(path))
+        return read_array(path)
+    parse = parse_pcd if suffix == ".pcd" else parse_ply_points
+    return parse(read_bytes(path), str(path))
+
+
+def draw_points(cloud: np.ndarray, count: int, seed: int, name: str) -> np.ndarray:
+    """Draws `[count, 3]` float32 of a cloud `[N, 3]`, which is brought into the unit sphere."""
+    points = normalize(cloud, name)
     rows = np.random.default_rng(seed).permutation(len(points))
     return points[np.resize(rows, count)].astype(np.float32)
 
@@ -62,35 +73,40 @@ def read_array(path: Path) -> np.ndarray:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
         if not isinstance(array, np.ndarray):
             raise ValueError("it is no .npy file")
+    return places(array, str(path))
+
+
+def places(array: np.ndarray, name: str) -> np.ndarray:
+    """Returns the places `[N, 3]` float64 that an array holds; as `read_array`."""
     if array.dtype.names:
-        return _table(array, path)
+        return _table(array, name)
     shape = list(array.shape)
     if array.ndim != 2 or shape[1] < 3 or not shape[0] or array.dtype.kind not in "fiu":
-        raise UsageError(f"{path} holds {array.dtype} {shape}, not numbers [N, 3]")
+        raise UsageError(f"{name} holds {array.dtype} {shape}, not numbers [N, 3]")
     if shape[0] <= shape[1] and shape not in ([1, 3], [2, 3]):
         raise UsageError(
-            f"{path} has the shape {shape}, which can mean {shape[0]} points or {shape[1]} points "
+            f"{name} has the shape {shape}, which can mean {shape[0]} points or {shape[1]} points "
             "with their axes first; save it as [N, 3], with more points than columns (array.T "
             "turns it)"
         )
     if shape[1] > 3:
         logging.log_first_n(
             logging.INFO, "%s has %d columns: the first three are taken as x, y and z (said once)",
-            1, path, shape[1],
+            1, name, shape[1],
         )  # fmt: skip
     with np.errstate(invalid="ignore"):  # a signalling NaN
         return array[:, :3].astype(np.float64)
 
 
-def _table(array: np.ndarray, path: Path) -> np.ndarray:
+def _table(array: np.ndarray, name: str) -> np.ndarray:
     """Returns the fields x, y and z of a structured array."""
     names = array.dtype.names
-    if any(name not in names or array.dtype[name].kind not in "fiu" for name in "xyz"):
-        raise UsageError(f"{path} needs numbers in the fields x, y and z, but has {names}")
+    if any(axis not in names or array.dtype[axis].kind not in "fiu" for axis in "xyz"):
+        raise UsageError(f"{name} needs numbers in the fields x, y and z, but has {names}")
     if not array.size:
-        raise UsageError(f"{path} holds no point")
+        raise UsageError(f"{name} holds no point")
     with np.errstate(invalid="ignore"):
-        return np.stack([array[name].reshape(-1).astype(np.float64) for name in "xyz"], 1)
+        return np.stack([array[axis].reshape(-1).astype(np.float64) for axis in "xyz"], 1)
 
 
 def read_surface(path: Path, count: int, seed: int) -> np.ndarray:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ PIL, Image, ExifTags = Later("PIL"), Later("PIL.Image"), Later("PIL.ExifTags")
 VERSION = 2  # part of cache keys; raise it when the same file gives another array
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
 FORMATS = ("PNG", "JPEG")
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I", "I;16")
 MAX_PIXELS = 100_000_000
 MAX_PACKED = 10_000  # pixels in a byte: a PNG of one color and one bit has at most 8256
 # Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
@@ -48,27 +51,54 @@ def open_picture(path: Path, least: int = 0) -> Image.Image:
     png = load("PIL.PngImagePlugin")
     png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY
     try:
-        # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
-        with warnings.catch_warnings(action="ignore"), Image.open(path, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UsageError(f"{path} has {image.width} x {image.height} pixels, too many")
+        with _decoding(str(path)), Image.open(path, formats=FORMATS) as image:
+            _check_size(image, str(path))
             if image.width * image.height > MAX_PACKED * path.stat().st_size:
                 raise UsageError(
                     f"{path} is cut off: it announces {image.width} x {image.height} pixels"
                 )
             if least:
                 image.draft(None, (least, least))
-            return _upright(image, _in_bytes(image))
-    except UsageError:
-        raise
-    except FileNotFoundError:
-        raise UsageError(f"there is no file {path}") from None
+            return _upright(image, _in_bytes(image, str(path)))
     except PIL.UnidentifiedImageError:
         raise UsageError(f"{path} is no PNG or JPEG{_looks_like(path)}") from None
+
+
+def of_image(image: Image.Image, name: str) -> Image.Image:
+    """Brings a Pillow image to what `open_picture` gives of its file.
+
+    Raises:
+        UsageError: it is damaged, too large, or of a mode that is no picture's.
+    """
+    if image.mode not in MODES:
+        raise UsageError(f"{name} has Pillow's mode {image.mode!r}; use image.convert('RGB')")
+    with _decoding(name):
+        _check_size(image, name)
+        return _upright(image, _in_bytes(image, name))
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    """Turns what Pillow raises while it reads a picture into a `UsageError`."""
+    try:
+        # Pillow warns of damaged EXIF data, and of sizes that have a limit of their own here.
+        with warnings.catch_warnings(action="ignore"):
+            yield
+    except (UsageError, PIL.UnidentifiedImageError):
+        raise
+    except FileNotFoundError:
+        raise UsageError(f"there is no file {name}") from None
     except MemoryError:  # of a decoder: a damaged file may announce any size
-        raise UsageError(f"{path} needs more memory than there is; save it again") from None
+        raise UsageError(f"{name} needs more memory than there is; save it again") from None
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise UsageError(f"{path} cannot be read ({reason(error)})") from None
+        raise UsageError(f"{name} cannot be read ({reason(error)})") from None
+
+
+def _check_size(image: Image.Image, name: str) -> None:
+    if image.width * image.height > MAX_PIXELS:
+        raise UsageError(f"{name} has {image.width} x {image.height} pixels, too many")
+    if not image.width * image.height:
+        raise UsageError(f"{name} has no pixel")
 
 
 def _looks_like(path: Path) -> str:
@@ -81,16 +111,19 @@ def _looks_like(path: Path) -> str:
     return f", but {names[0]}; put a PNG or JPEG in its place" if names else ""
 
 
-def _in_bytes(image: Image.Image) -> Image.Image:
+def _in_bytes(image: Image.Image, name: str) -> Image.Image:
     """Loads a picture in 8 bits a channel; a transparent grey or color follows its bit depth."""
-    raw = image.tile[0].args if image.tile else ""
+    tile = getattr(image, "tile", None)  # of a file that is not decoded yet
+    raw = tile[0].args if tile else ""
     clear = image.info.get("transparency")
     image.load()
     if image.mode in ("I;16", "I"):
         values = np.asarray(image)
+        if values.min() < 0 or values.max() > 65535:
+            raise UsageError(f"{name} has pixels outside of 0 to 65535; save it with 8 bits")
         if 0 < (most := values.max()) < 256:
             raise UsageError(
-                f"{image.filename} has 16 bits, but its pixels reach {most} of 65535, which is "
+                f"{name} has 16 bits, but its pixels reach {most} of 65535, which is "
                 "black; save it with 8 bits"
             )
         grey = Image.fromarray((values >> 8).astype(np.uint8))
@@ -119,15 +152,25 @@ def _upright(image: Image.Image, pixels: Image.Image) -> Image.Image:
 
 def read_image(path: Path, size: int, channels: int) -> np.ndarray:
     """Reads a PNG or JPEG as `[size, size, channels]` uint8: fitted in, centered on white."""
-    image = open_picture(path)
+    return fitted(open_picture(path), (size, size, channels))
+
+
+def fitted(image: Image.Image, shape: tuple[int, int, int], margin: int = 255) -> np.ndarray:
+    """Fits a picture of 8 bits into `shape [H, W, 1 or 3]` uint8, centered.
+
+    What is transparent becomes white, and the margin the grey `margin`. A picture of this shape
+    stays as it is.
+    """
+    height, width, channels = shape
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image.convert("RGBA"))
         image = white
     image = image.convert("L" if channels == 1 else "RGB")
-    image.thumbnail((size, size))
-    scale = size / max(image.size)
-    shape = [max(round(side * scale), 1) for side in image.size]
-    canvas = Image.new(image.mode, (size, size), "white")
-    canvas.paste(image.resize(shape), ((size - shape[0]) // 2, (size - shape[1]) // 2))
-    return np.asarray(canvas).reshape(size, size, channels)
+    image.thumbnail((width, height))
+    scale = min(width / image.width, height / image.height)
+    sides = [max(round(side * scale), 1) for side in image.size]
+    color = margin if channels == 1 else (margin,) * 3
+    canvas = Image.new(image.mode, (width, height), color)
+    canvas.paste(image.resize(sides), ((width - sides[0]) // 2, (height - sides[1]) // 2))
+    return np.asarray(canvas).reshape(shape)

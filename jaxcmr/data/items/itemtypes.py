@@ -6,6 +6,7 @@ missing items are zeros.
 
 import re
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
@@ -89,6 +90,44 @@ def _advice(shape: tuple[int, ...], dtype: np.dtype) -> str:
     return "reshape them"
 
 
+class Form(NamedTuple):
+    """What the items of one modality become.
+
+    Attributes:
+        kind: "vector", "cloud", "image" or "views".
+        shape: of an item `[...]`; grey pictures have an axis of channels.
+        dtype: uint8 or float32.
+        scales: type of the arrays (`numpy.dtype.name`) -> scale of their pixels; {} if there are
+            none.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    scales: Mapping[str, pixels.Scale]
+
+
+def form(parts: Mapping[str, Items], present: Mapping[str, np.ndarray], name: str) -> Form:
+    """Finds out what the items of one modality become, in all splits alike; as `items`."""
+    parts = {split: _stored(array) for split, array in parts.items()}
+    flags = {split: present.get(split, np.ones(len(a), bool)) for split, a in parts.items()}
+    kinds = {split: kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
+    pictures = [split for split, found in kinds.items() if found in ("image", "views")]
+    scales = {}
+    for dtype in {parts[split].dtype for split in pictures}:
+        alike = [(a, np.flatnonzero(flags[s])) for s, a in parts.items() if a.dtype == dtype]
+        scales[dtype.name] = pixels.scale_of(alike, name)
+    made = np.dtype(np.float32)
+    if {scale.dtype for scale in scales.values()} == {np.dtype(np.uint8)}:
+        made = np.dtype(np.uint8)
+    first = next(iter(parts))
+    shape = parts[first].shape[1:]
+    if kinds[first] == "image" and len(shape) == 2:
+        shape = (*shape, 1)
+    scales = {dtype: scale._replace(dtype=made) for dtype, scale in scales.items()}
+    return Form(kinds[first], shape, made, scales)
+
+
 def items(
     parts: Mapping[str, Items], present: Mapping[str, np.ndarray], name: str
 ) -> dict[str, Items]:
@@ -105,24 +144,20 @@ def items(
         UsageError: a type that is no number, a shape or a range of pixels that could mean several
             things, or a number that float32 cannot hold.
     """
-    parts = {split: _stored(array) for split, array in parts.items()}
-    flags = {split: present.get(split, np.ones(len(a), bool)) for split, a in parts.items()}
-    kinds = {split: kind(a.shape[1:], a.dtype, name) for split, a in parts.items()}
-    pictures = [split for split, found in kinds.items() if found in ("image", "views")]
-    scales = {}
-    for dtype in {parts[split].dtype for split in pictures}:
-        alike = [(a, np.flatnonzero(flags[s])) for s, a in parts.items() if a.dtype == dtype]
-        scales[dtype] = pixels.scale_of(alike, name)
-    mixed = len({made for _, made in scales.values()}) > 1
+    return brought_to(form(parts, present, name), parts, present, name)
+
+
+def brought_to(
+    made: Form, parts: Mapping[str, Items], present: Mapping[str, np.ndarray], name: str
+) -> dict[str, Items]:
+    """Brings the items of one modality to their `form`; as `items`."""
     result = {}
     for split, array in parts.items():
-        scale, made = (lambda rows: floats(rows, name)), np.dtype(np.float32)
-        if split in pictures:
-            scale, made = scales[array.dtype]
-        if mixed and made == np.uint8:
-            scale, made = (lambda rows, s=scale: s(rows) / np.float32(255)), np.dtype(np.float32)
-        axis = kinds[split] == "image" and array.ndim == 3
-        result[split] = _converted(array, flags[split], scale, made, axis)
+        array = _stored(array)
+        there = present.get(split, np.ones(len(array), bool))
+        scale = made.scales.get(array.dtype.name, lambda rows: floats(rows, name))
+        axis = made.kind == "image" and array.ndim == 3
+        result[split] = _converted(array, there, scale, made.dtype, axis)
     return result
 
 

@@ -1,6 +1,7 @@
 """Brings pixels of any type to one scale: uint8, or float32 in [0, 1]."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from typing import NamedTuple
 
 import numpy as np
 from absl import logging
@@ -12,11 +13,32 @@ DARK = 64  # 8-bit pictures that are never as bright are worth a word
 # The largest number by which a scale is known: 8 bits, and 16 bits. Below them, it could be another
 # (12-bit cameras, digits of 0 to 16), and the picture would be nearly black.
 _LEAST = {255: 127, 65535: 16383}
-_SLACK = 1e-3  # of the scale, by which interpolation may leave it
-Scale = Callable[[np.ndarray], np.ndarray]
+SLACK = 1e-3  # of the scale, by which interpolation may leave it
 
 
-def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tuple[Scale, np.dtype]:
+class Scale(NamedTuple):
+    """What the numbers of pictures mean, and what a call makes of them.
+
+    Attributes:
+        white: the number that is white, if 0 is black: 1, 255 or 65535.
+        dtype: what they become: uint8, or float32 in [0, 1].
+    """
+
+    white: int
+    dtype: np.dtype
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        if self.dtype == np.uint8:
+            grey = pixels.astype(np.uint8, copy=False)
+            return grey if self.white == 255 else 255 * grey
+        return np.clip(pixels.astype(np.float32) / self.white, 0, 1)
+
+    def holds(self, low: float, high: float) -> bool:
+        """Tells whether numbers from `low` to `high` lie on the scale."""
+        return -SLACK * self.white <= low and high <= (1 + SLACK) * self.white
+
+
+def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> Scale:
     """Finds out which brightness the numbers of pictures mean, from their type and range.
 
     uint8 is 0 to 255 and stays. Truth values, and whole numbers that are 0 or 1, are black and
@@ -27,16 +49,13 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
         arrays: all pictures of a modality and one type, `[N, ...]`, in whichever splits; beside
             each the row numbers that count.
 
-    Returns:
-        A function of pixels, and the type that it returns: uint8, or float32 in [0, 1].
-
     Raises:
         UsageError: the range fits no scale, or could mean two; names it.
     """
     arrays = list(arrays)
     dtype = arrays[0][0].dtype
     if dtype.kind == "b":
-        return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
+        return Scale(1, np.dtype(np.uint8))
     ranges = [
         _range(pictures, rows, DARK if dtype == np.uint8 else np.inf) for pictures, rows in arrays
     ]
@@ -49,7 +68,7 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
         )
     whole = dtype.kind in "iu"
     if whole and low >= 0 and high == 1:
-        return lambda pixels: 255 * pixels.astype(np.uint8), np.dtype(np.uint8)
+        return Scale(1, np.dtype(np.uint8))
     if dtype == np.uint8 or (not whole and 0 <= low <= high <= 1):
         top = 255 if whole else 1
         if 0 < high < DARK / 255 * top:
@@ -57,14 +76,14 @@ def scale_of(arrays: Iterable[tuple[np.ndarray, np.ndarray]], name: str) -> tupl
                 "%s: no pixel is brighter than %.3g of %d; is that so?", name, high, top
             )
     if dtype == np.uint8:
-        return lambda pixels: pixels, dtype
+        return Scale(255, dtype)
     if whole and low >= 0 and (high == 0 or _LEAST[255] < high <= 255):
-        return lambda pixels: pixels.astype(np.uint8), np.dtype(np.uint8)
+        return Scale(255, np.dtype(np.uint8))
     tops = [255, 65535] if whole else [1, 255, 65535]
     for top in tops:
-        if -_SLACK * top <= low and _LEAST.get(top, -1) < high <= (1 + _SLACK) * top:
-            unit = lambda pixels, top=top: np.clip(pixels.astype(np.float32) / top, 0, 1)
-            return unit, np.dtype(np.float32)
+        scale = Scale(top, np.dtype(np.float32))
+        if scale.holds(low, high) and _LEAST.get(top, -1) < high:
+            return scale
     remedy = "save them as uint8, 0 to 255, or as floats in [0, 1]"
     if -1 <= low < 0 and high <= 1:
         remedy += ": (x + 1) / 2 if -1 is black"

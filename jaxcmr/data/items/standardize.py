@@ -13,6 +13,18 @@ from jaxcmr.types import Dataset, Splits
 BLOCK = 4096  # rows that are read at once
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Standard:
+    """The numbers by which vectors are standardised: the `mean [D]`, and one `scale`."""
+
+    mean: np.ndarray
+    scale: float
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        """Returns `(rows - mean) / scale`, `[N, D]` float32."""
+        return ((np.asarray(rows) - self.mean) / self.scale).astype(np.float32)
+
+
 def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
     """Centers every feature and divides a modality by ONE number, in all splits alike.
 
@@ -41,8 +53,11 @@ def standardize(splits: Splits, modalities: tuple[str, ...]) -> Splits:
                 f"the modality {name!r} is the same in all training rows; it cannot be standardised"
             )
         logging.info("%s: mean of each feature subtracted, all divided by %.4g", name, scale)
-        apply = lambda _, part, n=name, m=mean, s=scale: _applied(part, n, m, s)
-        splits = changed(splits, apply)
+        standard = Standard(mean, scale)
+        splits = changed(splits, lambda _, part, n=name, s=standard: _applied(part, n, s))
+        if splits.preparation is not None:
+            kept = splits.preparation.standardized(name, standard)
+            splits = dataclasses.replace(splits, preparation=kept)
     return splits
 
 
@@ -60,11 +75,11 @@ def statistics(items: np.ndarray, present: np.ndarray) -> tuple[np.ndarray, floa
     return mean, float(np.sqrt(square / (count * items.shape[1])))
 
 
-def _applied(part: Dataset, name: str, mean: np.ndarray, scale: float) -> Dataset:
+def _applied(part: Dataset, name: str, standard: Standard) -> Dataset:
     items, present = part.inputs[name], part.present.get(name)
 
     def scaled(rows: np.ndarray) -> np.ndarray:
-        result = ((np.asarray(items[rows]) - mean) / scale).astype(np.float32)
+        result = standard(items[rows])
         if present is not None:
             result[~present[rows]] = 0
         return result
@@ -73,7 +88,7 @@ def _applied(part: Dataset, name: str, mean: np.ndarray, scale: float) -> Datase
         done = LazyRows(scaled, items.shape, np.float32)
     else:
         done = scaled(np.arange(len(items)))
-    numbers = {**part.provenance.get("standardized", {}), name: scale}
+    numbers = {**part.provenance.get("standardized", {}), name: standard.scale}
     return dataclasses.replace(
         part,
         inputs={**part.inputs, name: done},

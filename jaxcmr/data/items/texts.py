@@ -1,9 +1,12 @@
 """Makes TF-IDF rows of texts of every script: of words, or of letters where blanks part none."""
 
+import dataclasses
 import functools
 import itertools
 import re
 import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -21,21 +24,53 @@ _UNSPACED = (
 _JOINERS = str.maketrans("", "", "\u00ad\u200c\u200d\ufe0e\ufe0f")
 
 
-def tfidf(texts: list[str], fit: np.ndarray) -> np.ndarray:
-    """Returns TF-IDF rows `[N, D]` float32; vocabulary and weights are those of the rows `fit`.
+@dataclasses.dataclass(frozen=True, eq=False)
+class Tfidf:
+    """The vocabulary that texts are described by.
 
-    A row is zero where a text is blank or shares no token (`tokens`) with the rows `fit`.
+    Attributes:
+        words: the D tokens (`tokens`) that count.
+        idf: their weights `[D]` float64, the rarer a token, the larger.
+    """
+
+    words: tuple[str, ...]
+    idf: np.ndarray
+
+    def rows(self, texts: Sequence[str]) -> np.ndarray:
+        """Returns TF-IDF rows `[N, D]` float32, of length 1.
+
+        `(1 + ln(count)) idf`, divided by its length; the numbers are those of scikit-learn. A row
+        is zero where a text is blank or has no token of the vocabulary.
+        """
+        result = np.zeros((len(texts), len(self.words)), np.float32)
+        for row, text in zip(result, texts):
+            known = Counter(token for token in tokens(text) if token in self._places)
+            if known:
+                counts = sorted((self._places[token], count) for token, count in known.items())
+                places, counts = np.array(counts).T
+                weights = (np.log(counts.astype(np.float64)) + 1) * self.idf[places]
+                # Summed up one after the other, as scikit-learn does.
+                row[places] = weights / np.sqrt(np.cumsum(weights * weights)[-1])
+        return result
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        return {token: place for place, token in enumerate(self.words)}
+
+
+def learn(texts: Sequence[str]) -> Tfidf:
+    """Learns the vocabulary and its weights from the texts of the training rows.
 
     Raises:
-        UsageError: the rows `fit` have no token.
+        UsageError: the texts have no token.
     """
     vectorizer = packages.load("sklearn.feature_extraction.text").TfidfVectorizer
     model = vectorizer(analyzer=tokens, max_features=WORDS, sublinear_tf=True)
     try:
-        model.fit([text for text, use in zip(texts, fit) if use])
+        model.fit(texts)
     except ValueError:
         raise UsageError("the texts of the training rows are all blank; write some") from None
-    return model.transform(texts).toarray().astype(np.float32)
+    return Tfidf(tuple(model.get_feature_names_out().tolist()), model.idf_)
 
 
 def strange(texts: list[str], fit: np.ndarray) -> np.ndarray:

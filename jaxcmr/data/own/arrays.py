@@ -16,6 +16,7 @@ from jaxcmr.data.items import itemtypes
 from jaxcmr.data.own import arraynames, arrayparts
 from jaxcmr.data.own.labelbase import clean, unify
 from jaxcmr.data.own.names import SPLITS
+from jaxcmr.data.preparation import Preparation, Recipe, learned
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import lazy, numpyfiles
 from jaxcmr.storage.paths import expanded
@@ -79,7 +80,11 @@ def warn_of_unused(found: list[str], what: str, name: str) -> None:
 
 
 def to_splits(
-    arrays: Mapping[str, np.ndarray], name: str, provenance: Mapping[str, Any], seed: int
+    arrays: Mapping[str, np.ndarray],
+    name: str,
+    provenance: Mapping[str, Any],
+    seed: int,
+    recipes: Mapping[str, Recipe] | None = None,
 ) -> Splits:
     """Makes `Splits` from named arrays.
 
@@ -88,6 +93,9 @@ def to_splits(
     validation; or the same names without a split, and optionally `split [N]` with the split's name
     of every row. Without either, a fifth of each class, drawn with `seed`, becomes the test set;
     rows of the same `groups [N]` stay together. `class_names [K]` is optional.
+
+    Args:
+        recipes: modality -> how raw items became its array; where it is left out, arrays are raw.
 
     Raises:
         UsageError: arrays are missing, their lengths differ, or they cannot be used.
@@ -108,11 +116,13 @@ def to_splits(
                 "it in, or leave out the row"
             )
     flags = {m: arraynames.FLAGS + m for m in modalities}
-    inputs = {}
+    inputs, ways = {}, {}
     for m in modalities:
         present = {s: part[flags[m]] for s, part in parts.items() if flags[m] in part}
         items = {s: part[m] for s, part in parts.items()}
-        inputs[m] = itemtypes.items(items, present, f"{name}: {m}")
+        form = itemtypes.form(items, present, f"{name}: {m}")
+        inputs[m] = itemtypes.brought_to(form, items, present, f"{name}: {m}")
+        ways[m] = (recipes or {}).get(m) or learned.of_form(form)
     result = {}
     for split, part in parts.items():
         rows, none = len(labels[split]), int((labels[split] < 0).sum())
@@ -128,7 +138,8 @@ def to_splits(
             present={m: part[flags[m]] for m in modalities if flags[m] in part},
             links=arrayparts.links_of(part),
         )
-    return Splits(result["train"], result["test"], result.get("validation"))
+    sets = (result["train"], result["test"], result.get("validation"))
+    return Splits(*sets, Preparation(classes, ways))
 
 
 def _by_split(arrays, parts: dict[str, dict[str, str]], name: str, seed: int) -> dict[str, dict]:

@@ -16,8 +16,12 @@ from jaxcmr.data.formats.itemfiles import read_cloud, read_picture, read_surface
 from jaxcmr.data.formats.tables import Table, read_table
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.objects import Item
-from jaxcmr.data.items.texts import tfidf
+from jaxcmr.data.items.texts import learn
 from jaxcmr.data.own import arrays, cellfiles, columns, rowlinks
+from jaxcmr.data.preparation import Recipe
+from jaxcmr.data.preparation.pictures import Picture
+from jaxcmr.data.preparation.shapes import Cloud, Surface
+from jaxcmr.data.preparation.vectors import Text
 from jaxcmr.data.splits import changed
 from jaxcmr.display import listed, shown
 from jaxcmr.errors import UsageError, named
@@ -57,13 +61,16 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     heldout.warn_of_shared(links, split, str(path))
     made = _read_files(table, {m: c for m, c in cells.items() if m != "text"}, config, workers)
     present = {name: np.array([bool(cell) for cell in column]) for name, column in cells.items()}
+    recipes = _recipes(config)
     if "text" in cells:
         texts = []
         for (line, _), cell in zip(table.rows, cells["text"]):
             with named(f"{path}, line {line}"):
                 texts.append(rowlinks.text_of(path.parent, cell))
         with named(str(path)):
-            made["text"] = tfidf(texts, split == "train")
+            tfidf = learn([text for text, use in zip(texts, split == "train") if use])
+        made["text"] = tfidf.rows(texts)
+        recipes["text"] = Text(tfidf=tfidf)
         present["text"] = _with_features(made["text"], present["text"], split, str(path))
     nothing = ~np.any(list(present.values()), axis=0) & (labels != "")
     if nothing.any():
@@ -74,7 +81,7 @@ def load_manifest(config: ConfigDict, workers: int) -> Splits:
     provenance = {"source": "files", "name": path.stem, "path": str(path)}
     provenance["sha256"] = cache.sha256(path)
     logging.info("%s: %d rows", path, len(table.rows))
-    splits = arrays.to_splits(found, str(path), provenance, config.seed)
+    splits = arrays.to_splits(found, str(path), provenance, config.seed, recipes)
     of = lambda name: {link: column[split == name] for link, column in links.items()}
     return changed(splits, lambda name, part: dataclasses.replace(part, links=of(name)))
 
@@ -93,6 +100,16 @@ def outline(path: Path, seed: int) -> tuple[dict[str, str], int, bool, heldout.L
     split, links = rowlinks.split_rows(table, seed)
     train, validates = split == "train", bool((split == "validation").any())
     return kinds, int(train.sum()), validates, {n: link[train] for n, link in links.items()}
+
+
+def _recipes(config: ConfigDict) -> dict[str, Recipe]:
+    """Returns how files become rows, as `read_item` makes them."""
+    size, drawn = config.image_size, {"points": config.points, "seed": config.seed}
+    return {
+        "image": Picture(shape=(size, size, config.channels), dtype=np.dtype(np.uint8)),
+        "points": Cloud(**drawn),
+        "mesh": Surface(**drawn),
+    }
 
 
 def _with_features(

@@ -1,0 +1,65 @@
+"""Clouds and surfaces of meshes: raw files and arrays become points in the unit sphere."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from jaxcmr.data.formats import itemfiles
+from jaxcmr.data.items.geometry import Mesh, normalize_mesh, sample_surface
+from jaxcmr.data.preparation.recipe import Recipe, endings
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Points(Recipe):
+    """Points `[P, 3]` float32 of an object; the base of those of clouds and of meshes.
+
+    Attributes:
+        points: P.
+        seed: of the draw.
+    """
+
+    kind = "cloud"
+    points: int
+    seed: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (self.points, 3)
+
+    @property
+    def dtype(self) -> np.dtype:
+        return np.dtype(np.float32)
+
+    def _of_array(self, array: np.ndarray, name: str) -> np.ndarray:
+        return itemfiles.draw_points(itemfiles.places(array, name), self.points, self.seed, name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Cloud(Points):
+    """Points drawn of a cloud: a file, or an array `[N, 3]`; z is up."""
+
+    files = itemfiles.CLOUDS
+
+    def takes(self) -> str:
+        return f"clouds: files ({endings(self.files)}), or arrays [N, 3]"
+
+    def _of_file(self, path: Path) -> np.ndarray:
+        return itemfiles.draw_points(itemfiles.load_cloud(path), self.points, self.seed, str(path))
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class Surface(Points):
+    """Points drawn from the surface of a mesh: a file, a `Mesh`, or a cloud of it `[N, 3]`."""
+
+    files = itemfiles.MESHES
+
+    def takes(self) -> str:
+        return f"meshes: files ({endings(self.files)}), or clouds of their surface, arrays [N, 3]"
+
+    def _of_file(self, path: Path) -> np.ndarray:
+        return self._of_mesh(itemfiles.load_mesh(path), str(path))
+
+    def _of_mesh(self, mesh: Mesh, name: str) -> np.ndarray:
+        rng = np.random.default_rng(self.seed)
+        return sample_surface(normalize_mesh(mesh, name), self.points, rng, name)
