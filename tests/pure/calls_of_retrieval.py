@@ -5,7 +5,7 @@ import numpy as np
 from extremes import CLASSES, ROWS, STORED, WIDTH
 from table import CLASS, FEATURES, LOGITS, call, everything, exempt, normal, rng
 
-from jaxcmr.retrieval import blocks, directions, measures, metrics, ranking, search
+from jaxcmr.retrieval import blocks, directions, measures, metrics, nearest, ranking, search
 from jaxcmr.retrieval import labels as retrieval_labels
 
 ITEMS = normal(STORED, WIDTH)
@@ -22,8 +22,7 @@ call(
     query_labels=x.free(x.names(CLASS)),
     gallery_labels=RANKED["gallery_labels"],
 )
-call(search.top_k, {"block/None": None}, query=x.rows(FEATURES), gallery=ITEMS, k=x.whole(2),
-     block=x.whole(2))  # fmt: skip
+call(search.top_k, query=x.rows(FEATURES), gallery=ITEMS, k=x.whole(2))
 call(
     retrieval_labels.paired_labels, query_labels=x.free(x.names(CLASS)), gallery_labels=np.arange(3)
 )
@@ -53,6 +52,7 @@ exempt("guards, called by all others", blocks.check_pairs, retrieval_labels.chec
 exempt("how retrieval is spread over devices", blocks.map_blocks, blocks.one_device)
 exempt("how retrieval is spread over devices", blocks.spread_units)
 exempt("how retrieval is spread over devices", blocks.place, blocks.padded)
+exempt("compiled by galleries alone", nearest.nearest)
 call(
     blocks.checked_rows,
     {"gallery/float16": None, "gallery/bfloat16": None},  # brought to the host as they are

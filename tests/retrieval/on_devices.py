@@ -52,7 +52,7 @@ def check_search(mesh: Mesh) -> None:
         mask = np.random.default_rng(1).random(items) < 0.7
         for k in (1, 3, int(mask.sum())):
             for there in (None, mask):
-                found = top_k(query, gallery, k, gallery_mask=there, mesh=mesh, block=2)
+                found = top_k(query, gallery, k, gallery_mask=there, mesh=mesh)
                 kept = np.arange(items) if there is None else np.flatnonzero(there)
                 cosines = oracle.cosine(query, gallery)[:, kept]
                 order = np.array([oracle.order(scores)[:k] for scores in cosines])

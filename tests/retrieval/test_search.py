@@ -38,12 +38,11 @@ def test_rows_that_hold_nan_are_refused_unless_they_are_masked():
     assert found.index.tolist() == [[1, 4, 0, 3]]
 
 
-@pytest.mark.parametrize("block", [None, 1, 4])
-def test_the_oracle_agrees(block):
+def test_the_oracle_agrees():
     rng = np.random.default_rng(0)
     query, gallery = rng.standard_normal((9, 8)), rng.standard_normal((40, 8))
     cosines = oracle.cosine(query, gallery)
-    found = top_k(query, gallery, 7, block=block)
+    found = top_k(query, gallery, 7)
     assert found.index.tolist() == [oracle.order(scores)[:7] for scores in cosines]
 
 
@@ -59,7 +58,6 @@ MISTAKES = {
     "many": (dict(k=5), "k is 5, but the gallery has 4 items"),
     "masked": (dict(k=4, gallery_mask=[True, True, True, False]), "k is 4, .* 3 items"),
     "mask": (dict(gallery_mask=[True]), r"shape \(1,\)"),
-    "block": (dict(block=0), "block is 0"),
 }
 
 

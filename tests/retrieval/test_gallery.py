@@ -1,0 +1,142 @@
+"""A prepared gallery: what it finds is what a full stable sort finds, whatever it searches."""
+
+import numpy as np
+import pytest
+
+from jaxcmr.errors import UsageError
+from jaxcmr.retrieval import gallery as gallery_module
+from jaxcmr.retrieval.gallery import Gallery
+from jaxcmr.retrieval.nearest import nearest
+
+
+def signs(count, seed, width=16):
+    """Returns rows of 1 and -1: their cosines are exact, and few, so that ties are many."""
+    return np.random.default_rng(seed).choice(np.float32([-1, 1]), (count, width))
+
+
+def units(count, seed, width=16):
+    return signs(count, seed, width) / np.float32(np.sqrt(width))
+
+
+def sorted_by_hand(query, rows, k, mask=None):
+    """Returns `(index, scores)` of a stable sort of all scores."""
+    scores = (query / 4) @ (rows / 4).T
+    scores = scores if mask is None else np.where(mask, scores, -np.inf)
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return order, np.take_along_axis(scores, order, 1)
+
+
+def check(query, rows, k, mask=None, **options):
+    found = Gallery(rows).search(query, k, mask, **options)
+    index, scores = sorted_by_hand(query, rows, k, mask)
+    np.testing.assert_array_equal(found.index, index)
+    np.testing.assert_array_equal(found.scores, scores)
+    assert (found.index.dtype, found.scores.dtype) == (np.int32, np.float32)
+
+
+@pytest.fixture
+def small_parts(monkeypatch):
+    """Makes parts, steps and blocks of queries small, so that there are many of each."""
+    monkeypatch.setattr(gallery_module, "_PART", 8192)
+    monkeypatch.setattr(gallery_module, "_CPU_SCORES", 2**14)
+    monkeypatch.setattr(gallery_module, "_LEAST_K", 2)
+
+
+@pytest.mark.parametrize("items", [1, 2, 127, 5000])
+def test_all_items_in_order_where_k_is_all_of_them(items):
+    check(signs(3, seed=1), signs(items, seed=2), items)
+
+
+@pytest.mark.parametrize("k", [1, 5, 300, 20_000])
+def test_steps_and_parts_lose_nothing(k, small_parts):
+    check(signs(3, seed=1), signs(20_000, seed=2), k)
+
+
+def test_masked_items_are_never_found(small_parts):
+    rows, query = signs(20_000, seed=2), signs(9, seed=1)
+    for share in (0.001, 0.1, 0.9):
+        mask = np.random.default_rng(3).random(len(rows)) < share
+        check(query, rows, 5, mask)
+        check(query[:1], rows, int(mask.sum()), mask)
+
+
+def test_the_best_may_all_lie_in_one_chunk_or_each_in_another(small_parts):
+    rows, query = -np.ones((16_384, 16), np.float32), np.ones((1, 16), np.float32)
+    together, apart = np.arange(700, 705), np.arange(5) * 3000
+    for best in (together, apart):
+        rows[best] = 1
+        assert Gallery(rows).search(query, 5).index.tolist() == [best.tolist()]
+        rows[best] = -1
+
+
+def test_zeros_of_either_sign_are_one_score(small_parts):
+    rows = np.zeros((9000, 16), np.float32)
+    rows[4000:] = -0.0
+    check(signs(2, seed=1), rows, 9000)
+    check(np.zeros((2, 16), np.float32), signs(9000, seed=2), 300)
+
+
+def test_more_queries_than_a_block_are_searched_in_turn():
+    check(signs(300, seed=1), signs(50, seed=2), 3)
+
+
+def test_lengths_do_not_matter():
+    rows, query = signs(500, seed=2), signs(3, seed=1)
+    index, scores = sorted_by_hand(query, rows, 20)
+    for scaled in (units(500, seed=2), rows * np.float64(1e-3), rows * 1e30):
+        found = Gallery(scaled).search(query * 1e-9, 20)
+        np.testing.assert_array_equal(found.index, index)
+        np.testing.assert_allclose(found.scores, scores, atol=1e-6)
+
+
+def test_a_mapped_file_is_searched_where_it_lies(tmp_path):
+    np.save(tmp_path / "rows.npy", units(70_000, seed=2))
+    rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    parts = Gallery(rows)._parts
+    begins = [part.unsafe_buffer_pointer() - rows.ctypes.data for part in parts]
+    assert begins[0] == 0 and len(parts) == 2  # the last one is filled up, hence a copy
+    query = signs(2, seed=1)
+    index, _ = sorted_by_hand(query, 4 * rows, 5)
+    np.testing.assert_array_equal(Gallery(rows).search(query, 5).index, index)
+
+
+def test_the_approximate_search_is_exact_on_a_cpu():
+    check(signs(2, seed=1), signs(20_000, seed=2), 7, approx=True)
+
+
+def test_queries_galleries_and_k_of_similar_sizes_share_programs(monkeypatch):
+    made = []
+    monkeypatch.setattr(
+        gallery_module, "nearest", lambda *sizes: made.append(nearest(*sizes)) or made[-1]
+    )
+    rows = signs(1000, seed=2)
+    Gallery(rows).search(signs(5, seed=1), 10)
+    programs = made[0]._cache_size()
+    Gallery(rows).search(signs(8, seed=1), 3)
+    Gallery(rows[:990]).search(signs(6, seed=1), 16)
+    assert len(set(made)) == 1 and made[0]._cache_size() == programs
+    Gallery(rows).search(signs(9, seed=1), 10)
+    assert made[0]._cache_size() == programs + 1
+
+
+MISTAKES = {
+    "a vector": (dict(rows=np.ones(3)), r"shape \(3,\)"),
+    "nothing": (dict(rows=np.ones((0, 3))), r"shape \(0, 3\)"),
+    "NaN": (dict(rows=[[1.0, 0.0], [np.nan, 1.0]]), "gallery holds NaN, .* in row 1"),
+    "infinity": (dict(rows=[[1.0, np.inf], [0.0, 1.0]]), "gallery holds NaN, .* in row 0"),
+    "a query of NaN": (dict(query=[[np.nan, 1.0]]), "query holds NaN, .* in row 0"),
+    "a wide query": (dict(query=np.ones((1, 3))), r"query has shape \(1, 3\); give \[Q, 2\]"),
+    "no query": (dict(query=np.ones((0, 2))), r"query has shape \(0, 2\)"),
+    "k": (dict(k=0), "k is 0"),
+    "a large k": (dict(k=3), "k is 3, but the gallery has 2 items"),
+    "a mask": (dict(mask=[True, False], k=2), "k is 2, but the gallery has 1 items"),
+    "a short mask": (dict(mask=[True]), r"shape \(1,\)"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_wrong_argument_is_named(mistake):
+    changed, words = MISTAKES[mistake]
+    arguments = dict(rows=np.eye(2), query=np.ones((1, 2)), k=1) | changed
+    with pytest.raises(UsageError, match=words):
+        Gallery(arguments.pop("rows")).search(**arguments)
