@@ -11,6 +11,7 @@ from typing import Any
 __version__ = "0.1.0"
 _MODULES = ("losses", "noise", "retrieval")
 _FUNCTIONS = {
+    "Index": "jaxcmr.index",
     "find_label_errors": "jaxcmr.report.audit.find",
     "rank_label_errors": "jaxcmr.report.audit.find",
     "train_and_evaluate": "jaxcmr.train.run",

@@ -1,1 +1,1 @@
-"""Paths, whole writes, locks, numpy's file formats and lazily read rows."""
+"""Paths, whole writes, locks, formats of arrays and lazily read rows."""

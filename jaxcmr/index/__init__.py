@@ -1,0 +1,13 @@
+"""Indexes: embeddings of items of any modalities, searched, kept in one file, and exported.
+
+| file | what it holds |
+|---|---|
+| `index.py` | `Index` and its `Hits`: what others use |
+| `adding.py`, `filters.py` | checks of what is added, and of what a search may find |
+| `store.py`, `segment.py`, `columns.py` | the rows in memory or on the disk |
+| `file.py`, `export.py` | the file of an index; files for other programs |
+"""
+
+from jaxcmr.index.index import Hits, Index
+
+__all__ = ["Hits", "Index"]
