@@ -119,16 +119,21 @@ def items(table: Table, modality: str) -> list[str]:
             f"{table.path}: no file type is known for the modality {modality!r}; use "
             f"{', '.join(KINDS)}"
         )
-    cells = _cells(table, modality)
-    if not any(cells):
+    if not any(_cells(table, modality)):
         raise UsageError(f"{table.path}: the column {modality!r} is empty in every row")
+    return cells(table, modality)
+
+
+def cells(table: Table, modality: str) -> list[str]:
+    """Returns the cells of a column of items, "" where the item is missing, as `items` has it."""
+    found = _cells(table, modality)
     flagged = f"present_{modality}"
     if flagged in table.columns:
         for place, (line, row) in enumerate(table.rows):
             flag = np.array(row.get(flagged, ""))
             if not flags(flag, f"{table.path}, line {line}: {flagged}"):
-                cells[place] = ""
-    return cells
+                found[place] = ""
+    return found
 
 
 def warn_of_unused(table: Table, used: list[str]) -> None:
