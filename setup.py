@@ -16,7 +16,7 @@ setup(
     packages=find_packages(include=["jaxcmr", "jaxcmr.*"]),
     package_data={
         "jaxcmr.report.audit": ["*.jinja", "*.js"],
-        "jaxcmr.report.pages": ["*.jinja", "*.css"],
+        "jaxcmr.report.pages": ["*.jinja", "*.js", "*.css"],
         "jaxcmr.report.search": ["*.jinja", "*.js", "*.css"],
     },
     python_requires=">=3.11",

@@ -1,4 +1,3 @@
-"use strict";
 // The cards of an audit: what is shown, what is decided, and the file of decisions.
 // A row is its place in the columns; texts of the data reach the page as text nodes alone.
 (() => {
@@ -7,7 +6,6 @@ const DROP = -1; // a decision is the number of a class, or this
 const DROPPED = "drop"; // how corrections.csv writes it
 const SHARE = 10000; // a probability is a whole number of these parts
 
-const $ = (id) => document.getElementById(id);
 const data = JSON.parse($("columns").textContent);
 const items = JSON.parse($("items").textContent);
 const placeOf = new Map(data.id.map((id, place) => [id, place]));
@@ -18,25 +16,7 @@ let undone = []; // what `undo` puts back: lists of [id, decision before or unde
 let list = []; // the places that pass the filters, in order
 let current = 0; // in the list
 
-// ---- words and elements
-
-function make(tag, attributes = {}, ...children) {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) {
-    if (typeof value === "function") element.addEventListener(name, value);
-    else if (value !== null && value !== false) element.setAttribute(name, value === true ? "" : value);
-  }
-  element.append(...children);
-  return element;
-}
-
-// Control characters and marks that turn the direction of what follows are written as codes.
-function shown(text, most = 80) {
-  const code = (mark) => `\\u${mark.codePointAt(0).toString(16).padStart(4, "0")}`;
-  const letters = [...text.slice(0, 4 * most)];
-  const cut = letters.length > most ? letters.slice(0, most - 1).join("") + "…" : letters.join("");
-  return cut.replace(/(?![\u200c\u200d])[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu, code);
-}
+// ---- words
 
 const name = (label, most) => (label >= 0 ? shown(data.classes[label], most) : "no label");
 
@@ -46,8 +26,6 @@ function percent(parts) {
   if (parts < SHARE && parts >= SHARE - 50) return "over 99\u00a0%";
   return `${Math.round((100 * parts) / SHARE)}\u00a0%`;
 }
-
-const plural = (count, word) => `${count.toLocaleString("en")} ${word}${count === 1 ? "" : "s"}`;
 
 function say(text) { $("message").textContent = text; }
 
@@ -250,8 +228,6 @@ function parts(place) {
   if (known.every(({ kind }) => kind === "missing")) return absent([...new Set(notes)].join("; "));
   return make("div", { class: "parts" }, ...known.map(part));
 }
-
-const absent = (text) => make("div", { class: "absent" }, shown(text, 200));
 
 function part({ modality, kind, data: content, note }) {
   const label = make("figcaption", {}, shown(modality, 30));
