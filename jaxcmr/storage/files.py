@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
@@ -19,7 +19,14 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
-    """Calls `write(file)` on a binary file beside `path`, which becomes `path` once complete.
+    """Calls `write(file)` on a binary file that becomes `path`; see `replacing`."""
+    with replacing(path) as file:
+        write(file)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[bytes]]:
+    """Yields a binary file beside `path`, which becomes `path` at the end of the block.
 
     Missing folders are made. Whatever happens, `path` holds what it held before, or all of it.
 
@@ -32,7 +39,7 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "xb") as file:
-                write(file)
+                yield file
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(unfinished, path)

@@ -96,14 +96,19 @@ def read_any_npz(path: Path, names: Container[str] | None = None) -> dict[str, n
             return {name: _member(file, name, found) for name, found in heads.items()}
 
 
-def map_npz(path: Path, names: Container[str]) -> dict[str, np.ndarray]:
+def map_npz(path: Path, names: Container[str], advice: str = _ADVICE) -> dict[str, np.ndarray]:
     """Opens the arrays `names` of an `.npz` as memory maps; packed ones and texts are read.
+
+    Args:
+        path: the file.
+        names: of the arrays; those that it does not have are left out.
+        advice: what to do where it cannot be read.
 
     Raises:
         UsageError: as `read_any_npz`.
     """
     found, others = {}, set()
-    with reading(path, _ADVICE), zipfile.ZipFile(path) as file, open(path, "rb") as raw:
+    with reading(path, advice), zipfile.ZipFile(path) as file, open(path, "rb") as raw:
         heads = {name: head for name, head in npz_heads(path).items() if name in names}
         for member in file.infolist():
             name = member.filename.removesuffix(".npy")

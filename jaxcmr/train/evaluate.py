@@ -99,6 +99,34 @@ def _joined(embeddings: jax.Array) -> jax.Array:
     return jnp.moveaxis(units, 0, 1).reshape(rows, members * size)
 
 
+def recorded(
+    pieces: Iterable[Outputs],
+    dataset: Dataset,
+    name: str,
+    record: Callable[[Mapping[str, np.ndarray]], None],
+) -> Iterator[Outputs]:
+    """Yields the outputs of a set, and records the ensemble's embeddings of them on the way.
+
+    Args:
+        pieces: of the living members, in the order of the rows.
+        dataset: the set.
+        name: of the set, for messages.
+        record: takes modality -> `[n, E d]` unit rows, of at most `JOINED_ROWS` at a time.
+
+    Raises:
+        UsageError: the embedding of an item that exists is not finite.
+    """
+    names, first = axis_order(dataset.modalities), 0
+    for outputs in pieces:
+        count = outputs.embeddings.shape[2]
+        check_finite(outputs, dataset, name, first)
+        for start in range(0, count, JOINED_ROWS):
+            rows = outputs.embeddings[:, :, start : start + JOINED_ROWS]
+            record(ensemble_embeddings(Outputs(rows), names))
+        first += count
+        yield outputs
+
+
 def build_validation(
     validation: Dataset, config: ConfigDict, mesh: jax.sharding.Mesh
 ) -> Callable[[Outputs], dict[str, float | None]] | None:
@@ -241,15 +269,15 @@ def mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(numbers)) if numbers else None
 
 
-def check_finite(outputs: Outputs, dataset: Dataset, name: str) -> None:
-    """Raises `UsageError` if the embedding of an item that exists is not finite."""
+def check_finite(outputs: Outputs, dataset: Dataset, name: str, first: int = 0) -> None:
+    """Raises `UsageError` if the embedding of an item, from row `first` on, is not finite."""
     for place, modality in enumerate(axis_order(dataset.modalities)):
         bad = ~np.isfinite(outputs.embeddings[:, place]).all(-1)  # [E, N]
         if bad.any():
             member, row = (int(place) for place in np.argwhere(bad)[0])
             raise UsageError(
                 f"the embedding that member {member} gives to {modality!r} of the {name} item "
-                f"{str(dataset.ids[row])!r} is not finite ({int(bad[member].sum())} of "
-                f"{len(dataset)} items); lower config.optimizer.learning_rate, or check the values "
+                f"{str(dataset.ids[first + row])!r} is not finite ({int(bad[member].sum())} of "
+                f"{bad.shape[1]} items); lower config.optimizer.learning_rate, or check the values "
                 "of this item"
             )

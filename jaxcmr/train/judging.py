@@ -3,7 +3,7 @@
 The predictions for all rows are looked at piece by piece, so that sets larger than memory pass.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import jax
@@ -74,6 +74,7 @@ class Rows(NamedTuple):
 def believe(
     trainer: Trainer,
     state: TrainState,
+    pieces: Iterable[Outputs],
     sets: Mapping[str, Dataset],
     classes: int,
     taught_before: bool,
@@ -85,6 +86,7 @@ def believe(
     Args:
         trainer: of the last stage.
         state: whose living members are asked.
+        pieces: their outputs of all rows of the sets, in this order.
         sets: "train" and, where they are judged too, "validation" and "test", in this order -> the
             data set with its labels as given.
         classes: K; where labels are absent, the classes are clusters.
@@ -96,9 +98,7 @@ def believe(
     alive = devices.local(state.alive)
     hidden[:, : len(sets["train"])] = trainer.hidden(alive) & (not taught_before)
     hidden = hidden[alive]
-    cast, space = look(
-        trainer.pieces(state, sets.get("test")), rows.present, hidden, rows.labels[:, 0]
-    )
+    cast, space = look(pieces, rows.present, hidden, rows.labels[:, 0])
     remembered = trainer.remembered(state)
     neighbors = nearest(space, len(rows.ids), VOTING_NEIGHBORS, trainer.mesh)
     columns, config, train = rows.labels.shape[1], trainer.config, sets["train"]
@@ -232,7 +232,7 @@ def _votes_of(judges: Mapping[str, np.ndarray], names: Sequence[str], present: n
 
 
 def look(
-    pieces: Iterator[Outputs], present: np.ndarray, hidden: np.ndarray, given: np.ndarray
+    pieces: Iterable[Outputs], present: np.ndarray, hidden: np.ndarray, given: np.ndarray
 ) -> tuple[Votes | None, Space]:
     """Passes over the outputs once and keeps what the table needs.
 

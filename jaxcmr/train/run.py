@@ -1,9 +1,12 @@
 """The callable behind the main command: from a config to results in a folder."""
 
+import collections
+import itertools
 import os
 import resource
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +24,9 @@ from jaxcmr.storage import files
 from jaxcmr.storage.paths import expanded
 from jaxcmr.train import evaluate, judging, stages
 from jaxcmr.train.stages import Stage
+from jaxcmr.train.state import TrainState
 from jaxcmr.train.trainer import Fit, Trainer
-from jaxcmr.types import Dataset
+from jaxcmr.types import Dataset, Outputs
 from jaxcmr.workdir import embeddings, folder, labels, logfile, trained_on
 from jaxcmr.workdir.labels import LabelTable
 from jaxcmr.workdir.weights import Weights
@@ -36,7 +40,8 @@ class Outcome(NamedTuple):
     Attributes:
         result: the content of `result.json`.
         test: the test set.
-        embeddings: modality -> `[N, E d]` unit rows of the test set, by the best epoch's members.
+        embeddings: modality -> `[N, E d]` unit rows of the test set, by the best epoch's members;
+            those of all rows are read by `jaxcmr.workdir.embeddings.read`.
         labels: what is believed of the labels of training and validation rows, with `audit.test`
             of test rows, too; None for a method without classes that is trained without labels.
     """
@@ -72,8 +77,9 @@ def train_and_evaluate(config: ConfigDict, workdir: str | os.PathLike) -> Outcom
     """Trains and evaluates a config; the same call again goes on where it was stopped.
 
     Writes `config.json`, `trained_on.json`, `noise.npz`, `split.npz`, `preparation.json`,
-    `log.txt`, `metrics.jsonl`, `checkpoints/`, `embeddings/`, `labels.npz`, `labels.csv` and
-    `result.json` into `workdir`. With more epochs in the config a finished run goes on.
+    `log.txt`, `metrics.jsonl`, `checkpoints/`, `embeddings/` (of all rows), `labels.npz`,
+    `labels.csv` and `result.json` into `workdir`. With more epochs in the config a finished run
+    goes on.
 
     Raises:
         UsageError: for every mistake that the user can correct, such as a `workdir` in use, or with
@@ -143,7 +149,6 @@ def _train_and_evaluate(
         "versions": {"jaxcmr": __version__} | {name: version(name) for name in LIBRARIES},
     }
     if distributed.first():
-        embeddings.save(workdir / "embeddings", splits.test, trained.embeddings)
         if trained.labels is not None:
             labels.save(trained.labels, workdir)
         files.write_json(workdir / "result.json", result)
@@ -160,6 +165,8 @@ def train_stages(
 ) -> Trained:
     """Trains all stages in their order, or goes on where they were stopped.
 
+    Then it writes the embeddings of all rows into the folder of the last one.
+
     Args:
         planned: the stages.
         classes: K; below 0: estimated before the first stage that has classes.
@@ -170,8 +177,8 @@ def train_stages(
     """
     *_, last = planned
     weights, scores, seconds, outputs = dict(weights), {}, 0.0, None
-    sets = {"train": train} | ({} if validation is None else {"validation": validation})
-    sets |= {"test": test} if last.config.audit.test else {}
+    sets = {"train": train, "validation": validation, "test": test}
+    sets = {name: part for name, part in sets.items() if part is not None}
     for stage in planned:
         config = stage.config
         if classes < 0 and methods.recipe(config.method.name).has_classes:
@@ -182,26 +189,59 @@ def train_stages(
                 stage.name, config.method.name, config.train.epochs,
             )  # fmt: skip
         trainer = Trainer(stage, classes, train, validation if stage is last else None)
-        score = trainer.scorer(test)
+        predict = trainer.predictor(test)
+        score = evaluate.build_test(test, config, trainer.mesh)
         if stage is last:
-            untrained, _ = score(trainer.untrained)
+            untrained, _ = score(predict(trainer.untrained))
         fit = trainer.fit(weights.get(stage.name) or weights.get(config.start_from))
         seconds += fit.seconds
         if stage is last:
             break
-        scores[stage.name], _ = score(fit.last)
+        scores[stage.name], _ = score(predict(fit.last))
         weights[stage.name] = Weights(fit.last.params, fit.last.model_state, fit.last.alive)
         outputs = trainer.predict(fit.last)
         if config.pseudo_labels:
             labels = stages.pseudo_labels(outputs, config.pseudo_labels, train)
             train = train.with_labels(labels)
-    best, embeddings = score(fit.best)
-    believed = None
-    if last.config.labels == "given" or methods.recipe(config.method.name).has_classes:
-        taught = stages.taught_before(planned)
-        believed = judging.believe(trainer, fit.best, sets, classes, taught)
-    found = {"best": best, "last": score(fit.last)[0], "untrained": untrained, "stages": scores}
-    return Trained(fit, classes, found, embeddings, believed, seconds)
+    outputs = predict(fit.best)
+    best, joined = score(outputs)
+    believed = look_at_all(trainer, fit.best, sets, outputs, planned, classes)
+    last_scores, _ = score(predict(fit.last))
+    found = {"best": best, "last": last_scores, "untrained": untrained, "stages": scores}
+    return Trained(fit, classes, found, joined, believed, seconds)
+
+
+def look_at_all(
+    trainer: Trainer,
+    state: TrainState,
+    sets: Mapping[str, Dataset],
+    of_test: Outputs,
+    planned: list[Stage],
+    classes: int,
+) -> LabelTable | None:
+    """Passes over all rows once: writes their embeddings, and judges their labels, if any.
+
+    Args:
+        trainer: of the last stage.
+        state: whose living members are asked.
+        sets: "train", "validation" if there is one, and "test" -> the data set, labels as given.
+        of_test: their outputs of the test set.
+        planned: all stages.
+        classes: K.
+    """
+    config, folder = trainer.config, planned[-1].folder
+    passes = {**trainer.pieces(state), "test": [of_test]}
+    judged = [name for name in sets if name != "test" or config.audit.test]
+    writer = embeddings.written(folder, sets)
+    with writer if distributed.first() else nullcontext(lambda rows: None) as record:
+        pieces = {name: evaluate.recorded(passes[name], sets[name], name, record) for name in sets}
+        chained = lambda names: itertools.chain.from_iterable(pieces[name] for name in names)
+        table = None
+        if config.labels == "given" or methods.recipe(config.method.name).has_classes:
+            taught, parts = stages.taught_before(planned), {name: sets[name] for name in judged}
+            table = judging.believe(trainer, state, chained(judged), parts, classes, taught)
+        collections.deque(chained(sets), maxlen=0)  # the sets that are not judged
+    return table
 
 
 def _peak_memory() -> int:

@@ -1,6 +1,5 @@
 """The trainer of one stage: everything that its epochs need, built once, and the one loop."""
 
-import itertools
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -284,12 +283,17 @@ class Trainer:
         """Returns the outputs of the living members, by default over the training set."""
         return evaluate.joined(self._pieces(state, source or self._feed))
 
-    def pieces(self, state: TrainState, test: Dataset | None = None) -> Iterator[Outputs]:
-        """Yields the outputs of the living members, of the training, validation and test set."""
-        sources = [self._feed] if self._validation is None else [self._feed, self._validation]
-        if test is not None:
-            sources.append(feed.build(self.config, test, self.mesh))
-        return itertools.chain.from_iterable(self._pieces(state, source) for source in sources)
+    def predictor(self, dataset: Dataset) -> Callable[[TrainState], Outputs]:
+        """Returns `state -> outputs` of the living members, over another data set."""
+        source = feed.build(self.config, dataset, self.mesh)
+        return lambda state: self.predict(state, source)
+
+    def pieces(self, state: TrainState) -> dict[str, Iterator[Outputs]]:
+        """Returns what yields the outputs of the living members, of "train" and "validation"."""
+        sources = {"train": self._feed}
+        if self._validation is not None:
+            sources["validation"] = self._validation
+        return {name: self._pieces(state, source) for name, source in sources.items()}
 
     def _pieces(self, state: TrainState, source: evaluate.Feed) -> Iterator[Outputs]:
         for outputs in self._predict(state, self._hp["method"], source):
@@ -319,11 +323,3 @@ class Trainer:
         """Returns the logits `[N, K]` of the training rows that the method remembers, or None."""
         read = self._stage.method.remembered
         return None if read is None else np.asarray(read(devices.local(state.beliefs)))
-
-    def scorer(
-        self, test: Dataset
-    ) -> Callable[[TrainState], tuple[dict[str, Any], dict[str, np.ndarray]]]:
-        """Returns `state -> (scores, embeddings)` of the test set (`evaluate.build_test`)."""
-        source = feed.build(self.config, test, self._stage.mesh)
-        score = evaluate.build_test(test, self.config, self._stage.mesh)
-        return lambda state: score(self.predict(state, source))

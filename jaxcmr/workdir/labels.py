@@ -13,7 +13,7 @@ from jaxcmr.beliefs import label_errors
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import files, numpyfiles
 from jaxcmr.storage.spreadsheet import blocks_of, safe, write_csv
-from jaxcmr.workdir import labelarrays
+from jaxcmr.workdir import forms, missing
 
 NPZ, CSV = "labels.npz", "labels.csv"
 COLUMNS = ("id", "split", "given", "probability_given", "suggested", "probability_suggested",
@@ -203,15 +203,15 @@ def read(folder: Path) -> LabelTable:
     """
     path = folder / NPZ
     if not path.is_file():
-        raise UsageError(_why_not(folder))
+        raise UsageError(missing.why(folder, NPZ))
     arrays = numpyfiles.read_npz(path)
-    missing = [n for n in (*ARRAYS, "class_names", "modalities", "about") if n not in arrays]
-    missing = [name for name in missing if name not in ("true", "raw_predictions")]
-    if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)}; run the training again to write it")
+    lacking = [n for n in (*ARRAYS, "class_names", "modalities", "about") if n not in arrays]
+    lacking = [name for name in lacking if name not in ("true", "raw_predictions")]
+    if lacking:
+        raise UsageError(f"{path} lacks {', '.join(lacking)}; run the training again to write it")
     try:
         about = json.loads(str(arrays["about"]))
-        wrong = labelarrays.fault(arrays) or labelarrays.fault_of_about(about)
+        wrong = forms.fault(arrays, forms.LABELS) or forms.fault_of_about(about)
     except (ValueError, RecursionError) as error:
         wrong = str(error)
     if wrong:
@@ -223,15 +223,3 @@ def read(folder: Path) -> LabelTable:
         )
     texts = {name: tuple(arrays[name].tolist()) for name in ("class_names", "modalities")}
     return LabelTable(**{name: arrays.get(name) for name in ARRAYS}, **texts, about=about)
-
-
-def _why_not(folder: Path) -> str:
-    """Says why a folder holds no table."""
-    if not (folder / "config.json").is_file():
-        return f"{folder} holds no run; name the folder of one with --workdir"
-    if not (folder / "result.json").is_file():
-        return f"the run in {folder} is not finished; start its command again, and audit it then"
-    return (
-        f"the run in {folder} has no {NPZ}, which earlier versions did not write; start its "
-        "command again, which writes it without training again"
-    )

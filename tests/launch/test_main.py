@@ -88,7 +88,8 @@ def test_noise_and_embeddings_belong_to_the_rows_they_name(finished):
     np.testing.assert_array_equal(np.sort(rows), np.arange(120))
     for modality in ("image", "points"):
         saved = np.load(workdir / "embeddings" / f"{modality}.npz")
-        assert saved["embeddings"].shape == (40, 256)
+        assert saved["embeddings"].shape == (160, 256)
+        assert saved["split"].tolist() == ["train"] * 108 + ["validation"] * 12 + ["test"] * 40
         np.testing.assert_allclose(np.linalg.norm(saved["embeddings"], axis=1), 1, rtol=1e-5)
 
 

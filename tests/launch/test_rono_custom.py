@@ -15,6 +15,7 @@ from PIL import Image
 from jaxcmr.config import default, encoder
 from jaxcmr.data.own.complete import complete
 from jaxcmr.errors import UsageError
+from jaxcmr.workdir import embeddings
 
 ROOT = Path(__file__).resolve().parents[2]
 SMALL = ("--config.data.image_size=32", "--config.data.points=32", "--config.train.epochs=3")
@@ -71,8 +72,9 @@ def test_a_manifest_of_ten_objects_trains_out_of_the_box(catalogue):
     lines = (catalogue / "run" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines]
     assert len(losses) == 3 and losses[-1] < losses[0]
-    saved = np.load(catalogue / "run" / "embeddings" / "mesh.npz")
-    assert len(saved["ids"]) == 2 and all(name.startswith("item ") for name in saved["ids"])
+    saved = embeddings.read(catalogue / "run")["mesh"]
+    assert saved.split.tolist() == ["train"] * 6 + ["validation"] * 2 + ["test"] * 2
+    assert set(saved.ids) == {f"item {k}" for k in range(10)}
     chosen = json.loads((catalogue / "run" / "config.json").read_text())
     assert chosen["data"]["modalities"] == ["image", "points", "mesh"]
     assert chosen["train"]["batch_size"] == 6 and chosen["data"]["validation"] == 0.25

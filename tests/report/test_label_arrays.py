@@ -8,7 +8,7 @@ from label_tables import drawn
 
 from jaxcmr.errors import UsageError
 from jaxcmr.workdir import labels
-from jaxcmr.workdir.labelarrays import FORMS
+from jaxcmr.workdir.forms import LABELS
 
 
 @pytest.fixture
@@ -27,11 +27,11 @@ def file(tmp_path):
 
 
 def test_every_array_is_looked_at(file):
-    assert {*FORMS, "about"} == {*file.arrays, "raw_predictions"}
+    assert {*LABELS, "about"} == {*file.arrays, "raw_predictions"}
     assert len(file(raw_predictions=file.arrays["predictions"])) == 12
 
 
-@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("name", LABELS)
 @pytest.mark.parametrize("change", ["shorter", "no axis", "other kind"])
 def test_an_array_of_another_form_is_refused(file, name, change):
     array = file.arrays.get(name, file.arrays["predictions"])

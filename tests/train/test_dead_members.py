@@ -8,7 +8,7 @@ import pytest
 
 from jaxcmr.config import method as method_section
 from jaxcmr.errors import UsageError
-from jaxcmr.train import log, stages
+from jaxcmr.train import evaluate, log, stages
 from jaxcmr.train.trainer import Trainer
 from jaxcmr.workdir.weights import Weights
 
@@ -89,7 +89,9 @@ def test_a_dead_member_is_no_part_of_the_ensemble(tmp_path):
     last = _fit(trainer, 1).last
     embeddings = trainer.predict(last).embeddings
     assert embeddings.shape[:2] == (2, 2) and np.isfinite(embeddings).all()
-    scores, joined = trainer.scorer(paired.held_out())(last)
+    test = paired.held_out()
+    score = evaluate.build_test(test, trainer.config, trainer.mesh)
+    scores, joined = score(trainer.predictor(test)(last))
     assert len(scores["image->text"]["members"]) == 2
     np.testing.assert_allclose(np.linalg.norm(joined["text"], axis=1), 1, rtol=1e-5)
 

@@ -1,5 +1,6 @@
 """From the outputs of an ensemble to the table of labels: who judges, neighbors, what is kept."""
 
+import itertools
 import json
 
 import jax.numpy as jnp
@@ -185,7 +186,8 @@ def trainer():
 
 def _believe(trainer, alive=(True, True, True), taught_before=False):
     state = trainer.untrained.replace(alive=jnp.array(alive))
-    return judging.believe(trainer, state, SETS, paired.CLASSES, taught_before)
+    pieces = itertools.chain.from_iterable(trainer.pieces(state).values())
+    return judging.believe(trainer, state, pieces, SETS, paired.CLASSES, taught_before)
 
 
 def test_rows_are_judged_by_the_members_that_were_not_taught_their_label(trainer):

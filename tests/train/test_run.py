@@ -8,7 +8,9 @@ import pytest
 from absl import logging
 
 from jaxcmr.errors import UsageError
+from jaxcmr.storage import numpyfiles
 from jaxcmr.train.run import train_and_evaluate
+from jaxcmr.workdir import embeddings
 
 
 def _write(path, seed=0, **changed):
@@ -54,6 +56,17 @@ def test_a_run_in_a_folder_of_any_name_leaves_all_its_files_and_no_other(start):
     result = json.loads((start.workdir / "result.json").read_text())
     assert result["trained_on"] == json.loads((start.workdir / "trained_on.json").read_text())
     assert "2 classes" in (start.workdir / "log.txt").read_text()
+
+
+def test_the_saved_rows_of_the_test_set_are_those_of_the_outcome(start):
+    found, splits = embeddings.read(start.workdir), numpyfiles.read_npz(start.workdir / "split.npz")
+    assert sorted(found) == ["image", "text"]
+    for name, saved in found.items():
+        names = [splits["ids"][splits[part]] for part in ("train", "validation")]
+        np.testing.assert_array_equal(saved.ids, np.concatenate([*names, start.outcome.test.ids]))
+        rows = saved.embeddings[saved.split == "test"]
+        np.testing.assert_array_equal(rows, start.outcome.embeddings[name])
+        np.testing.assert_allclose(np.linalg.norm(saved.embeddings, axis=1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize(

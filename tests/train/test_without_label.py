@@ -15,6 +15,7 @@ from jaxcmr.data import introduce, prepare
 from jaxcmr.errors import UsageError
 from jaxcmr.train.run import train_and_evaluate
 from jaxcmr.types import UNKNOWN, Splits
+from jaxcmr.workdir import embeddings
 
 
 @pytest.fixture
@@ -70,8 +71,9 @@ def test_a_manifest_with_three_of_ten_labels_empty_trains(run, tmp_path):
     for name in ("image->text", "text->image"):
         assert (best[name]["queries"], best[name]["gallery"]) == (7, 7)
     assert all(np.isfinite(line["loss"]) for line in _losses(tmp_path))
-    with np.load(tmp_path / "run" / "embeddings" / "text.npz") as saved:
-        assert (saved["labels"] < 0).sum() == 3 and len(saved["ids"]) == 10
+    saved = embeddings.read(tmp_path / "run")["text"]
+    assert len(saved) == 40 and (saved.split == "test").sum() == 10
+    assert (saved.labels < 0).sum() == 12 and (saved.labels[saved.split == "test"] < 0).sum() == 3
 
 
 def _arrays(path, labels, **more):
