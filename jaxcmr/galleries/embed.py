@@ -44,25 +44,24 @@ def embed(model: Any, modality: str, raws: Sequence[Raw], kept: Kept, report: Re
         report: called after each block with how many of the new items are done, and their number.
     """
     rows = np.zeros((len(raws), model.size), np.float32)
-    new, lost, changed = [], {}, 0
-    for place, raw in enumerate(raws):
-        row = kept.recall(modality, raw)
-        if row is None:
-            new.append(place)
-        else:
+    lost, made = {}, 0
+    before = kept.recall(modality, raws)
+    new = [place for place, row in enumerate(before) if row is None]
+    for place, row in enumerate(before):
+        if row is not None:
             rows[place] = row
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for start in range(0, len(new), BLOCK):
             block = new[start : start + BLOCK]
-            found, made = _embed_block(model, modality, [raws[p] for p in block], kept, pool)
-            changed += made
+            found, count = _embed_block(model, modality, [raws[p] for p in block], kept, pool)
+            made += count
             for place, row in zip(block, found):
                 if isinstance(row, str):
                     lost[place] = row
                 else:
                     rows[place] = row
             report(start + len(block), len(new))
-    return Embedded(rows, lost, len(raws) - changed - len(lost))
+    return Embedded(rows, lost, len(raws) - made - len(lost))
 
 
 def _embed_block(
@@ -70,7 +69,8 @@ def _embed_block(
 ) -> tuple[list[np.ndarray | str], int]:
     """Returns the embedding of each item, or why it cannot be read; and how many are new."""
     versions = list(pool.map(lambda raw: _version(modality, raw), raws))
-    found = [v if isinstance(v, str) else kept.find(v.content) for v in versions]
+    before = iter(kept.find([v.content for v in versions if not isinstance(v, str)]))
+    found = [v if isinstance(v, str) else next(before) for v in versions]
     new = [place for place, row in enumerate(found) if row is None]
     pieces = [[raws[p] for p in new[k : k + PIECE]] for k in range(0, len(new), PIECE)]
     read = pool.map(lambda piece: _read(model.preparation, modality, piece), pieces)

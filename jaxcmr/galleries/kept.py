@@ -3,7 +3,7 @@
 import hashlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +18,11 @@ from jaxcmr.storage.paths import user_cache
 VERSION = 1  # part of the file's name; raise it when the same item gets another embedding
 WAIT = 60.0  # seconds for another process that writes
 _TABLES = """
-create table if not exists embeddings (content blob primary key, row blob) without rowid;
+create table if not exists embeddings (content blob primary key, row blob);
 create table if not exists files (name blob primary key, stamps text, content blob) without rowid;
 """
+_OF_CONTENT = "select row from embeddings where content = ?"
+_OF_FILE = "select row from embeddings natural join files where name = ? and stamps = ?"
 
 
 class Version(NamedTuple):
@@ -60,18 +62,18 @@ class Kept:
         except (OSError, sqlite3.Error) as error:
             self._give_up(error)
 
-    def recall(self, modality: str, raw: Path | str) -> np.ndarray | None:
-        """Returns the embedding `[d]` of an item that is known without reading its file."""
-        if isinstance(raw, str):
-            return self.find(_of_text(modality, raw))
-        query = "select content from files where name = ? and stamps = ?"
-        found = self._ask(query, _name(modality, raw), _stamps(raw))
-        return None if found is None else self.find(found)
+    def recall(self, modality: str, raws: Sequence[Path | str]) -> list[np.ndarray | None]:
+        """Returns the embedding `[d]` of each item that is known without reading its file."""
+        return self._ask(
+            (_OF_CONTENT, (_of_text(modality, raw),))
+            if isinstance(raw, str)
+            else (_OF_FILE, (_name(modality, raw), _stamps(raw)))
+            for raw in raws
+        )
 
-    def find(self, content: bytes) -> np.ndarray | None:
-        """Returns the embedding `[d]` of a content; None: it is not kept."""
-        row = self._ask("select row from embeddings where content = ?", content)
-        return None if row is None or len(row) != 4 * self._size else np.frombuffer(row, "<f4")
+    def find(self, contents: Sequence[bytes]) -> list[np.ndarray | None]:
+        """Returns the embedding `[d]` of each content; None: it is not kept."""
+        return self._ask((_OF_CONTENT, (content,)) for content in contents)
 
     def keep(self, embedded: Iterable[tuple[Version, np.ndarray]]) -> None:
         """Keeps embeddings `[d]` of items, all or none of them; files changed meanwhile are not."""
@@ -91,15 +93,22 @@ class Kept:
         except sqlite3.Error as error:
             self._give_up(error)
 
-    def _ask(self, query: str, *values) -> bytes | None:
-        if self._base is None:
-            return None
-        try:
-            found = self._base.execute(query, values).fetchone()
-        except sqlite3.Error as error:
-            self._give_up(error)
-            return None
-        return found and found[0]
+    def _ask(self, queries: Iterable[tuple[str, tuple]]) -> list[np.ndarray | None]:
+        found = []
+        for query, values in queries:
+            row = None
+            if self._base is not None:
+                try:
+                    if not self._base.in_transaction:  # a lock for all, not for each
+                        self._base.execute("begin")
+                    row = self._base.execute(query, values).fetchone()
+                except sqlite3.Error as error:
+                    self._give_up(error)
+            whole = row is not None and len(row[0]) == 4 * self._size
+            found.append(np.frombuffer(row[0], "<f4") if whole else None)
+        if self._base is not None:
+            self._base.rollback()
+        return found
 
     def _give_up(self, error: Exception) -> None:
         self._base = None

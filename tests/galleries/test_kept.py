@@ -53,17 +53,18 @@ def test_a_file_that_was_moved_or_copied_keeps_its_embedding(tmp_path, kept):
     np.testing.assert_array_equal(found.rows, [RED, RED])
     assert read == [] and found.reused == 2
     # Now their stamps are known, too: their content is not looked at.
-    assert all(kept().recall("image", path) is not None for path in (moved, tmp_path / "c.png"))
+    known = kept().recall("image", [moved, tmp_path / "c.png"])
+    assert all(row is not None for row in known)
 
 
 def test_other_models_and_modalities_keep_their_own(tmp_path, kept):
     file = paint(tmp_path / "a.png", "red")
     run([file], kept())
-    assert kept("other").recall("image", file) is None
-    assert kept().recall("views", file) is None
-    assert kept().find(version_of("views", file).content) is None
-    assert kept(size=4).recall("image", file) is None
-    np.testing.assert_array_equal(kept().recall("image", file), RED)
+    assert kept("other").recall("image", [file])[0] is None
+    assert kept().recall("views", [file])[0] is None
+    assert kept().find([version_of("views", file).content]) == [None]
+    assert kept(size=4).recall("image", [file])[0] is None
+    np.testing.assert_array_equal(kept().recall("image", [file])[0], RED)
 
 
 def test_texts_are_kept_by_their_words(kept):
@@ -106,8 +107,8 @@ def test_a_file_that_changes_while_it_is_embedded_is_not_kept(tmp_path, kept):
     version = version_of("image", file)
     paint(file, "blue", size=9)
     kept().keep([(version, RED), (version_of("text", "red"), RED)])
-    assert kept().recall("image", file) is None and kept().find(version.content) is None
-    assert kept().recall("text", "red") is not None
+    assert kept().recall("image", [file])[0] is None and kept().find([version.content]) == [None]
+    assert kept().recall("text", ["red"])[0] is not None
 
 
 def test_a_damaged_file_of_embeddings_is_begun_anew(tmp_path, kept, caplog):
