@@ -1,8 +1,8 @@
 """jaxcmr: cross-modal retrieval that survives wrong labels, in JAX and Flax.
 
-The public face is `train_and_evaluate`, `find_label_errors`, `rank_label_errors` and the modules
-`losses`, `noise` and `retrieval`. They are loaded when first used, so that `import jaxcmr` does not
-start JAX.
+The public face is `train_and_evaluate`, `load`, `Index`, `find_label_errors`, `rank_label_errors`
+and the modules `losses`, `noise` and `retrieval`. They are loaded when first used, so that `import
+jaxcmr` does not start JAX.
 """
 
 import importlib
@@ -13,6 +13,7 @@ _MODULES = ("losses", "noise", "retrieval")
 _FUNCTIONS = {
     "Index": "jaxcmr.index",
     "find_label_errors": "jaxcmr.report.audit.find",
+    "load": "jaxcmr.model",
     "rank_label_errors": "jaxcmr.report.audit.find",
     "train_and_evaluate": "jaxcmr.train.run",
 }

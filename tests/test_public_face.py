@@ -7,7 +7,7 @@ import pytest
 
 import jaxcmr
 
-FUNCTIONS = {"Index", "find_label_errors", "rank_label_errors", "train_and_evaluate"}
+FUNCTIONS = {"Index", "find_label_errors", "load", "rank_label_errors", "train_and_evaluate"}
 NAMES = {"__version__", "losses", "noise", "retrieval", *FUNCTIONS}
 
 

@@ -156,10 +156,8 @@ def _read_config(workdir: Path) -> dict[str, Any] | None:
     return found
 
 
-def read_data_config(workdir: Path) -> ConfigDict:
-    """Returns the section `data` of a run's config; fields that it does not have have defaults.
-
-    Corrections are left out: they change no item, and their tables may be gone.
+def read_config(workdir: Path) -> ConfigDict:
+    """Returns the config of a run; fields that it does not have, for it is older, have defaults.
 
     Raises:
         UsageError: the folder holds no run.
@@ -167,9 +165,34 @@ def read_data_config(workdir: Path) -> ConfigDict:
     found = _read_config(workdir)
     if found is None:
         raise UsageError(f"{workdir} holds no run; name the folder of one with --workdir")
-    section = default().data
-    section.update(found["data"], corrections="")
+    return ConfigDict(_completed(default().to_dict(), _with_tuples(found)))
+
+
+def read_data_config(workdir: Path) -> ConfigDict:
+    """Returns the section `data` of a run's config.
+
+    Corrections are left out: they change no item, and their tables may be gone.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    section = read_config(workdir).data
+    section.corrections = ""
     return section
+
+
+def _completed(defaults: Any, found: Any) -> Any:
+    """Fills in what an older config lacks, section by section."""
+    if not (isinstance(defaults, dict) and isinstance(found, dict)):
+        return found
+    return defaults | {k: _completed(defaults.get(k), value) for k, value in found.items()}
+
+
+def _with_tuples(value: Any) -> Any:
+    """Returns lists as the tuples that they were before they were written as JSON."""
+    if isinstance(value, dict):
+        return {name: _with_tuples(part) for name, part in value.items()}
+    return tuple(map(_with_tuples, value)) if isinstance(value, list) else value
 
 
 def _check_foreign(workdir: Path) -> None:

@@ -1,6 +1,8 @@
 """The weights of a run, as another one starts from them (`start_from`)."""
 
 import json
+from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +15,8 @@ from jaxcmr import methods
 from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage import paths
 from jaxcmr.workdir.fingerprint import fingerprint
+
+BEST, LAST = ("best", "last"), ("last",)  # kinds of checkpoints; a run that chose none has no best
 
 
 class Weights(NamedTuple):
@@ -35,25 +39,43 @@ def read(folder: Path, field: str) -> Weights:
     Raises:
         UsageError: there is no run, or its newest checkpoint is damaged.
     """
-    kinds = (folder / "checkpoints" / kind for kind in ("best", "last"))
-    found = next((steps for steps in map(steps_in, kinds) if steps), [])
-    if not found:
+    found = newest(folder, BEST)
+    if found is None:
         raise UsageError(
             f"config.{field} is {str(folder)!r}, but there is no checkpoint of a run; name the "
             "folder of one, or an earlier stage"
         )
-    newest = max(found, key=lambda path: int(path.name))
+    return restore(found, f"correct config.{field}")
+
+
+def newest(folder: Path, kinds: Sequence[str]) -> Path | None:
+    """Returns the newest checkpoint of the first of these kinds of which a run has one."""
+    series = (steps_in(folder / "checkpoints" / kind) for kind in kinds)
+    found = next((steps for steps in series if steps), [])
+    return max(found, key=lambda path: int(path.name), default=None)
+
+
+def restore(checkpoint: Path, advice: str) -> Weights:
+    """Reads the weights of a checkpoint, and no more of it.
+
+    Args:
+        checkpoint: its folder.
+        advice: what to do if it is damaged, for the sentence that says so.
+
+    Raises:
+        UsageError: it is damaged.
+    """
     try:
-        with paths.plain(newest) as place:
+        with paths.plain(checkpoint) as place:
             state = _restore(place / "state")
-            record = ocp.Checkpointer(ocp.JsonCheckpointHandler()).restore(place / "record")
-        marks = np.asarray(fingerprint(jax.tree.map(jnp.asarray, state)))
-        if sorted(marks.tolist()) != sorted(record["fingerprint"]):
+            record = ocp.JsonCheckpointHandler().restore(place / "record")
+        marks = Counter(np.asarray(fingerprint(jax.tree.map(jnp.asarray, state))).tolist())
+        if marks - Counter(record["fingerprint"]):
             raise ValueError("its content is not what was written")
-        return Weights(state["params"], state["model_state"], state["alive"])
+        return Weights(**state)
     except Exception as error:  # whatever a decoder may raise on damaged bytes
         raise UsageError(
-            f"the checkpoint {newest} cannot be read ({reason(error)}); correct config.{field}"
+            f"the checkpoint {checkpoint} cannot be read ({reason(error)}); {advice}"
         ) from error
 
 
@@ -63,11 +85,13 @@ def steps_in(folder: Path) -> list[Path]:
 
 
 def _restore(place: Path) -> dict[str, Any]:
-    """Reads a state as numpy arrays, by the names of its parts, wherever it was written."""
-    reader = ocp.Checkpointer(ocp.PyTreeCheckpointHandler())
-    tree = reader.metadata(place).item_metadata.tree
-    kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), tree)
-    return reader.restore(place, ocp.args.PyTreeRestore(restore_args=kinds))
+    """Reads the weights of a state as numpy arrays, wherever it was written."""
+    reader = ocp.PyTreeCheckpointHandler()
+    tree = reader.metadata(place).tree
+    weights = {name: tree[name] for name in Weights._fields}
+    kinds = jax.tree.map(lambda _: ocp.RestoreArgs(restore_type=np.ndarray), weights)
+    part = ocp.args.PyTreeRestore(item=weights, restore_args=kinds, partial_restore=True)
+    return reader.restore(place, args=part)
 
 
 def used_labels(folder: Path) -> bool:

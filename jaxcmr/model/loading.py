@@ -1,0 +1,103 @@
+"""Loads a trained run, without its training data."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from jaxcmr import methods
+from jaxcmr.config import section
+from jaxcmr.data import preparation
+from jaxcmr.errors import UsageError, check_choice
+from jaxcmr.model.model import Model
+from jaxcmr.storage.paths import expanded
+from jaxcmr.train.step import method_numbers
+from jaxcmr.workdir import folder, weights
+
+KINDS = {"best": weights.BEST, "last": weights.LAST}
+
+
+def load(workdir: str | os.PathLike, checkpoint: str = "best", member: int | None = None) -> Model:
+    """Load the model that a run has trained.
+
+    The training data are not needed, nor the files of pretrained weights that it started from.
+
+    Args:
+        workdir: the folder of the run; its stages but the last are not looked at.
+        checkpoint: "best", the epoch that the run has chosen (without a validation set, its last),
+            or "last".
+        member: number of a single member; None: the ensemble of all living members.
+
+    Raises:
+        UsageError: there is no run, it has no checkpoint yet or a damaged one, it is of an older
+            version, or the member does not exist or has died.
+
+    Example:
+        >>> model = jaxcmr.load("runs/mine")
+        >>> photos = model.embed(image=["one.png", "two.png"])  # [2, model.size]
+        >>> photos @ model.embed(text=["a red mug"]).T  # cosine similarities
+    """
+    workdir = expanded(workdir)
+    check_choice("checkpoint", checkpoint, KINDS)
+    config = _last_stage(folder.read_config(workdir))
+    prepared = preparation.read(workdir)
+    found = weights.newest(workdir, KINDS[checkpoint])
+    if found is None:
+        raise UsageError(
+            f"the run in {workdir} has no checkpoint; start its command again, and load it when "
+            "the first epoch is done"
+        )
+    stored = weights.restore(found, "put back a copy")
+    members = _members(np.asarray(stored.alive), member, workdir)
+    variables = jax.tree.map(
+        lambda leaf: np.asarray(leaf)[members], {"params": stored.params, **stored.model_state}
+    )
+    return Model(
+        workdir=workdir,
+        config=config,
+        method=methods.build(config),
+        numbers=method_numbers(config.method),
+        variables=variables,
+        preparation=prepared,
+        fingerprint=_fingerprint(config, prepared, variables),
+    )
+
+
+def _last_stage(config: ConfigDict) -> ConfigDict:
+    """Returns the config of the last stage, without what only a new training reads."""
+    config = section(config, config.stages[-1])
+    for part in config.encoders.values():
+        if isinstance(part, ConfigDict):
+            part.pretrained = ""
+    return config
+
+
+def _members(alive: np.ndarray, member: int | None, workdir: Path) -> np.ndarray:
+    """Returns the numbers of the members that are taken."""
+    if member is None:
+        return np.flatnonzero(alive)
+    if not 0 <= member < len(alive):
+        raise UsageError(
+            f"there is no member {member} in {workdir}, which has {len(alive)}, from 0"
+        )
+    if not alive[member]:
+        raise UsageError(f"member {member} of {workdir} was dropped in training; choose another")
+    return np.array([member])
+
+
+def _fingerprint(config: ConfigDict, prepared: preparation.Preparation, variables: Any) -> str:
+    """Returns 16 hex digits that change with all that an embedding depends on."""
+    parts = {name: config[name].to_dict() for name in ("encoders", "method")}
+    text = json.dumps(
+        [parts, config.train.compute_dtype, preparation.digest(prepared)], sort_keys=True
+    )
+    digest = hashlib.sha256(text.encode())
+    for path, leaf in jax.tree_util.tree_leaves_with_path(variables):
+        digest.update(f"{jax.tree_util.keystr(path)}{leaf.shape}{leaf.dtype}".encode())
+        digest.update(np.ascontiguousarray(leaf).data)
+    return digest.hexdigest()[:16]

@@ -1,0 +1,215 @@
+"""The towers of a trained run, ready for new items."""
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from absl import logging
+from ml_collections import ConfigDict
+
+from jaxcmr.data.preparation import Preparation, Recipe
+from jaxcmr.display import listed
+from jaxcmr.errors import UsageError
+from jaxcmr.methods import Method
+from jaxcmr.numerics import unit_rows
+from jaxcmr.types import Items, Outputs, axis_order
+
+# Batches are filled up to one of these sizes: a tower is compiled once for each.
+BUCKETS = (1, 4, 16, 64, 256)
+READ_AT_ONCE = 4096  # raw items whose rows are in memory together
+
+Tower = Callable[[Any, Items], tuple[jax.Array, jax.Array | None]]
+
+
+class Model:
+    """A trained run: embeds and classifies items of any of its modalities. Made by `load`.
+
+    Attributes:
+        workdir: folder of the run.
+        config: of its last stage.
+        preparation: how a raw item becomes a row.
+        fingerprint: 16 hex digits that change with all that an embedding depends on.
+        modalities: their names.
+        class_names: `K` names.
+        members: how many members embed together, E.
+        size: of an embedding, E d: the members' unit embeddings lie one after the other, so that a
+            cosine similarity is the mean of the members' cosine similarities.
+    """
+
+    def __init__(
+        self,
+        *,
+        workdir: Path,
+        config: ConfigDict,
+        method: Method,
+        numbers: Mapping[str, jax.Array],
+        variables: Any,
+        preparation: Preparation,
+        fingerprint: str,
+    ):
+        self.workdir, self.config, self.preparation = workdir, config, preparation
+        self.fingerprint = fingerprint
+        self.modalities: tuple[str, ...] = tuple(preparation.recipes)
+        self.class_names = tuple(preparation.class_names)
+        self.members = len(jax.tree.leaves(variables)[0])
+        self.size = self.members * config.encoders.embedding_size
+        self._variables = jax.tree.map(jnp.asarray, variables)
+        self._apply = partial(_apply, method, dict(numbers), preparation)
+        self._towers = {name: jax.jit(partial(self._apply, name)) for name in self.modalities}
+
+    def embed(self, **items: Sequence[Any]) -> np.ndarray:
+        """Embed items of one modality: `model.embed(image=["one.png", "two.png"])`.
+
+        An item takes exactly the way of a training item.
+
+        Args:
+            **items: one modality and N items: paths, PIL images or arrays; for a text, a string is
+                the text itself and a `Path` its file.
+
+        Returns:
+            `[N, size]` float32 unit rows; zeros for a text that has no known word (logged).
+
+        Raises:
+            UsageError: the modality is not one of the run's, or an item cannot be read.
+        """
+        modality, raw = self._only(items)
+        return self._by_parts(modality, raw, self.embed_rows)
+
+    def classify(self, **items: Sequence[Any]) -> np.ndarray:
+        """Predict class probabilities of items of one modality, the mean over members.
+
+        They are those of the network, not calibrated: `launch/audit.py` judges labels by calibrated
+        ones. Of a text without any known word all classes are equally likely.
+
+        Args:
+            **items: as for `embed`.
+
+        Returns:
+            `[N, K]` float32, columns as `class_names`.
+
+        Raises:
+            UsageError: as `embed`; or the method of the run has no classes.
+        """
+        modality, raw = self._only(items)
+        return self._by_parts(modality, raw, self.classify_rows)
+
+    def embed_rows(self, modality: str, rows: Items) -> np.ndarray:
+        """Embed prepared rows `[N, ...]` of one modality; returns `[N, size]` unit rows."""
+        return self._computed(modality, rows)[0]
+
+    def classify_rows(self, modality: str, rows: Items) -> np.ndarray:
+        """Predict class probabilities `[N, K]` of prepared rows `[N, ...]` of one modality."""
+        probabilities = self._computed(modality, rows)[1]
+        if probabilities is None:
+            raise UsageError(
+                f"the method {self.config.method.name!r} of {self.workdir} has no classes; "
+                "classify by a run of another method"
+            )
+        return probabilities
+
+    def tower(self, modality: str) -> tuple[Tower, Any]:
+        """Return a tower as `(function, variables)`, for a program of one's own.
+
+        `function(variables, rows) -> (embeddings [B, size], probabilities [B, K] or None)` is pure
+        and takes a batch of any size B.
+        """
+        self._check(modality)
+        return partial(self._apply, modality), self._variables
+
+    def _only(self, items: Mapping[str, Sequence[Any]]) -> tuple[str, Sequence[Any]]:
+        if len(items) != 1:
+            raise UsageError(
+                f"items of {len(items)} modalities are given; give those of one, as in "
+                f"embed({self.modalities[0]}=[...])"
+            )
+        [(modality, raw)] = items.items()
+        self._check(modality)
+        if isinstance(raw, (str, bytes, Path)) or not hasattr(raw, "__len__"):
+            raise UsageError(f"{modality} is one {type(raw).__name__}; give a list of items")
+        return modality, raw
+
+    def _check(self, modality: str) -> None:
+        if modality not in self.modalities:
+            raise UsageError(
+                f"the run in {self.workdir} has no modality {modality!r}, only "
+                f"{', '.join(self.modalities)}"
+            )
+
+    def _by_parts(self, modality: str, raw: Sequence[Any], compute: Callable) -> np.ndarray:
+        """Prepares and computes some thousand items at a time."""
+        firsts = range(0, max(len(raw), 1), READ_AT_ONCE)
+        return np.concatenate([self._part(modality, raw, first, compute) for first in firsts])
+
+    def _part(self, modality: str, raw: Sequence[Any], first: int, compute: Callable) -> np.ndarray:
+        part = raw[first : first + READ_AT_ONCE]
+        rows, known = self.preparation.rows(modality, part)
+        if not known.all():
+            unknown = [str(first + place) for place in np.flatnonzero(~known)]
+            logging.warning(
+                "%d of %d items of %r have no word that the training texts have (items %s): "
+                "nothing is known of them",
+                len(unknown), len(raw), modality, listed(unknown),
+            )  # fmt: skip
+        found = compute(modality, rows)
+        if compute == self.embed_rows:
+            found[~known] = 0.0
+        return found
+
+    def _computed(self, modality: str, rows: Items) -> tuple[np.ndarray, np.ndarray | None]:
+        """Computes embeddings and probabilities of prepared rows, batch by batch."""
+        self._check(modality)
+        count = len(jax.tree.leaves(rows)[0])
+        if not count:
+            raise UsageError(f"no item of {modality!r} is given; give at least one")
+        tower = partial(self._towers[modality], self._variables)
+        outputs = [_of_batch(tower, rows, first) for first in range(0, count, BUCKETS[-1])]
+        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
+
+
+def _of_batch(tower: Callable[[Items], Any], rows: Items, first: int) -> Any:
+    """Computes the rows from `first` on, as many as one batch takes, filled up with zeros."""
+    part = jax.tree.map(lambda leaf: np.asarray(leaf[first : first + BUCKETS[-1]]), rows)
+    count = len(jax.tree.leaves(part)[0])
+    more = next(bucket for bucket in BUCKETS if bucket >= count) - count
+    fill = lambda leaf: np.pad(leaf, [(0, more)] + [(0, 0)] * (leaf.ndim - 1))
+    found = jax.device_get(tower(jax.tree.map(fill, part)))
+    return jax.tree.map(lambda leaf: leaf[:count], found)
+
+
+def _zeros(recipe: Recipe, count: Any) -> Items:
+    """Returns rows of zeros, of a count that may be symbolic."""
+    if isinstance(recipe.shape, Mapping):
+        dtypes = recipe.dtype
+        return {n: jnp.zeros((count, *part), dtypes[n]) for n, part in recipe.shape.items()}
+    return jnp.zeros((count, *recipe.shape), recipe.dtype)
+
+
+def _apply(
+    method: Method, numbers: Mapping[str, jax.Array], preparation: Preparation, modality: str,
+    variables: Any, rows: Items,
+) -> tuple[jax.Array, jax.Array | None]:  # fmt: skip
+    """Computes unit embeddings `[B, E d]` and class probabilities `[B, K]` of one modality.
+
+    A method takes items of all modalities. The others are zeros here, and nothing of their towers
+    is compiled, for nothing depends on it.
+    """
+    count = jax.tree.leaves(rows)[0].shape[0]
+    inputs = {name: _zeros(recipe, count) for name, recipe in preparation.recipes.items()}
+    inputs[modality] = rows
+    place = axis_order(inputs).index(modality)
+
+    def member(variables: Any) -> Outputs:
+        outputs, _ = method.apply(variables, inputs, numbers, key=None, train=False)
+        return outputs.replace(centers=None)
+
+    with jax.default_matmul_precision("float32"):  # as in training
+        outputs = jax.vmap(member)(variables)
+    units = unit_rows(outputs.embeddings[:, place]) / jnp.sqrt(jnp.float32(len(outputs.embeddings)))
+    embeddings = jnp.moveaxis(units, 0, 1).reshape(count, -1)
+    if outputs.logits is None:
+        return embeddings, None
+    return embeddings, jax.nn.softmax(outputs.logits[:, place]).mean(0)

@@ -1,0 +1,87 @@
+"""A model embeds and classifies items of one modality, in batches of any size."""
+
+import jax
+import numpy as np
+import pytest
+from untrained import CLASSES, RECIPES, SIZE, model, photos
+
+from jaxcmr.errors import UsageError
+from jaxcmr.model.model import BUCKETS
+
+
+@pytest.fixture(scope="module")
+def two():
+    return model(members=2)
+
+
+def of_member(two, number, modality, rows):
+    """What the method itself computes of rows, one member and all modalities at once."""
+    zeros = {name: np.zeros((len(rows), *r.shape), r.dtype) for name, r in RECIPES.items()}
+    variables = jax.tree.map(lambda leaf: leaf[number], two._variables)
+    apply, numbers = two._apply.args[0].apply, two._apply.args[1]
+    outputs, _ = apply(variables, zeros | {modality: rows}, numbers, key=None, train=False)
+    place = sorted(RECIPES).index(modality)
+    return np.asarray(outputs.embeddings[place]), np.asarray(outputs.logits[place])
+
+
+def test_members_lie_side_by_side_so_that_a_product_is_the_mean_of_their_cosines(two):
+    found = two.embed(image=photos(5))
+    assert found.shape == (5, two.size) == (5, 2 * SIZE) and found.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
+    each = [of_member(two, member, "image", np.stack(photos(5)))[0] for member in range(2)]
+    units = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in each]
+    np.testing.assert_allclose(found @ found.T, sum(u @ u.T for u in units) / 2, atol=1e-5)
+
+
+def test_classes_are_the_mean_of_the_members_probabilities(two):
+    found = two.classify(text=["red cup", "blue lamp lamp"])
+    rows = RECIPES["text"].tfidf.rows(["red cup", "blue lamp lamp"])
+    each = [jax.nn.softmax(of_member(two, member, "text", rows)[1]) for member in range(2)]
+    np.testing.assert_allclose(found, np.mean(each, axis=0), atol=1e-6)
+    assert found.shape == (2, len(CLASSES)) and two.class_names == CLASSES
+
+
+@pytest.mark.parametrize("count", [1, 3, 17, BUCKETS[-1] + 5])
+def test_an_items_embedding_does_not_depend_on_its_batch(two, count):
+    rows = np.stack(photos(count))
+    found = two.embed_rows("image", rows)
+    alone = two.embed_rows("image", rows[-1:])
+    np.testing.assert_allclose(found[-1:], alone, atol=1e-6)
+    assert len(found) == count
+
+
+def test_a_text_without_a_known_word_is_similar_to_nothing(two, caplog):
+    found = two.embed(text=["red", "zebra", ""])
+    assert found[0].any() and not found[1:].any()
+
+
+def test_a_tower_is_pure_and_takes_any_batch(two):
+    function, variables = two.tower("text")
+    rows = RECIPES["text"].tfidf.rows(["red chair", "lamp"])
+    embeddings, probabilities = jax.jit(function)(variables, rows)
+    np.testing.assert_allclose(embeddings, two.embed(text=["red chair", "lamp"]), atol=1e-6)
+    np.testing.assert_allclose(probabilities, two.classify(text=["red chair", "lamp"]), atol=1e-6)
+
+
+def test_a_method_without_classes_embeds_and_refuses_to_classify():
+    pairs = model(members=1, name="pairs")
+    assert pairs.embed(text=["red"]).shape == (1, SIZE)
+    with pytest.raises(UsageError, match=r"'pairs' .* has no classes"):
+        pairs.classify(text=["red"])
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda m: m.embed(), "items of 0 modalities are given"),
+        (lambda m: m.embed(image=[], text=[]), "items of 2 modalities are given"),
+        (lambda m: m.embed(sound=["a"]), "no modality 'sound', only image, text"),
+        (lambda m: m.embed(text="red cup"), "text is one str; give a list"),
+        (lambda m: m.embed(image=["nowhere.png"]), "there is no file"),
+        (lambda m: m.embed(text=[]), "is empty; give at least one"),
+        (lambda m: m.embed(image=[np.zeros((4, 4))]), r"\[4, 4\]"),
+    ],
+)
+def test_mistakes_are_one_sentence(two, call, sentence):
+    with pytest.raises(UsageError, match=sentence):
+        call(two)
