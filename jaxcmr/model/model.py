@@ -14,6 +14,7 @@ from ml_collections import ConfigDict
 from jaxcmr.data.preparation import Preparation, Recipe
 from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
+from jaxcmr.index import Index
 from jaxcmr.methods import Method
 from jaxcmr.numerics import unit_rows
 from jaxcmr.types import Items, Outputs, axis_order
@@ -110,6 +111,37 @@ class Model:
                 "classify by a run of another method"
             )
         return probabilities
+
+    def index(
+        self,
+        items: Sequence[Any],
+        modality: str,
+        ids: Sequence[str] | None = None,
+        metadata: Mapping[str, Sequence[Any]] | Sequence[Mapping[str, Any]] | None = None,
+        sources: Sequence[Any] | None = None,
+    ) -> Index:
+        """Embed items of one modality into an index that can be searched, saved and added to.
+
+        Args:
+            items: N raw items, as for `embed`.
+            modality: theirs.
+            ids, metadata, sources: as for `Index.add`; without sources, items that are paths or
+                texts are their own.
+
+        Raises:
+            UsageError: as `embed` and `Index.add`.
+
+        Example:
+            >>> index = model.index(["one.png", "two.png"], "image", ids=["one", "two"])
+            >>> index.search(model.embed(text=["a red mug"]), k=1).ids
+            [['two']]
+        """
+        embeddings = self.embed(**{modality: items})
+        if sources is None:
+            sources = [str(one) if isinstance(one, str | Path) else None for one in items]
+        index = Index(self.size, self.fingerprint)
+        index.add(embeddings, modality=modality, ids=ids, metadata=metadata, sources=sources)
+        return index
 
     def tower(self, modality: str) -> tuple[Tower, Any]:
         """Return a tower as `(function, variables)`, for a program of one's own.

@@ -70,6 +70,18 @@ def test_a_method_without_classes_embeds_and_refuses_to_classify():
         pairs.classify(text=["red"])
 
 
+def test_items_become_an_index_in_which_other_modalities_search(two):
+    texts = ["red cup", "blue lamp", "chair"]
+    index = two.index(texts, "text", ids=["a", "b", "c"], metadata={"price": [1, 2, None]})
+    hits = index.search(two.embed(image=photos(2)), k=3)
+    scores = two.embed(image=photos(2)) @ two.embed(text=texts).T
+    np.testing.assert_allclose(hits.scores, -np.sort(-scores), atol=1e-6)
+    assert [[texts["abc".index(one)] for one in ids] for ids in hits.ids] == [
+        [texts[place] for place in row] for row in np.argsort(-scores)
+    ]
+    assert index.fingerprint == two.fingerprint and index.source(1) == "blue lamp"
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
