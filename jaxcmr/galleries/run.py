@@ -40,7 +40,7 @@ def of_run(model: Any, split: str | None = None) -> Index:
             metadata=_metadata(rows, places),
         )
     if not len(index):
-        raise UsageError(f"the run in {model.workdir} has no {split or ''} rows; choose others")
+        raise UsageError(f"the run in {model.workdir} has no rows for {split or 'a gallery'}")
     return index
 
 
