@@ -34,7 +34,7 @@ def train_and_test(
     train: int,
     config: ConfigDict,
     *,
-    class_names: tuple[str, ...],
+    preparation: Any,
     provenance: Mapping[str, Any],
     present: Mapping[str, np.ndarray] | None = None,
 ) -> Splits:
@@ -45,7 +45,8 @@ def train_and_test(
         inputs: modality -> items `[N, ...]`; taken are those of `config.modalities`.
         train: the number of rows of the training set.
         config: the section `data`.
-        class_names, provenance, present: as in `Dataset`, of all rows.
+        preparation: as in `Splits`; with the names of the classes.
+        provenance, present: as in `Dataset`, of all rows.
     """
     splits = {}
     for split, rows in (("train", slice(None, train)), ("test", slice(train, None))):
@@ -56,8 +57,8 @@ def train_and_test(
             labels=labels,
             true_labels=labels,
             ids=arrays["ids"][rows],
-            class_names=class_names,
+            class_names=preparation.class_names,
             provenance={**provenance, "split": split, "count": len(labels)},
             present={name: mask[rows] for name, mask in (present or {}).items()},
         )
-    return Splits(**splits)
+    return Splits(**splits, preparation=preparation)

@@ -10,10 +10,10 @@ import scipy.io
 import trimesh
 from ml_collections import ConfigDict
 
-from jaxcmr.data.formats import itemfiles, pcd, pointfiles
+from jaxcmr.data.formats import depthframes, itemfiles, pcd, pointfiles
 from jaxcmr.data.formats.idx import parse_idx
 from jaxcmr.data.own import arrays, featurefiles, labelbase
-from jaxcmr.data.sources import cloudfiles, download, features, meshfiles, rgbd
+from jaxcmr.data.sources import cloudfiles, download, features, meshfiles
 from jaxcmr.errors import UsageError
 
 
@@ -102,7 +102,7 @@ def test_a_server_that_gives_a_length_that_is_no_number(tmp_path, monkeypatch):
 def test_a_crop_that_lies_outside_of_the_frame(tmp_path, corner):
     (tmp_path / "a_loc.txt").write_text(corner)
     with pytest.raises(UsageError, match="outside of 640 x 480"):
-        rgbd._read_corner(tmp_path / "a_loc.txt")
+        depthframes.read_corner(tmp_path / "a_loc.txt")
 
 
 def test_an_array_of_our_schema_that_is_a_single_number():

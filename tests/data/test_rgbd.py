@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from jaxcmr import data
-from jaxcmr.data.sources import rgbd
+from jaxcmr.data.formats import depthframes
 from jaxcmr.errors import UsageError
 
 
@@ -34,7 +34,7 @@ def test_back_projection_by_hand():
     depth = np.zeros((3, 4))
     depth[1, 2], depth[2, 0] = 1000, 2000
     # u = 319 + 2 = 321, v = 239 + 1 = 240; u = 319, v = 239 + 2 = 241.
-    points = rgbd.back_project(depth, (319.0, 239.0))
+    points = depthframes.back_project(depth, (319.0, 239.0))
     expected = [[1 / 570.3, 1.0, 0.0], [-2 / 570.3, 2.0, -2 / 570.3]]
     np.testing.assert_allclose(points, expected, rtol=1e-12)
 
@@ -182,7 +182,7 @@ def test_photographs_that_are_not_used_are_counted(own, tmp_path, caplog):
 @pytest.mark.parametrize("text", ["100,120\n", "\ufeff100 120\r\n", "100.0,  120"])
 def test_the_place_of_a_crop_may_be_written_in_any_way(tmp_path, text):
     (tmp_path / "a_loc.txt").write_bytes(text.encode())
-    assert rgbd._read_corner(tmp_path / "a_loc.txt") == (100, 120)
+    assert depthframes.read_corner(tmp_path / "a_loc.txt") == (100, 120)
 
 
 def test_a_crop_larger_than_the_camera_is_refused(own, tmp_path):

@@ -12,7 +12,7 @@ from jaxcmr.data.formats.gltfscene import load_gltf
 from jaxcmr.data.formats.obj import parse_obj
 from jaxcmr.data.formats.off import parse_off
 from jaxcmr.data.formats.pcd import parse_pcd
-from jaxcmr.data.formats.ply import parse_ply_mesh, parse_ply_points
+from jaxcmr.data.formats.ply import parse_ply_mesh, parse_ply_points, parse_ply_shape
 from jaxcmr.data.formats.stl import parse_stl
 from jaxcmr.data.items.geometry import Mesh, normalize, normalize_mesh, sample_surface
 from jaxcmr.errors import UsageError, reading
@@ -129,6 +129,18 @@ def load_mesh(path: Path) -> Mesh:
     """
     data, suffix = read_bytes(path), path.suffix.lower()
     return _MESHES[suffix](data, str(path)) if suffix in _MESHES else load_gltf(path, data)
+
+
+def load_shape(path: Path) -> Mesh | np.ndarray:
+    """Reads a mesh as `load_mesh`, or a cloud as `load_cloud`; a `.ply` is a mesh if it has faces.
+
+    Raises:
+        UsageError: as these.
+    """
+    suffix = path.suffix.lower()
+    if suffix == ".ply":
+        return parse_ply_shape(read_bytes(path), str(path))
+    return load_mesh(path) if suffix in MESHES else load_cloud(path)
 
 
 def stamps(path: Path) -> list[tuple[int, int, int]]:

@@ -64,16 +64,31 @@ def parse_ply_mesh(data: bytes, name: str) -> Mesh:
         UsageError: as `parse_ply_points`, or without faces.
     """
     body = _body(data, name)
-    names = [element.name for element in body.elements if element.rows]
-    faces = next((known for known in ("face", "tristrips") if known in names), "")
-    if not faces:
+    if not (faces := _faces(body)):
         raise UsageError(f"{name} holds no face; a mesh is needed")
+    return _mesh(body, faces)
+
+
+def parse_ply_shape(data: bytes, name: str) -> Mesh | np.ndarray:
+    """Parses a mesh, or where a file has no faces the points `[N, 3]`; raises as these."""
+    body = _body(data, name)
+    faces = _faces(body)
+    return _mesh(body, faces) if faces else _tables(body, ["vertex"])["vertex"]
+
+
+def _faces(body: Body) -> str:
+    """Returns the name of the element that holds the faces; "" if there are none."""
+    names = [element.name for element in body.elements if element.rows]
+    return next((known for known in ("face", "tristrips") if known in names), "")
+
+
+def _mesh(body: Body, faces: str) -> Mesh:
     tables = _tables(body, ["vertex", faces])
     corners, counts = tables[faces]
     if faces == "tristrips":
         corners = strip_triangles(np.insert(corners, np.cumsum(counts), -1)).reshape(-1)
         counts = np.full(len(corners) // 3, 3)
-    return polygon_mesh(tables["vertex"], corners, counts, name)
+    return polygon_mesh(tables["vertex"], corners, counts, body.name)
 
 
 def _body(data: bytes, name: str) -> Body:

@@ -65,16 +65,19 @@ Reader = Callable[[Item], Mesh | np.ndarray]
 Maker = Callable[[Item], dict[str, np.ndarray]]
 
 
-def object_arrays(shape: Mesh | np.ndarray, name: str, recipe: Recipe) -> dict[str, np.ndarray]:
+def object_arrays(
+    shape: Mesh | np.ndarray, name: str, recipe: Recipe, drawn_as: str | None = None
+) -> dict[str, np.ndarray]:
     """Makes `points [P, 3]` float32, `image [V, S, S]` uint8 and `mesh_*` from one object.
 
     `image` is left out if `recipe.views` is 0, `mesh_*` if `recipe.faces` is.
 
     The object is centered on its bounding box and scaled into the unit sphere; a mesh is sampled by
     area, a cloud is subsampled (with repetition if it has fewer points). The draw depends on the
-    seed and on the object's name alone, not on its neighbors.
+    seed and on the object's name alone, not on its neighbors; `drawn_as` takes the name's place.
     """
-    rng = np.random.default_rng([recipe.seed, zlib.crc32(name.encode())])
+    drawn_as = name if drawn_as is None else drawn_as
+    rng = np.random.default_rng([recipe.seed, zlib.crc32(drawn_as.encode())])
     cameras = camera_ring(recipe.views, recipe.elevation)
     if isinstance(shape, Mesh):
         mesh = geometry.normalize_mesh(shape, name)

@@ -5,9 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from jaxcmr.data.formats import itemfiles
+from jaxcmr.data.formats import depthframes, itemfiles
+from jaxcmr.data.formats.depthframes import ENDING
 from jaxcmr.data.items.geometry import Mesh, normalize_mesh, sample_surface
 from jaxcmr.data.preparation.recipe import Recipe, endings
+from jaxcmr.errors import UsageError
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -63,3 +65,26 @@ class Surface(Points):
     def _of_mesh(self, mesh: Mesh, name: str) -> np.ndarray:
         rng = np.random.default_rng(self.seed)
         return sample_surface(normalize_mesh(mesh, name), self.points, rng, name)
+
+
+@dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
+class FramePoints(Cloud):
+    """Points drawn of the depth of a frame of RGB-D Object, or of any cloud."""
+
+    files = (*Cloud.files, ".png")
+
+    def takes(self) -> str:
+        return (
+            f"clouds: photographs of RGB-D Object with their depth beside them (*{ENDING}), files "
+            f"({endings(Cloud.files)}), or arrays [N, 3]"
+        )
+
+    def _of_file(self, path: Path) -> np.ndarray:
+        if path.suffix.lower() != ".png":
+            return super()._of_file(path)
+        if not path.name.endswith(ENDING):
+            raise self._refused(str(path), f"does not end in {ENDING}")
+        cloud = depthframes.read_cloud(path)
+        if not len(cloud):
+            raise UsageError(f"{path}: its depth has no point; leave the frame out")
+        return itemfiles.draw_points(cloud, self.points, self.seed, str(path))

@@ -13,10 +13,12 @@ from typing import Any, get_args, get_origin
 
 import numpy as np
 
+from jaxcmr.data.preparation.digits import DigitPoints
+from jaxcmr.data.preparation.objects import ObjectFaces, ObjectPoints, ObjectViews
 from jaxcmr.data.preparation.pictures import Picture, Views
 from jaxcmr.data.preparation.recipe import Recipe
 from jaxcmr.data.preparation.rows import Preparation
-from jaxcmr.data.preparation.shapes import Cloud, Surface
+from jaxcmr.data.preparation.shapes import Cloud, FramePoints, Surface
 from jaxcmr.data.preparation.vectors import Given, GivenMesh, Text
 from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage.files import read_bytes, write_text
@@ -25,8 +27,10 @@ from jaxcmr.storage.paths import expanded
 FILE = "preparation.json"
 DTYPES = ("uint8", "float32", "int32", "bool")  # of rows
 VERSION = 1  # raise it when older files are read no more
+_OF_PICTURES, _OF_SHAPES = (Picture, Views), (Cloud, Surface, FramePoints, DigitPoints)
+_OF_OBJECTS, _OTHERS = (ObjectPoints, ObjectViews, ObjectFaces), (Given, GivenMesh, Text)
 WAYS: dict[str, type[Recipe]] = {
-    way.__name__: way for way in (Picture, Views, Cloud, Surface, Given, GivenMesh, Text)
+    way.__name__: way for way in (*_OF_PICTURES, *_OF_SHAPES, *_OF_OBJECTS, *_OTHERS)
 }
 
 

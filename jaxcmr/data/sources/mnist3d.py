@@ -4,6 +4,7 @@ The split is RONO's (Feng et al., CVPR 2023): the first 5000 and 1000 rows of MN
 """
 
 import functools
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +18,13 @@ from jaxcmr.data.formats import pointfiles
 from jaxcmr.data.formats.idx import read_idx
 from jaxcmr.data.items import itemtypes, objects
 from jaxcmr.data.items.objects import Item
+from jaxcmr.data.preparation import Preparation, Recipe
+from jaxcmr.data.preparation.digits import DigitPoints
+from jaxcmr.data.preparation.pictures import Picture
+from jaxcmr.data.preparation.vectors import Given
 from jaxcmr.data.sources.download import UnreachableError, fetch
 from jaxcmr.data.splits import train_and_test
-from jaxcmr.data.standin.digitclouds import digit_cloud
+from jaxcmr.data.standin.digitclouds import digit_cloud, draw_points
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
@@ -86,8 +91,20 @@ def _splits(digits: Digits, config: ConfigDict, root: Path, workers: int) -> Spl
     ids = [f"{split}/{row:05d}" for split, count in counts.items() for row in range(count)]
     return train_and_test(
         {"labels": digits.labels, "ids": np.array(ids)}, inputs, digits.train, config,
-        class_names=CLASS_NAMES, provenance=digits.provenance,
+        preparation=Preparation(CLASS_NAMES, _recipes(config, inputs)),
+        provenance=digits.provenance,
     )  # fmt: skip
+
+
+def _recipes(config: ConfigDict, inputs: Mapping[str, np.ndarray]) -> dict[str, Recipe]:
+    """Returns how a raw item becomes the row of a modality; the digits are white on black."""
+    recipes = {
+        "image": Picture(shape=(28, 28, 1), dtype=np.dtype(np.uint8), margin=0),
+        "points": DigitPoints(points=config.points, seed=config.seed),
+    }
+    if "features" in inputs:
+        recipes["features"] = Given(kind="vector", shape=inputs["features"].shape[1:])
+    return recipes
 
 
 def _find_digits(root: Path, config: ConfigDict) -> Digits:
@@ -165,10 +182,7 @@ def draw_cloud(item: Item, *, count: int, seed: int) -> dict[str, np.ndarray]:
     The draw depends on the seed and on the row alone.
     """
     row, image = item.source
-    cloud = digit_cloud(image)
-    rng = np.random.default_rng([seed, row])
-    chosen = rng.choice(len(cloud), count, replace=len(cloud) < count)
-    return {"points": cloud[chosen].astype(np.float32)}
+    return {"points": draw_points(digit_cloud(image), count, [seed, row])}
 
 
 def _features(path: Path, digits: Digits) -> np.ndarray:

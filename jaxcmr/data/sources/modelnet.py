@@ -6,10 +6,12 @@ from pathlib import Path
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr.data import cache
+from jaxcmr.data import cache, preparation
 from jaxcmr.data.formats import pictures
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.objects import Item, Recipe
+from jaxcmr.data.preparation import Preparation
+from jaxcmr.data.preparation.objects import ObjectFaces, ObjectPoints, ObjectViews
 from jaxcmr.data.sources.modelnetfiles import MODELNET10, MODELNET40, Found, find, generate
 from jaxcmr.data.splits import train_and_test
 from jaxcmr.types import Splits
@@ -63,8 +65,23 @@ def _prepare(found: Found, config: ConfigDict, workers: int) -> Splits:
     inputs = {"image": image, "points": arrays["points"]} | ({"mesh": mesh} if mesh else {})
     return train_and_test(
         arrays, inputs, len(found.train), config,
-        class_names=found.class_names, provenance={**found.provenance, "prepared": str(folder)},
+        preparation=Preparation(found.class_names, _recipes(found, recipe, config.channels)),
+        provenance={**found.provenance, "prepared": str(folder)},
     )  # fmt: skip
+
+
+def _recipes(found: Found, recipe: Recipe, channels: int) -> dict[str, preparation.Recipe]:
+    """Returns how an object becomes the rows of each modality."""
+    drawn = {"points": recipe.points, "seed": recipe.seed}
+    views = ObjectViews(
+        views=recipe.views, image_size=recipe.image_size, elevation=recipe.elevation,
+        channels=channels, rendered=found.views is None,
+    )  # fmt: skip
+    return {
+        "image": views,
+        "points": ObjectPoints(**drawn),
+        "mesh": ObjectFaces(**drawn, faces=recipe.faces),
+    }
 
 
 def pictured_arrays(item: Item, *, found: Found, recipe: Recipe) -> dict[str, np.ndarray]:

@@ -13,24 +13,23 @@ from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr.data import cache
+from jaxcmr.data.formats import depthframes
+from jaxcmr.data.formats.itemfiles import draw_points
 from jaxcmr.data.formats.pictures import read_image
-from jaxcmr.data.formats.textfiles import read_lines, read_text
+from jaxcmr.data.formats.textfiles import read_lines
 from jaxcmr.data.items import objects
-from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.items.objects import Item
+from jaxcmr.data.preparation import Preparation, Recipe
+from jaxcmr.data.preparation.pictures import Picture
+from jaxcmr.data.preparation.shapes import FramePoints
 from jaxcmr.data.splits import train_and_test
-from jaxcmr.errors import UsageError, reading
-from jaxcmr.packages import Later
+from jaxcmr.errors import UsageError
 from jaxcmr.types import Splits
 
-Image = Later("PIL.Image")
 VERSION = 2  # part of the cache key; raise it when the same files give other arrays
 FOLDERS = ("rgbd-dataset_eval", "rgbd-dataset")
 EVERY = 5  # frames: what the release for evaluation keeps of the whole one
 CATEGORIES, INSTANCES = 51, 300
-FOCAL = 570.3  # pixels, both axes
-CENTER = (320.0, 240.0)  # of the whole frame, columns and rows, counted from 1
-WIDTH, HEIGHT = 640, 480  # of the whole frame
 TRIALS = "testinstance_ids.txt"
 _FRAME = re.compile(r"(?P<instance>.+_\d+)_(?P<video>\d+)_(?P<frame>\d+)_crop\.png")
 
@@ -62,7 +61,10 @@ def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
     ]
     train = sum(path.parts[-2] not in chosen for path in frames)
     recipe = {name: config[name] for name in ("image_size", "channels", "points", "seed")}
-    state = [(item.id, [cache.stamp(file) for file in _files(item)]) for item in items]
+    state = [
+        (item.id, [cache.stamp(file) for file in depthframes.files(Path(item.source))])
+        for item in items
+    ]
     key = cache.fingerprint(version=VERSION, recipe=recipe, state=state, path=str(folder))
     target = cache.prepared_folder(folder.parent) / f"rgbd_object-{len(items)}-{key}"
     make = functools.partial(read_frame, recipe=recipe)
@@ -71,9 +73,18 @@ def load_rgbd_object(config: ConfigDict, workers: int) -> Splits:
     present = arrays["has_points"]
     return train_and_test(
         arrays, {name: arrays[name] for name in ("image", "points")}, train, config,
-        class_names=classes, provenance=meta,
+        preparation=Preparation(classes, _recipes(recipe)), provenance=meta,
         present={} if present.all() else {"points": present},
     )  # fmt: skip
+
+
+def _recipes(recipe: dict[str, int]) -> dict[str, Recipe]:
+    """Returns how a frame becomes the rows of each modality, as `read_frame` makes them."""
+    shape = (recipe["image_size"], recipe["image_size"], recipe["channels"])
+    return {
+        "image": Picture(shape=shape, dtype=np.dtype(np.uint8)),
+        "points": FramePoints(points=recipe["points"], seed=recipe["seed"]),
+    }
 
 
 def _folder(root: Path) -> Path:
@@ -137,74 +148,13 @@ def _read_trials(listing: Path) -> list[set[str]]:
     return trials
 
 
-def _files(item: Item) -> list[Path]:
-    """Returns a frame's photograph, depth, corner and mask (which may be missing)."""
-    crop = Path(item.source)
-    endings = ("_depthcrop.png", "_loc.txt", "_maskcrop.png")
-    return [crop, *(crop.with_name(item.id + ending) for ending in endings)]
-
-
 def read_frame(item: Item, *, recipe: dict[str, int]) -> dict[str, np.ndarray]:
     """Makes `image`, `points` and `has_points` of the frame whose photograph is `item.source`."""
-    crop, depth_file, corner_file, mask_file = _files(item)
-    depth, mode = _read_values(depth_file)
-    if mode not in ("I;16", "I"):
-        raise UsageError(f"{depth_file} has no 16 bit depth, but the mode {mode}")
-    corner = _read_corner(corner_file)
-    if mask_file.is_file():
-        mask = _read_values(mask_file)[0] > 0
-        if mask.shape != depth.shape:
-            raise UsageError(f"{mask_file} and the depth differ in size")
-        depth = np.where(mask, depth, 0)
-    cloud = back_project(depth, corner)
+    crop = Path(item.source)
+    cloud = depthframes.read_cloud(crop)
     has_points = len(np.unique(cloud, axis=0)) > 1
     points = np.zeros((recipe["points"], 3), np.float32)
     if has_points:
-        cloud = normalize(cloud, str(crop))
-        rows = np.random.default_rng(recipe["seed"]).permutation(len(cloud))
-        points = cloud[np.resize(rows, recipe["points"])].astype(np.float32)
+        points = draw_points(cloud, recipe["points"], recipe["seed"], str(crop))
     image = read_image(crop, recipe["image_size"], recipe["channels"])
     return {"image": image, "points": points, "has_points": np.bool_(has_points)}
-
-
-def back_project(depth: np.ndarray, corner: tuple[float, float]) -> np.ndarray:
-    """Returns the points `[N, 3]` in metres of a cropped depth picture, z up, y away.
-
-    `X = (u - 320) d / 570.3`, `Z = (240 - v) d / 570.3`, `Y = d`, where `d > 0`; u and v are
-    column and row in the whole frame, counted from 1.
-
-    Args:
-        depth: `[H, W]`, millimetres; 0 where nothing was measured.
-        corner: column and row of the crop's upper left pixel, counted from 1.
-
-    Source: the release's `depthToCloud.m`, whose axes are x right, y down, z away.
-    """
-    row, column = np.nonzero(depth)
-    away = depth[row, column] / 1000.0
-    right = (column + corner[0] - CENTER[0]) * away / FOCAL
-    down = (row + corner[1] - CENTER[1]) * away / FOCAL
-    return np.stack([right, away, -down], 1)
-
-
-def _read_values(path: Path) -> tuple[np.ndarray, str]:
-    """Returns the values of a grey PNG as they are stored (colors as grey), and Pillow's mode."""
-    if not path.exists():
-        raise UsageError(f"there is no file {path}")
-    errors = (OSError, SyntaxError, ValueError, Image.DecompressionBombError)
-    with reading(path, errors=errors), Image.open(path, formats=("PNG",)) as image:
-        if image.width > WIDTH or image.height > HEIGHT:
-            size = f"{image.width} x {image.height}"
-            raise UsageError(f"{path} is no crop of {WIDTH} x {HEIGHT} pixels, but has {size}")
-        grey = image.mode in ("1", "L", "I;16", "I")
-        return np.asarray(image if grey else image.convert("L")), image.mode
-
-
-def _read_corner(path: Path) -> tuple[float, float]:
-    text = read_text(path).strip()
-    try:
-        x, y = (float(word) for word in re.split(r"[\s,]+", text))
-    except ValueError:
-        raise UsageError(f"{path} must hold two numbers, column and row of the crop") from None
-    if not (0 <= x <= WIDTH and 0 <= y <= HEIGHT):
-        raise UsageError(f"{path} puts the crop at {x:g}, {y:g}, outside of {WIDTH} x {HEIGHT}")
-    return x, y

@@ -4,6 +4,8 @@ Source: de la Iglesia Castro, 3D MNIST. The voxel features of its 1000 test digi
 published them, every count the same.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from jaxcmr.errors import UsageError
@@ -49,10 +51,20 @@ def digit_cloud(image: np.ndarray) -> np.ndarray:
     open_side = np.stack([~solid[r, c] for r, c in neighbors], 1)
     shown = np.concatenate([np.ones((len(row), 2), bool), open_side], 1)[:, _FACE]
     center = np.stack([row, column, 0 * row], 1)[:, None]
-    points = (_POINTS + center)[shown]
+    x, y, z = framed((_POINTS + center)[shown]).T
+    return np.stack([x * _COS + z * _SIN, y, z * _COS - x * _SIN], 1)
+
+
+def framed(points: np.ndarray) -> np.ndarray:
+    """Scales points `[N, 3]` so that the longest axis is 1, and subtracts their mean."""
     # To the last bit as the author: points lie on walls of the voxel grid, and rounding says where
     # they are counted. So the least coordinate of the longest axis is taken off all three.
     longest = np.argmax(np.ptp(points, 0))
     points = (points - points[:, longest].min()) / np.ptp(points[:, longest])
-    x, y, z = (points - points.mean(0)).T
-    return np.stack([x * _COS + z * _SIN, y, z * _COS - x * _SIN], 1)
+    return points - points.mean(0)
+
+
+def draw_points(cloud: np.ndarray, count: int, seed: Sequence[int]) -> np.ndarray:
+    """Draws `[count, 3]` float32 of a cloud; none twice where it has so many points."""
+    rng = np.random.default_rng(seed)
+    return cloud[rng.choice(len(cloud), count, replace=len(cloud) < count)].astype(np.float32)
