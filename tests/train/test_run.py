@@ -95,6 +95,12 @@ def test_a_finished_run_is_given_more_epochs_and_comes_again_as_it_is(start):
     assert again.result["epochs"] == 3
     lines = (start.workdir / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+    of_first_run = start.outcome.embeddings["text"]
+    saved = embeddings.read(start.workdir)["text"]
+    assert not np.array_equal(saved.embeddings[saved.split == "test"], of_first_run)
+    os.remove(start.workdir / "embeddings" / "text.npz")
     assert start(**{"train.epochs": 3}).result["scores"] == again.result["scores"]
+    anew = embeddings.read(start.workdir)["text"]
+    np.testing.assert_array_equal(anew.embeddings, saved.embeddings)
     with pytest.raises(UsageError, match=r"a run of 3 epochs, but config.train.epochs is 2"):
         start(**{"train.epochs": 2})
