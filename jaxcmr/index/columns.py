@@ -58,10 +58,10 @@ class Texts:
             UsageError: the file that holds them is damaged.
         """
         starts, stops = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
-        missing = self._missing[rows].tolist()
+        missing, data = self._missing[rows].tolist(), self._data.data
         try:
             return [
-                None if none else str(self._data[start:stop].data, "utf-8", "surrogatepass")
+                None if none else str(data[start:stop], "utf-8", "surrogatepass")
                 for start, stop, none in zip(starts, stops, missing)
             ]
         except UnicodeDecodeError:
@@ -69,13 +69,13 @@ class Texts:
 
     def matches(self, values: Sequence[Any]) -> np.ndarray:
         """Returns which rows `[N]` hold one of the values."""
-        codes, numbers = self._codes
+        codes, numbers = self.codes
         wanted = [-1 if value is None else numbers.get(value, -2) for value in values]
         return np.isin(codes, wanted)
 
     @functools.cached_property
-    def _codes(self) -> tuple[np.ndarray, dict[str, int]]:
-        """The number `[N]` of each row's text, -1 for None, and the numbers of the texts."""
+    def codes(self) -> tuple[np.ndarray, dict[str | None, int]]:
+        """The number `[N]` of each row's text, and texts -> numbers; -1 for None."""
         numbers: dict[str | None, int] = {None: -1}
         texts = self.take(np.arange(len(self)))
         codes = (numbers.setdefault(text, len(numbers)) for text in texts)

@@ -182,9 +182,7 @@ class Index:
         Raises:
             UsageError: an id is no text.
         """
-        places = self._store.places(ids, modality)
-        self._store.remove(places)
-        return len(places)
+        return self._store.remove(ids, modality)
 
     def search(
         self,

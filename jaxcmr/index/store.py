@@ -53,10 +53,12 @@ class Store:
             if self._places is None:
                 places: dict[str, dict[str, int]] = {}
                 for start, segment in self._starts():
-                    rows = np.flatnonzero(segment.live)
-                    names = (segment.table[name].take(rows) for name in (MODALITY, ID))
-                    for modality, name, row in zip(*names, rows.tolist()):
-                        places.setdefault(modality, {})[name] = start + row
+                    codes, numbers = segment.table[MODALITY].codes
+                    for modality, number in numbers.items():
+                        rows = np.flatnonzero(segment.live & (codes == number))
+                        names = zip(segment.table[ID].take(rows), (start + rows).tolist())
+                        if len(rows):
+                            places.setdefault(modality, {}).update(names)
                 if sum(map(len, places.values())) < len(self):
                     raise UsageError("two rows of the index have one id; make the index again")
                 self._places = places
@@ -68,10 +70,25 @@ class Store:
         Raises:
             UsageError: an id is no text.
         """
+        return [table[name] for table, name in self._found(ids, modality)]
+
+    def remove(self, ids: str | Sequence[str], modality: str | None = None) -> int:
+        """Removes the rows of these ids, in one modality or in any; returns how many there were.
+
+        Raises:
+            UsageError: an id is no text.
+        """
+        places = [table.pop(name) for table, name in self._found(ids, modality)]
+        self._drop(places)
+        return len(places)
+
+    def _found(
+        self, ids: str | Sequence[str], modality: str | None
+    ) -> list[tuple[dict[str, int], str]]:
         names = dict.fromkeys(texts("ids", ids))
         tables = self.places_by_id()
-        kept = tables.values() if modality is None else [tables.get(modality, {})]
-        return [table[name] for table in kept for name in names if name in table]
+        chosen = tables.values() if modality is None else [tables.get(modality, {})]
+        return [(table, name) for table in chosen for name in names if name in table]
 
     def nearest(
         self, query: np.ndarray, k: int, kept: np.ndarray, approx: bool
@@ -125,10 +142,9 @@ class Store:
         for one, table in zip(self.segments, tables):
             one.table = table
         self.kinds = kinds
-        self.remove([place for place in replaced if place is not None])
+        self._drop([place for place in replaced if place is not None])
         for place, (modality, name) in enumerate(zip(*keys), end):
             places.setdefault(modality, {})[name] = place
-        self._places = places
         # As many small segments as there are powers of two: a row is copied that often at most.
         while len(self.segments) > 1 and self._last_two_are_alike():
             self.segments[-2:] = [joined(self.segments[-2:])]
@@ -137,13 +153,12 @@ class Store:
         before, last = self.segments[-2:]
         return not before.mapped and len(before) <= 2 * len(last)
 
-    def remove(self, places: Sequence[int]) -> None:
-        """Removes the rows at these places."""
+    def _drop(self, places: Sequence[int]) -> None:
         places = np.array(places, np.int64)
         for start, segment in self._starts():
             here = places[(places >= start) & (places < start + len(segment))]
             segment.live[here - start] = False
-        self._live = self._places = None
+        self._live = None
 
     def _starts(self) -> list[tuple[int, Segment]]:
         starts = np.cumsum([0, *map(len, self.segments)]).tolist()
