@@ -10,6 +10,7 @@ from jaxcmr import guards
 from jaxcmr.display import quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.index.columns import Column, column_of
+from jaxcmr.index.segment import aligned
 
 RESERVED = ("id", "modality", "embedding")
 _UNIT = 1e-5  # what the squared length of a unit row may be off
@@ -24,9 +25,9 @@ def unit(name: str, rows: Any, size: int) -> np.ndarray:
     Raises:
         UsageError: the shape is another one, or a row holds NaN or infinity.
     """
-    found = guards.check_shape(name, guards.on_host(rows), "N", size)
-    guards.check_rows(name, found)
-    found = np.array(found, np.float32, order="C")
+    given = guards.check_shape(name, guards.on_host(rows), "N", size)
+    guards.check_rows(name, given)
+    found = aligned([given])
     squares = np.einsum("nd,nd->n", found, found, dtype=np.float64)
     other = np.flatnonzero(np.abs(squares - 1) > _UNIT)
     lengths = np.sqrt(squares[other])[:, None]

@@ -18,6 +18,7 @@ from jaxcmr.index.segment import (
     MODALITY,
     SOURCE,
     Segment,
+    aligned,
     live_embeddings,
     live_table,
 )
@@ -173,8 +174,9 @@ class Index:
             )
         if len(other):
             table = live_table(other._store.segments)
+            rows = aligned(list(live_embeddings(other._store.segments)))
             columns = {name: table.pop(METADATA + name, None) for name in other.columns}
-            self._store.append(Segment(np.array(other.embeddings), table), columns)
+            self._store.append(Segment(rows, table), columns)
 
     def remove(self, ids: str | Sequence[str], modality: str | None = None) -> int:
         """Removes the rows of these ids, in one modality or in any; returns how many there were.

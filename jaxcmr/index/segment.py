@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from jaxcmr.errors import UsageError
 from jaxcmr.index.columns import Column, Texts
-from jaxcmr.retrieval.search import Found, top_k
+from jaxcmr.retrieval.gallery import Gallery
+from jaxcmr.storage.safetensors import ALIGNED
 
 ID, MODALITY, SOURCE = "id", "modality", "source"
 METADATA = "metadata."  # before the name of such a column
@@ -30,6 +33,8 @@ class Segment:
     table: dict[str, Column]
     mapped: bool = False
     live: np.ndarray = field(init=False)
+    _gallery: Gallery | None = field(default=None, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self):
         self.live = np.ones(len(self), bool)
@@ -37,14 +42,33 @@ class Segment:
     def __len__(self) -> int:
         return len(self.embeddings)
 
-    def search(self, query: np.ndarray, k: int, mask: np.ndarray, approx: bool) -> Found:
-        """Returns the k best rows of the mask `[n]`, which has at least as many."""
-        return top_k(query, self.embeddings, k, gallery_mask=mask)
+    def gallery(self) -> Gallery:
+        """Returns the embeddings, prepared for searches when they are first asked for.
+
+        Raises:
+            UsageError: the file that holds them is damaged.
+        """
+        with self._lock:
+            if self._gallery is None:
+                try:
+                    self._gallery = Gallery(self.embeddings)
+                except UsageError as error:
+                    raise UsageError(f"the index is damaged ({error}); make it again") from None
+            return self._gallery
+
+
+def aligned(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns a copy of rows in float32, which a CPU can search where it lies."""
+    rows, size = sum(map(len, parts)), parts[0].shape[1]
+    room = np.empty(4 * rows * size + ALIGNED, np.uint8)
+    start = -room.ctypes.data % ALIGNED
+    whole = room[start : start + 4 * rows * size].view(np.float32).reshape(rows, size)
+    return np.concatenate(parts, out=whole, casting="unsafe")
 
 
 def joined(segments: Sequence[Segment]) -> Segment:
     """Returns the rows of several segments as one in memory, the removed ones too."""
-    embeddings = np.concatenate([segment.embeddings for segment in segments])
+    embeddings = aligned([segment.embeddings for segment in segments])
     whole = Segment(embeddings, _joined_tables([segment.table for segment in segments]))
     whole.live = np.concatenate([segment.live for segment in segments])
     return whole

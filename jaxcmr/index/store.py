@@ -100,8 +100,9 @@ class Store:
         parts = [(np.zeros((len(query), 0), np.int64), np.zeros((len(query), 0), np.float32))]
         for start, segment in self._starts():
             mask = kept[start : start + len(segment)]
-            if mask.any():
-                found = segment.search(query, min(k, int(mask.sum())), mask, approx)
+            if fit := int(mask.sum()):
+                only = None if fit == len(segment) else mask
+                found = segment.gallery().search(query, min(k, fit), only, approx)
                 parts.append((start + found.index.astype(np.int64), found.scores))
         places, scores = (np.concatenate(part, axis=1) for part in zip(*parts))
         best = np.argsort(-scores, axis=1, kind="stable")[:, :k]

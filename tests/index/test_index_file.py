@@ -182,6 +182,16 @@ def test_damaged_texts_and_ids_are_refused_where_they_are_read(index, tmp_path):
         Index.open(tmp_path / "i").remove("c")
 
 
+def test_damaged_embeddings_are_refused_where_they_are_searched(index, tmp_path):
+    index.save(tmp_path / "i")
+    whole = (tmp_path / "i").read_bytes()
+    place = 8 + int.from_bytes(whole[:8], "little") + 4 * 4  # of the second row
+    nan = np.float32(np.nan).tobytes()
+    (tmp_path / "i").write_bytes(whole[:place] + nan + whole[place + 4 :])
+    with pytest.raises(UsageError, match=r"the index is damaged .*in row 1 .*; make it again"):
+        Index.open(tmp_path / "i").search([1, 0, 0])
+
+
 def test_a_full_disk_leaves_the_file_as_it_was(index, tmp_path, monkeypatch):
     index.save(tmp_path / "i")
     before = (tmp_path / "i").read_bytes()
