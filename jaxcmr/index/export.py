@@ -42,7 +42,7 @@ def write(path: Path, index: Index) -> list[Path]:
 
 
 def _npz(index: Index) -> Callable[[Any], None]:
-    arrays = {"embeddings": index.embeddings, "ids": _as_array("ids", index.ids)}
+    arrays = {"embeddings": np.asarray(index.embeddings), "ids": _as_array("ids", index.ids)}
     arrays["modalities"] = _as_array("modalities", index.modalities)
     for name, kind in index.columns.items():
         values = index.column(name)

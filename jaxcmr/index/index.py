@@ -23,6 +23,7 @@ from jaxcmr.index.segment import (
     live_table,
 )
 from jaxcmr.index.store import Store
+from jaxcmr.storage.lazy import LazyRows
 from jaxcmr.storage.paths import expanded
 
 
@@ -76,13 +77,13 @@ class Index:
 
     @property
     def ids(self) -> list[str]:
-        """The id of each row."""
-        return self._store.read(ID, np.arange(len(self)))
+        """The id of each row. The list is made once, until rows change; leave it as it is."""
+        return self._store.whole(ID)
 
     @property
     def modalities(self) -> list[str]:
-        """The modality of each row."""
-        return self._store.read(MODALITY, np.arange(len(self)))
+        """The modality of each row, a list as that of `ids`."""
+        return self._store.whole(MODALITY)
 
     @property
     def columns(self) -> dict[str, str]:
@@ -90,14 +91,12 @@ class Index:
         return dict(self._store.kinds)
 
     @property
-    def embeddings(self) -> np.ndarray:
+    def embeddings(self) -> np.ndarray | LazyRows:
         """The embeddings `[N, size]` float32, read-only; those of a file stay on the disk."""
         segments = self._store.segments
-        if len(segments) == 1 and segments[0].live.all():
-            rows = segments[0].embeddings.view()
-        else:
-            blocks = live_embeddings(segments)
-            rows = np.concatenate([np.empty((0, self.size), np.float32), *blocks])
+        if len(segments) > 1 or any(not segment.live.all() for segment in segments):
+            return LazyRows(self._store.embeddings, (len(self), self.size), np.float32)
+        rows = segments[0].embeddings.view() if segments else np.empty((0, self.size), np.float32)
         rows.flags.writeable = False
         return rows
 

@@ -28,6 +28,7 @@ class Store:
         # Made when they are needed: a file of a million rows opens at once.
         self._live: np.ndarray | None = None
         self._places: dict[str, dict[str, int]] | None = None
+        self._whole: dict[str, list[Any]] = {}
 
     def __len__(self) -> int:
         return sum(int(segment.live.sum()) for segment in self.segments)
@@ -126,6 +127,21 @@ class Store:
                 found[place] = value
         return found
 
+    def whole(self, name: str) -> list[Any]:
+        """Returns what a column holds in all rows; it is read once, until the rows change."""
+        if name not in self._whole:
+            self._whole[name] = self.read(name, np.arange(len(self)))
+        return self._whole[name]
+
+    def embeddings(self, rows: np.ndarray) -> np.ndarray:
+        """Returns the embeddings `[n, size]` of some rows."""
+        places = self.live_places()[rows]
+        found = np.empty((len(places), self.segments[0].embeddings.shape[1]), np.float32)
+        for start, segment in self._starts():
+            here = (places >= start) & (places < start + len(segment))
+            found[here] = segment.embeddings[places[here] - start]
+        return found
+
     def append(self, segment: Segment, columns: Mapping[str, Column | None]) -> None:
         """Adds a segment with its metadata; rows of the same id and modality are removed.
 
@@ -159,7 +175,7 @@ class Store:
         for start, segment in self._starts():
             here = places[(places >= start) & (places < start + len(segment))]
             segment.live[here - start] = False
-        self._live = None
+        self._live, self._whole = None, {}
 
     def _starts(self) -> list[tuple[int, Segment]]:
         starts = np.cumsum([0, *map(len, self.segments)]).tolist()

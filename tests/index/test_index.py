@@ -243,6 +243,23 @@ def test_columns_become_what_all_their_values_are():
         exact.add([[1]], modality="image", metadata={"x": [0.5]})
 
 
+def test_rows_of_several_parts_are_read_where_they_are_asked_for(index, tmp_path):
+    index.save(tmp_path / "i")
+    opened = Index.open(tmp_path / "i")
+    opened.add([[0, -3], [5, 0]], modality="cloud", ids=["d", "e"], metadata={"size": [1, 2]})
+    opened.remove("b")
+    assert opened.embeddings.shape == (5, 2) and opened.embeddings.dtype == np.float32
+    np.testing.assert_allclose(opened.embeddings[3], [0, -1])
+    np.testing.assert_allclose(opened.embeddings[[4, 0, 1]], [[1, 0], [1, 0], [HALF, HALF]])
+    np.testing.assert_allclose(opened.embeddings[1:4, 1], [HALF, 0, -1])
+    assert opened.column("size", [4, 2, 3, 0]) == [2, 7, 1, None]
+    assert opened.ids == ["a", "a", "c", "d", "e"] and opened.ids is opened.ids
+    opened.remove("d")
+    assert opened.ids == ["a", "a", "c", "e"] and opened.modalities[3] == "cloud"
+    with pytest.raises(IndexError):
+        opened.metadata([4])
+
+
 def test_unit_rows_keep_every_bit_and_what_the_caller_changes_changes_nothing():
     rows = np.float32([[0.6, 0.8], [1e-30, 0], [3e38, 3e38], [0, 0]])
     index = Index(2)
