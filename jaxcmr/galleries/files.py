@@ -78,7 +78,9 @@ def modality_of(path: Path, recipes: Recipes, flag: str) -> str:
     Raises:
         UsageError: it fits none, or several.
     """
-    fitting = [name for name, recipe in recipes.items() if path.suffix.lower() in recipe.files]
+    suffix = path.suffix.lower()
+    fitting = [name for name, recipe in recipes.items() if suffix in recipe.files]
+    fitting = fitting or [name for name, recipe in recipes.items() if suffix in recipe.further]
     if len(fitting) == 1:
         return fitting[0]
     if fitting:
@@ -130,6 +132,8 @@ def _of_folder(folder: Path, recipes: Recipes) -> Listing:
     others: dict[str, None] = {}
     items = []
     endings = {ending for recipe in recipes.values() for ending in recipe.files}
+    if len(recipes) == 1:  # it is named, so that all that it reads is meant
+        endings |= {ending for recipe in recipes.values() for ending in recipe.further}
     for file in _walk(folder, lost):
         if file.suffix.lower() not in endings:
             others[file.suffix.lower() or file.name] = None

@@ -321,6 +321,7 @@ def test_pixels_off_the_scale_are_refused(tmp_path, config, raw, words):
     [
         ("photo.png", "photo.png ends in '.png', but the model takes features as arrays"),
         (np.zeros(4), r"text\[0\] is an array \[4\] of float64, but the model takes features as "),
+        (np.ma.masked_less(np.arange(5), 2), r"text\[0\] has masked entries"),
         (np.full(5, np.inf), r"text\[0\] has a value that is not finite"),
         (np.full(5, 1e300), r"text\[0\] holds 1e\+300, more than"),
         (np.array(list("abcde")), r"text\[0\] is an array \[5\] of <U1"),

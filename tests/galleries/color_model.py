@@ -16,6 +16,7 @@ AXES = ("red", "green", "blue")
 class Recipe(NamedTuple):
     kind: str
     files: tuple[str, ...]
+    further: tuple[str, ...] = ()
 
 
 class Rows(NamedTuple):

@@ -54,6 +54,18 @@ def test_an_ending_that_fits_two_modalities_is_asked_for(tmp_path):
     assert item.modality == "mesh"
 
 
+def test_further_endings_count_where_the_modality_is_named(tmp_path):
+    (tmp_path / "a.off").touch()
+    views = {"image": Recipe("views", (".png",), (".off",))}
+    recipes = views | {"points": Recipe("cloud", (".off",))}
+    (item,) = files.listing_of(tmp_path, recipes).items
+    assert item.modality == "points"
+    (item,) = files.listing_of(tmp_path, files.readable(recipes, ["image"])).items
+    assert item.modality == "image"
+    words = {"text": Recipe("text", (".txt",))}
+    assert files.modality_of(tmp_path / "a.off", views | words, "--from") == "image"
+
+
 def test_a_manifest_without_labels(tmp_path):
     paint(tmp_path / "a.png", "red")
     paint(tmp_path / "b.png", "red")

@@ -9,7 +9,6 @@ import numpy as np
 from jaxcmr.data.formats import itemfiles, pictures
 from jaxcmr.data.items.geometry import normalize
 from jaxcmr.data.preparation.pictures import Picture
-from jaxcmr.data.preparation.recipe import endings
 from jaxcmr.data.preparation.shapes import Points
 from jaxcmr.data.standin.digitclouds import digit_cloud, draw_points, framed
 from jaxcmr.errors import named
@@ -25,11 +24,11 @@ class DigitPoints(Points):
     are drawn as those of row 0. An array of P points is taken as it is, as the rows are.
     """
 
-    files = (*pictures.SUFFIXES, *itemfiles.CLOUDS)
+    files, further = itemfiles.CLOUDS, pictures.SUFFIXES
 
     def takes(self) -> str:
         return (
-            f"digits: pictures, white on black, or clouds, as files ({endings(self.files)}), "
+            f"digits: pictures, white on black, or clouds, as files ({self._endings()}), "
             f"Pillow images, uint8 arrays [h, w] or arrays [N, 3] of floats"
         )
 

@@ -14,7 +14,7 @@ from jaxcmr.data.formats import itemfiles, pictures
 from jaxcmr.data.items import objects
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.preparation.pictures import Views
-from jaxcmr.data.preparation.recipe import Recipe, Row, endings
+from jaxcmr.data.preparation.recipe import Recipe, Row
 
 SHAPES = tuple(dict.fromkeys((*itemfiles.MESHES, *itemfiles.CLOUDS)))
 
@@ -26,7 +26,7 @@ class Object(Recipe):
     files = SHAPES
 
     def takes(self) -> str:
-        return f"meshes or clouds: files ({endings(self.files)}), or arrays [N, 3]"
+        return f"meshes or clouds: files ({self._endings()}), or arrays [N, 3]"
 
     def _of_file(self, path: Path) -> Row:
         return self._made(itemfiles.load_shape(path), str(path), path.stem)
@@ -88,7 +88,7 @@ class ObjectFaces(Object):
         return floats | {"neighbors": np.dtype(np.int32), "mask": np.dtype(bool)}
 
     def takes(self) -> str:
-        return f"meshes: files ({endings(self.files)})"
+        return f"meshes: files ({self._endings()})"
 
     def _of_array(self, array: np.ndarray, name: str) -> Row:
         raise self._refused(name, f"is an array {list(array.shape)}")
@@ -116,6 +116,7 @@ class ObjectViews(Object):
     """
 
     kind = "views"
+    files = pictures.SUFFIXES
     views: int
     image_size: int
     elevation: float
@@ -123,8 +124,8 @@ class ObjectViews(Object):
     rendered: bool
 
     @property
-    def files(self) -> tuple[str, ...]:
-        return (*pictures.SUFFIXES, *(SHAPES if self.rendered else (".npy",)))
+    def further(self) -> tuple[str, ...]:
+        return SHAPES if self.rendered else (".npy",)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -135,8 +136,8 @@ class ObjectViews(Object):
         return np.dtype(np.uint8)
 
     def takes(self) -> str:
-        shapes = super().takes() + ", of which views are rendered; or " if self.rendered else ""
-        return shapes + self._pictures().takes()
+        shapes = f"meshes and clouds ({', '.join(SHAPES)}, arrays [N, 3]), which are rendered; or "
+        return shapes * self.rendered + self._pictures().takes()
 
     def row(self, raw: Any, name: str) -> np.ndarray:
         if isinstance(raw, list | tuple) and not isinstance(raw, Mesh):

@@ -9,13 +9,12 @@ import numpy as np
 
 from jaxcmr.data.formats import pictures
 from jaxcmr.data.items.pixels import Scale
-from jaxcmr.data.preparation.recipe import Recipe, dims, endings
+from jaxcmr.data.preparation.recipe import Recipe, dims
 from jaxcmr.errors import UsageError
 from jaxcmr.packages import Later
 from jaxcmr.storage.numpyfiles import read_any_npy
 
 Image = Later("PIL.Image")
-FILES = (*pictures.SUFFIXES, ".npy")
 WHITES = {"bool": 1, "uint8": 255}  # where the training pictures do not say otherwise
 CHANNELS = (1, 3, 4)
 
@@ -31,7 +30,7 @@ class Pixels(Recipe):
         margin: the grey around a picture of another shape than H to W.
     """
 
-    files = FILES
+    files, further = pictures.SUFFIXES, (".npy",)
     shape: tuple[int, ...]
     dtype: np.dtype
     whites: dict[str, int] = dataclasses.field(default_factory=dict)
@@ -87,7 +86,7 @@ class Picture(Pixels):
 
     def takes(self) -> str:
         return (
-            f"pictures: files ({endings(self.files)}), Pillow images, uint8 arrays "
+            f"pictures: files ({self._endings()}), Pillow images, uint8 arrays "
             f"[h, w, 1 or 3] or arrays {dims(self.shape)} like those it was trained on"
         )
 
@@ -115,7 +114,7 @@ class Views(Pixels):
     def takes(self) -> str:
         return (
             f"{self.shape[0]} views of an object: an array {dims(self.shape)} like those it was "
-            f"trained on, a list of pictures (files {endings(self.files)}, Pillow images, uint8 "
+            f"trained on, a list of pictures (files {self._endings()}, Pillow images, uint8 "
             "arrays), or one picture for all views"
         )
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.standardize import Standard
-from jaxcmr.display import listed, shown
+from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
 from jaxcmr.storage.files import MAX_BYTES
 from jaxcmr.storage.numpyfiles import read_any_npy
@@ -27,12 +27,14 @@ class Recipe:
     Attributes:
         kind: "image", "views", "cloud", "mesh", "vector" or "text".
         shape, dtype: of a row `[...]`; of a mesh dicts of them.
-        files: endings of the files that it reads, in small letters; () where none is.
+        files: endings of files, in small letters, that are items of this kind without a word.
+        further: those that it reads where the modality is named, such as meshes to be rendered.
         standard: the numbers by which rows that are vectors are standardised.
     """
 
     kind: ClassVar[str]
     files: ClassVar[tuple[str, ...]] = ()
+    further: ClassVar[tuple[str, ...]] = ()
     standard: Standard | None = None
 
     def row(self, raw: Any, name: str) -> Row:
@@ -51,6 +53,8 @@ class Recipe:
             return self._of_picture(raw, name)
         if isinstance(raw, Mesh):
             return self._of_mesh(raw, name)
+        if np.ma.is_masked(raw):
+            raise UsageError(f"{name} has masked entries; fill them in")
         if isinstance(raw, np.ndarray) or hasattr(raw, "__array__"):
             return self._of_array(native(np.asarray(raw)), name)
         raise self._refused(name, f"is of the type {type(raw).__name__}")
@@ -58,6 +62,10 @@ class Recipe:
     def takes(self) -> str:
         """Says what a raw item may be, `an array [64, 64, 3]`."""
         raise NotImplementedError
+
+    def _endings(self) -> str:
+        """Returns the endings of all files that it reads, `.png, .jpg`."""
+        return ", ".join((*self.files, *self.further))
 
     def _of_file(self, path: Path) -> Row:
         return self._of_array(native(read_any_npy(path)), str(path))
@@ -78,7 +86,7 @@ class Recipe:
 
     def _checked(self, path: Path) -> Path:
         named = shown(str(path), 300)
-        if path.suffix.lower() not in self.files:
+        if path.suffix.lower() not in (*self.files, *self.further):
             ends = f"ends in {path.suffix!r}" if path.suffix else "has no ending"
             raise UsageError(f"{named} {ends}, but the model takes {self.takes()}")
         try:
@@ -101,11 +109,6 @@ def is_picture(raw: Any) -> bool:
 def native(array: np.ndarray) -> np.ndarray:
     """Returns an array in the machine's order of bytes."""
     return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))
-
-
-def endings(files: tuple[str, ...]) -> str:
-    """Returns endings of files as a message has them, `.png, .jpg`."""
-    return listed(files, len(files))
 
 
 def dims(shape: tuple[int, ...] | Mapping[str, tuple[int, ...]]) -> str:

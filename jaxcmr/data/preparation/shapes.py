@@ -8,7 +8,7 @@ import numpy as np
 from jaxcmr.data.formats import depthframes, itemfiles
 from jaxcmr.data.formats.depthframes import ENDING
 from jaxcmr.data.items.geometry import Mesh, normalize_mesh, sample_surface
-from jaxcmr.data.preparation.recipe import Recipe, endings
+from jaxcmr.data.preparation.recipe import Recipe
 from jaxcmr.errors import UsageError
 
 
@@ -44,7 +44,7 @@ class Cloud(Points):
     files = itemfiles.CLOUDS
 
     def takes(self) -> str:
-        return f"clouds: files ({endings(self.files)}), or arrays [N, 3]"
+        return f"clouds: files ({self._endings()}), or arrays [N, 3]"
 
     def _of_file(self, path: Path) -> np.ndarray:
         return itemfiles.draw_points(itemfiles.load_cloud(path), self.points, self.seed, str(path))
@@ -57,7 +57,7 @@ class Surface(Points):
     files = itemfiles.MESHES
 
     def takes(self) -> str:
-        return f"meshes: files ({endings(self.files)}), or clouds of their surface, arrays [N, 3]"
+        return f"meshes: files ({self._endings()}), or clouds of their surface, arrays [N, 3]"
 
     def _of_file(self, path: Path) -> np.ndarray:
         return self._of_mesh(itemfiles.load_mesh(path), str(path))
@@ -71,12 +71,12 @@ class Surface(Points):
 class FramePoints(Cloud):
     """Points drawn of the depth of a frame of RGB-D Object, or of any cloud."""
 
-    files = (*Cloud.files, ".png")
+    further = (".png",)
 
     def takes(self) -> str:
         return (
             f"clouds: photographs of RGB-D Object with their depth beside them (*{ENDING}), files "
-            f"({endings(Cloud.files)}), or arrays [N, 3]"
+            f"({', '.join(self.files)}), or arrays [N, 3]"
         )
 
     def _of_file(self, path: Path) -> np.ndarray:
