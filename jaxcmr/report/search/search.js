@@ -236,7 +236,7 @@ function picture(hit) {
     const lost = () => place.replaceChildren(absent("cannot be shown"));
     place.append(make("img", { src: hit.picture, alt: "", loading: "lazy", draggable: "false", error: lost }));
   } else if (hit.text) place.append(make("span", { class: "words", dir: "auto" }, shown(hit.text, 300)));
-  else place.append(absent("no picture"));
+  else place.append(absent(hit.note || "no picture"));
   return place;
 }
 
