@@ -12,6 +12,8 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcmr.encoders.platform import platform
+
 # Distances held at once, in floats: enough to keep the matmul busy, small beside the activations.
 # Elsewhere than on a CPU each block is a handful of kernels, which must have enough to do.
 CPU_BLOCK_FLOATS, ACCELERATOR_BLOCK_FLOATS = 1 << 22, 1 << 26
@@ -35,9 +37,11 @@ def nearest(x: jax.Array, k: int) -> jax.Array:
     """
     x = lax.stop_gradient(x.astype(jnp.float32))
     clouds, points, channels = x.shape
+    if jax.export.is_symbolic_dim(clouds):  # no block can be made to fit: cloud by cloud
+        return lax.map(lambda cloud: nearest(cloud[None], k)[0], x)
     k = min(k, points)
     square = jnp.square(x).sum(-1)
-    cpu = jax.default_backend() == "cpu"
+    cpu = platform() == "cpu"
     floats = CPU_BLOCK_FLOATS if cpu else ACCELERATOR_BLOCK_FLOATS
     block = min(points, max(1, floats // (clouds * points)))
     blocks = -(-points // block)

@@ -7,18 +7,20 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from jaxcmr.encoders.platform import platform
+
 
 def number_of_parts(batch: int, bytes_of_one: int, limit: int) -> int:
     """Returns the least number of equal parts whose arrays have at most `limit` bytes, if any has.
 
-    Accelerators want one large product: there it is always 1.
+    Accelerators want one large product: there it is always 1, and in a program for any platform.
 
     Args:
         batch: number of items.
         bytes_of_one: bytes that are written and read back for one of them.
         limit: bytes of a part.
     """
-    if jax.default_backend() != "cpu":
+    if platform() != "cpu":
         return 1
     divisors = (parts for parts in range(1, batch + 1) if batch % parts == 0)
     return next((n for n in divisors if batch // n * bytes_of_one <= limit), batch or 1)

@@ -44,7 +44,8 @@ RECOMPUTED = {"none": None, "products": jax.checkpoint_policies.dots_saveable, "
 def bare(config: ConfigDict) -> Encoder:
     """Builds the towers of `config.data.modalities` as one encoder, without any classifier.
 
-    Its two functions are called as `Method.init` and `Method.apply`; there are no logits.
+    Its two functions are called as `Method.init` and `Method.apply`; there are no logits. The
+    embeddings of a modality that `apply` is given no items of are zeros.
 
     Parameters and batch statistics are grouped by modality.
     """
@@ -57,8 +58,13 @@ def bare(config: ConfigDict) -> Encoder:
         return _by_collection({name: parts[name].init(keys[name], inputs[name]) for name in parts})
 
     def apply(variables, inputs: Mapping[str, Items], hp, *, key: jax.Array | None, train: bool):
+        state = {name: parts for name, parts in variables.items() if name != "params"}
         embeddings, states = {}, {}
+        rows = jax.tree.leaves(inputs)[0].shape[0]  # may be symbolic
         for number, (name, part) in enumerate(parts.items()):
+            if name not in inputs:
+                embeddings[name], states[name] = jnp.zeros((rows, size)), _of(state, name)
+                continue
             part_key = None if key is None else jax.random.fold_in(key, number)
             embeddings[name], states[name] = part.apply(
                 _of(variables, name), inputs[name], train=train, key=part_key

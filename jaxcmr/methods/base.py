@@ -62,7 +62,8 @@ class Method(NamedTuple):
     Attributes:
         init: `(key, inputs, num_classes) -> variables` of one member. The top-level names under
             `params` are the optimiser's parameter groups.
-        apply: `(variables, inputs, hp, *, key, train) -> (Outputs, state)` of one member.
+        apply: `(variables, inputs, hp, *, key, train) -> (Outputs, state)` of one member. A trained
+            model is given items of one modality; what it computes of the others is not read.
         losses: `(outputs, batch, targets, progress, hp) -> {term: [B]}`, one member: the weighted
             terms of each pair; their sum is what the member minimises. The mean over pairs, under
             the batch mask, is taken once, by the step.

@@ -11,7 +11,7 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
-from jaxcmr.data.preparation import Preparation, Recipe
+from jaxcmr.data.preparation import Preparation
 from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
 from jaxcmr.index import Index
@@ -59,7 +59,7 @@ class Model:
         self.members = len(jax.tree.leaves(variables)[0])
         self.size = self.members * config.encoders.embedding_size
         self._variables = jax.tree.map(jnp.asarray, variables)
-        self._apply = partial(_apply, method, dict(numbers), preparation)
+        self._apply = partial(_apply, method, dict(numbers), axis_order(self.modalities))
         self._towers = {name: jax.jit(partial(self._apply, name)) for name in self.modalities}
 
     def embed(self, **items: Sequence[Any]) -> np.ndarray:
@@ -212,36 +212,24 @@ def _of_batch(tower: Callable[[Items], Any], rows: Items, first: int) -> Any:
     return jax.tree.map(lambda leaf: leaf[:count], found)
 
 
-def _zeros(recipe: Recipe, count: Any) -> Items:
-    """Returns rows of zeros, of a count that may be symbolic."""
-    if isinstance(recipe.shape, Mapping):
-        dtypes = recipe.dtype
-        return {n: jnp.zeros((count, *part), dtypes[n]) for n, part in recipe.shape.items()}
-    return jnp.zeros((count, *recipe.shape), recipe.dtype)
-
-
 def _apply(
-    method: Method, numbers: Mapping[str, jax.Array], preparation: Preparation, modality: str,
+    method: Method, numbers: Mapping[str, jax.Array], modalities: tuple[str, ...], modality: str,
     variables: Any, rows: Items,
 ) -> tuple[jax.Array, jax.Array | None]:  # fmt: skip
     """Computes unit embeddings `[B, E d]` and class probabilities `[B, K]` of one modality.
 
-    A method takes items of all modalities. The others are zeros here, and nothing of their towers
-    is compiled, for nothing depends on it.
+    The towers of the others have no items, and compute nothing.
     """
-    count = jax.tree.leaves(rows)[0].shape[0]
-    inputs = {name: _zeros(recipe, count) for name, recipe in preparation.recipes.items()}
-    inputs[modality] = rows
-    place = axis_order(inputs).index(modality)
+    place = modalities.index(modality)
 
     def member(variables: Any) -> Outputs:
-        outputs, _ = method.apply(variables, inputs, numbers, key=None, train=False)
+        outputs, _ = method.apply(variables, {modality: rows}, numbers, key=None, train=False)
         return outputs.replace(centers=None)
 
     with jax.default_matmul_precision("float32"):  # as in training
         outputs = jax.vmap(member)(variables)
     units = unit_rows(outputs.embeddings[:, place]) / jnp.sqrt(jnp.float32(len(outputs.embeddings)))
-    embeddings = jnp.moveaxis(units, 0, 1).reshape(count, -1)
+    embeddings = jnp.moveaxis(units, 0, 1).reshape(units.shape[1], -1)
     if outputs.logits is None:
         return embeddings, None
     return embeddings, jax.nn.softmax(outputs.logits[:, place]).mean(0)

@@ -18,6 +18,7 @@ from reference_conv import (
 from jaxcmr.encoders.conv import products
 from jaxcmr.encoders.conv.layer import Conv, conv2d
 from jaxcmr.encoders.parts import number_of_parts
+from jaxcmr.encoders.platform import for_any
 
 # size of the image, of the kernel, strides, padding: odd and even sizes, kernels smaller than
 # the stride, unequal strides and pads, more padding than the kernel needs.
@@ -112,6 +113,16 @@ def test_a_tpu_convolves_several_members_at_once(monkeypatch, function, members)
     groups = {max(each["feature_group_count"], each["batch_group_count"]) for each in found}
     assert max(groups) == members
     assert "dot_general" not in primitives(many, images, kernels)
+
+
+def test_a_program_for_any_platform_has_plain_convolutions_and_no_parts():
+    images, kernels = draw((2, 6, 6, 3)), draw((4, 3, 3, 3, 3))
+    many = jax.vmap(lambda images, kernel: conv2d(images, kernel, padding=1), (None, 0))
+    assert "conv_general_dilated" not in primitives(many, images, kernels)  # on this CPU
+    with for_any():
+        assert len(convolutions(many, images, kernels)) == 4
+        assert number_of_parts(64, 2**20, limit=2**20) == 1
+    assert number_of_parts(64, 2**20, limit=2**20) == 64
 
 
 @pytest.mark.parametrize("backend", ["gpu", "tpu"])

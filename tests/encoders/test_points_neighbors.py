@@ -39,6 +39,16 @@ def test_an_accelerator_takes_larger_blocks(monkeypatch, backend, blocks):
     assert f"f32[8,{1024 // blocks},1024]" in str(traced)
 
 
+def test_a_batch_of_any_size_is_taken_cloud_by_cloud():
+    shape = jax.export.symbolic_shape("clouds, 9, 3")
+    any_batch = jax.export.export(jax.jit(lambda x: graph.nearest(x, 4)))(
+        jax.ShapeDtypeStruct(shape, jnp.float32)
+    )
+    for clouds in (1, 3):
+        x = cloud(clouds, clouds, 9, 3)
+        np.testing.assert_array_equal(any_batch.call(x), graph.nearest(x, 4))
+
+
 def test_equal_points_keep_their_order():
     found = graph.nearest(jnp.zeros((2, 5, 3)), 2)
     np.testing.assert_array_equal(found, np.broadcast_to([0, 1], (2, 5, 2)))

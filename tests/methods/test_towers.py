@@ -110,3 +110,9 @@ def test_all_modalities_share_one_head_and_come_in_alphabetical_order():
     embeddings, _ = alone.apply(of_a, inputs["a"], train=False)
     np.testing.assert_allclose(outputs.embeddings[0], embeddings, rtol=1e-6)
     assert bare.apply(variables, inputs, {}, key=None, train=False)[0].logits is None
+
+    # Items of one modality alone: the towers of the others compute nothing.
+    some, state = network.apply(variables, {"b": inputs["b"]}, {}, key=None, train=False)
+    np.testing.assert_array_equal(some.embeddings[1], outputs.embeddings[1])
+    np.testing.assert_array_equal(some.logits[1], outputs.logits[1])
+    assert not some.embeddings[0].any() and state == {}

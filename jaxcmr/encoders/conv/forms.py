@@ -21,7 +21,8 @@ choice:
 
 Each product is a `custom_vmap` function, which finds out under vmap which argument is batched.
 
-The platform is `jax.default_backend()` when the function is traced.
+The platform is the one for which the function is traced (`encoders.platform`); a program for any of
+them takes `lax`.
 """
 
 from collections.abc import Callable, Sequence
@@ -33,15 +34,16 @@ from jax.custom_batching import custom_vmap, sequential_vmap
 
 from jaxcmr.encoders.conv import products, winograd
 from jaxcmr.encoders.conv.products import Geometry
+from jaxcmr.encoders.platform import platform
 
 Product = Callable[[jax.Array, jax.Array, Geometry], jax.Array]
 
 
 def fastest(geometry: Geometry, dtype) -> str:
     """Returns the name of the form for images of `dtype`."""
-    platform = jax.default_backend()
-    if platform != "cpu":
-        return "grouped" if platform == "tpu" else "lax"
+    traced_for = platform()
+    if traced_for != "cpu":
+        return "grouped" if traced_for == "tpu" else "lax"
     if geometry.depthwise:
         return "matmul"
     if winograd.pays(geometry, dtype):
