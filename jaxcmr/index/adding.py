@@ -78,6 +78,8 @@ def sources_of(sources: Any, rows: int) -> list[str | None]:
     """
     if sources is None:
         return [None] * rows
+    if isinstance(sources, str):
+        raise UsageError(f"sources are {quoted(sources)}; give one a row, or None")
     found = [os.fspath(x) if isinstance(x, os.PathLike) else x for x in sources]
     _check_length("sources", found, rows)
     texts("sources", [x for x in found if x is not None])

@@ -202,6 +202,7 @@ def test_any_text_is_an_id_and_a_value(tmp_path):
         ({"ids": [7]}, r"ids hold '7' in row 0; give texts, str\(7\)"),
         ({"embeddings": [[1, 0]] * 3, "ids": ["x", "y", "x"]}, "'x' in rows 0 and 2; give it once"),
         ({"sources": [3]}, "sources hold '3' in row 0"),
+        ({"sources": "x"}, "sources are 'x'; give one a row"),
         ({"sources": []}, "sources are 0, but"),
         ({"metadata": {"id": ["x"]}}, "the name 'id'"),
         ({"metadata": {3: ["x"]}}, "the name 3"),

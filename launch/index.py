@@ -1,0 +1,126 @@
+"""Makes, changes and exports an index: a file of embeddings that is searched.
+
+    python launch/index.py create --workdir=runs/mine --index=shop.index --items=photos
+    python launch/index.py add --workdir=runs/mine --index=shop.index --items=new.csv
+    python launch/index.py remove --index=shop.index --ids=000017,000018
+    python launch/index.py show --index=shop.index
+    python launch/index.py export --index=shop.index --output=shop.parquet
+
+Items are a folder or a manifest, without labels; without --items, create takes the rows of the run.
+An item of an id that is there replaces it. Outputs end in .parquet, .npz, .faiss or .usearch.
+"""
+
+import sys
+
+import command_line
+from absl import flags
+
+from jaxcmr.errors import UsageError
+
+INDEX = flags.DEFINE_string("index", None, "File of the index.")
+WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run, whose model embeds.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ("best", "last"), "Weights of which epoch.")
+MEMBER = flags.DEFINE_integer("member", None, "One member of the ensemble; default: all.")
+ITEMS = flags.DEFINE_multi_string("items", [], "Folder or manifest; may be given again.")
+MODALITY = flags.DEFINE_string("modality", None, "Only items, or ids, of this modality.")
+IDS = flags.DEFINE_multi_string("ids", [], "Ids with commas between, or the flag again.")
+OUTPUT = flags.DEFINE_string("output", None, "File to export to.")
+
+
+def main(word: str) -> None:
+    """Does what the word says."""
+    from jaxcmr.storage.paths import expanded
+
+    _require("index", "the file of the index")
+    WORDS[word](expanded(INDEX.value))
+
+
+def _create(path) -> None:
+    from jaxcmr import galleries
+    from jaxcmr.index.summary import summary
+
+    if path.exists():
+        raise UsageError(f"{path} exists; add to it, remove it, or choose another --index")
+    model = _model()
+    if not ITEMS.value and MODALITY.value:
+        raise UsageError("--modality chooses items; leave it out, or add --items=PATH")
+    first, *others = _embedded(model) if ITEMS.value else [galleries.of_run(model)]
+    for other in others:
+        first.extend(other)
+    first.save(path)
+    print(f"{path}: {summary(first)}")
+
+
+def _add(path) -> None:
+    from jaxcmr import Index
+    from jaxcmr.index.changing import changing
+
+    _require("items", "a folder or a manifest")
+    model = _model()
+    Index.open(path, model.fingerprint)  # refused before anything is embedded
+    found = _embedded(model)
+    with changing(path, model.fingerprint) as index:
+        before = len(index)
+        for other in found:
+            index.extend(other)
+    new = len(index) - before
+    print(f"{path}: {new} rows are new, {sum(map(len, found)) - new} are replaced")
+
+
+def _remove(path) -> None:
+    from jaxcmr.display import listed, quoted
+    from jaxcmr.index.changing import changing
+
+    _require("ids", "those to remove")
+    with changing(path) as index:
+        # An id may have a comma itself.
+        names = [[value] if len(index.find(value)) else value.split(",") for value in IDS.value]
+        ids = [name for part in names for name in part]
+        unknown = [quoted(name) for name in ids if not len(index.find(name, MODALITY.value))]
+        if unknown:
+            kind = f" of the modality {quoted(MODALITY.value)}" if MODALITY.value else ""
+            raise UsageError(
+                f"{path} has no row{kind} with the id {listed(unknown)}; correct --ids"
+            )
+        removed = index.remove(ids, MODALITY.value)
+    print(f"{path}: {removed} rows are removed, {len(index)} are left")
+
+
+def _show(path) -> None:
+    from jaxcmr import Index
+    from jaxcmr.index.summary import summary
+
+    print(f"{path}: {summary(Index.open(path))}")
+
+
+def _export(path) -> None:
+    from jaxcmr import Index
+    from jaxcmr.storage.paths import expanded
+
+    _require("output", "the file to write")
+    print(*Index.open(path).export(expanded(OUTPUT.value)), sep="\n")
+
+
+def _model():
+    import jaxcmr
+
+    _require("workdir", "the folder of a finished run")
+    return jaxcmr.load(WORKDIR.value, CHECKPOINT.value, MEMBER.value)
+
+
+def _embedded(model) -> list:
+    from jaxcmr import galleries
+
+    return [galleries.of_path(model, path, MODALITY.value) for path in ITEMS.value]
+
+
+def _require(flag: str, what: str) -> None:
+    if not flags.FLAGS[flag].value:
+        raise UsageError(f"--{flag} is missing; it names {what}")
+
+
+WORDS = {"create": _create, "add": _add, "remove": _remove, "show": _show, "export": _export}
+
+if __name__ == "__main__":
+    embeds = any(word in sys.argv for word in ("create", "add"))
+    command_line.run(main, words=tuple(WORDS), computes=embeds)
