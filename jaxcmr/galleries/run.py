@@ -26,10 +26,17 @@ def of_run(model: Any, split: str | None = None) -> Index:
         split: "train", "validation" or "test"; None: all rows.
 
     Raises:
-        UsageError: the run has not kept its rows, or has none in this split.
+        UsageError: the run has not kept its rows, or not by this model, or has none in this split.
     """
     index = Index(model.size, model.fingerprint)
     found = embeddings.read(model.workdir)
+    sizes = {rows.embeddings.shape[1] for rows in found.values()}
+    if model.checkpoint != "best" or sizes != {model.size}:
+        raise UsageError(
+            f"the rows of the run in {model.workdir} are embedded by all members of its best "
+            "epoch; search them without --checkpoint and --member, or name a folder, a manifest or "
+            "an index"
+        )
     for name, rows in found.items():
         there = rows.present if split is None else rows.present & (rows.split == split)
         places = np.flatnonzero(there)

@@ -65,6 +65,7 @@ def load(workdir: str | os.PathLike, checkpoint: str = "best", member: int | Non
         variables=variables,
         preparation=prepared,
         fingerprint=_fingerprint(config, prepared, variables),
+        checkpoint=checkpoint,
     )
 
 

@@ -31,6 +31,7 @@ class Model:
 
     Attributes:
         workdir: folder of the run.
+        checkpoint: "best" or "last", the epoch of the weights.
         config: of its last stage.
         preparation: how a raw item becomes a row.
         fingerprint: 16 hex digits that change with all that an embedding depends on.
@@ -51,7 +52,9 @@ class Model:
         variables: Any,
         preparation: Preparation,
         fingerprint: str,
+        checkpoint: str = "best",
     ):
+        self.checkpoint = checkpoint
         self.workdir, self.config, self.preparation = workdir, config, preparation
         self.fingerprint = fingerprint
         self.modalities: tuple[str, ...] = tuple(preparation.recipes)

@@ -46,7 +46,8 @@ def model(tmp_path):
     sets = {"train": rows(0, np.array([0, -1])), "test": rows(2, None)}
     with embeddings.written(finished(tmp_path / "run"), sets) as add:
         add({"image": np.eye(3)[[0, 1, 2, 0]], "text": np.eye(3)[[0, 1, 1, 2]]})
-    return types.SimpleNamespace(workdir=tmp_path / "run", size=3, fingerprint="c0ffee")
+    about = {"size": 3, "fingerprint": "c0ffee", "checkpoint": "best"}
+    return types.SimpleNamespace(workdir=tmp_path / "run", **about)
 
 
 def test_the_items_that_are_there_are_rows_of_the_gallery(model):
@@ -68,6 +69,13 @@ def test_a_gallery_may_be_one_split(model):
     assert galleries.of_run(model, "test").ids == ["row2", "row3", "row2"]
     with pytest.raises(UsageError, match="has no rows for validation"):
         galleries.of_run(model, "validation")
+
+
+@pytest.mark.parametrize("other", [{"checkpoint": "last"}, {"size": 1}])
+def test_rows_are_no_gallery_of_another_epoch_or_of_one_member(model, other):
+    vars(model).update(other)
+    with pytest.raises(UsageError, match="by all members of its best epoch; search them without"):
+        galleries.of_run(model)
 
 
 def test_true_labels_that_nobody_knows_are_no_field(tmp_path, model):
