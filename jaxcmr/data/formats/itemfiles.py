@@ -115,8 +115,13 @@ def read_surface(path: Path, count: int, seed: int) -> np.ndarray:
     z is up: glTF is turned, the axes of the other formats are kept.
     """
     _check_suffix(path, MESHES)
-    mesh = normalize_mesh(load_mesh(path), str(path))
-    return sample_surface(mesh, count, np.random.default_rng(seed), str(path))
+    return draw_surface(load_mesh(path), count, seed, str(path))
+
+
+def draw_surface(mesh: Mesh, count: int, seed: int, name: str) -> np.ndarray:
+    """Draws `[count, 3]` float32 of a mesh's surface, which is brought into the unit sphere."""
+    rng = np.random.default_rng(seed)
+    return sample_surface(normalize_mesh(mesh, name), count, rng, name)
 
 
 def load_mesh(path: Path) -> Mesh:

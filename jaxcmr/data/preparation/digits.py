@@ -28,8 +28,8 @@ class DigitPoints(Points):
 
     def takes(self) -> str:
         return (
-            f"digits: pictures, white on black, or clouds, as files ({self._endings()}), "
-            f"Pillow images, uint8 arrays [h, w] or arrays [N, 3] of floats"
+            f"digits: pictures, white on black, or clouds: {self._endings()}, Pillow images, uint8 "
+            "arrays [h, w], or arrays [N, 3] of floats"
         )
 
     def _of_file(self, path: Path) -> np.ndarray:

@@ -26,13 +26,10 @@ class Object(Recipe):
     files = SHAPES
 
     def takes(self) -> str:
-        return f"meshes or clouds: files ({self._endings()}), or arrays [N, 3]"
+        return f"meshes or clouds: {self._endings()}, or arrays [N, 3]"
 
     def _of_file(self, path: Path) -> Row:
         return self._made(itemfiles.load_shape(path), str(path), path.stem)
-
-    def _of_mesh(self, mesh: Mesh, name: str) -> Row:
-        return self._made(mesh, name, "")
 
     def _of_array(self, array: np.ndarray, name: str) -> Row:
         return self._made(itemfiles.places(array, name), name, "")
@@ -88,7 +85,7 @@ class ObjectFaces(Object):
         return floats | {"neighbors": np.dtype(np.int32), "mask": np.dtype(bool)}
 
     def takes(self) -> str:
-        return f"meshes: files ({self._endings()})"
+        return f"meshes: {self._endings()}"
 
     def _of_array(self, array: np.ndarray, name: str) -> Row:
         raise self._refused(name, f"is an array {list(array.shape)}")
@@ -140,7 +137,7 @@ class ObjectViews(Object):
         return shapes * self.rendered + self._pictures().takes()
 
     def row(self, raw: Any, name: str) -> np.ndarray:
-        if isinstance(raw, list | tuple) and not isinstance(raw, Mesh):
+        if isinstance(raw, list | tuple):
             return self._colored(self._pictures().row(raw, name))
         return super().row(raw, name)
 
@@ -159,11 +156,6 @@ class ObjectViews(Object):
 
     def _of_picture(self, image: Any, name: str) -> np.ndarray:
         return self._colored(self._pictures().row(image, name))
-
-    def _of_mesh(self, mesh: Mesh, name: str) -> np.ndarray:
-        if not self.rendered:
-            raise self._refused(name, "is a mesh")
-        return super()._of_mesh(mesh, name)
 
     def _of_array(self, array: np.ndarray, name: str) -> np.ndarray:
         if array.shape == self.shape and array.dtype == np.uint8:

@@ -86,8 +86,8 @@ class Picture(Pixels):
 
     def takes(self) -> str:
         return (
-            f"pictures: files ({self._endings()}), Pillow images, uint8 arrays "
-            f"[h, w, 1 or 3] or arrays {dims(self.shape)} like those it was trained on"
+            f"pictures: {self._endings()}, Pillow images, arrays {dims(self.shape)}, or uint8 "
+            "arrays of any size"
         )
 
     def _of_file(self, path: Path) -> np.ndarray:
@@ -113,13 +113,12 @@ class Views(Pixels):
 
     def takes(self) -> str:
         return (
-            f"{self.shape[0]} views of an object: an array {dims(self.shape)} like those it was "
-            f"trained on, a list of pictures (files {self._endings()}, Pillow images, uint8 "
-            "arrays), or one picture for all views"
+            f"{self.shape[0]} views of an object: an array {dims(self.shape)}, a list of pictures "
+            f"({self._endings()}, Pillow images, arrays), or one picture for all"
         )
 
     def row(self, raw: Any, name: str) -> np.ndarray:
-        if isinstance(raw, list | tuple) and not hasattr(raw, "_fields"):
+        if isinstance(raw, list | tuple):
             return self._stacked(raw, name)
         return super().row(raw, name)
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.standardize import Standard
 from jaxcmr.display import shown
 from jaxcmr.errors import UsageError
@@ -41,7 +40,7 @@ class Recipe:
         """Makes the row of one raw item, not standardised.
 
         Args:
-            raw: a path (`str` or `Path`), a Pillow image, a `Mesh`, or an array.
+            raw: a path (`str` or `Path`), a Pillow image, or an array.
             name: of the item, for messages; a path is named itself.
 
         Raises:
@@ -51,8 +50,6 @@ class Recipe:
             return self._of_file(self._checked(expanded(os.fspath(raw))))
         if is_picture(raw):
             return self._of_picture(raw, name)
-        if isinstance(raw, Mesh):
-            return self._of_mesh(raw, name)
         if np.ma.is_masked(raw):
             raise UsageError(f"{name} has masked entries; fill them in")
         if isinstance(raw, np.ndarray) or hasattr(raw, "__array__"):
@@ -60,7 +57,7 @@ class Recipe:
         raise self._refused(name, f"is of the type {type(raw).__name__}")
 
     def takes(self) -> str:
-        """Says what a raw item may be, `an array [64, 64, 3]`."""
+        """Says what a raw item may be, `clouds: .npy, .ply, .pcd, or arrays [N, 3]`."""
         raise NotImplementedError
 
     def _endings(self) -> str:
@@ -73,10 +70,6 @@ class Recipe:
     def _of_picture(self, image: Any, name: str) -> Row:
         del image
         raise self._refused(name, "is a picture")
-
-    def _of_mesh(self, mesh: Mesh, name: str) -> Row:
-        del mesh
-        raise self._refused(name, "is a mesh")
 
     def _of_array(self, array: np.ndarray, name: str) -> Row:
         raise self._refused(name, f"is an array {list(array.shape)}")

@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.data.items.standardize import Standard
 from jaxcmr.data.own.names import suggestion
 from jaxcmr.data.preparation.recipe import Recipe, is_picture
@@ -62,7 +61,7 @@ class Preparation:
         recipe = self.recipes[modality]
         raw = _listed(raw, modality)
         # An object that occurs twice is read once; no two threads read one image.
-        places = {id(item): place for place, item in reversed(list(enumerate(raw)))}
+        places = {id(item): place for place, item in enumerate(raw)}
         once = sorted(places.values())
         one = lambda place: recipe.row(raw[place], f"{modality}[{place}]")
         found = dict(zip(once, _in_threads(one, once)))
@@ -88,7 +87,7 @@ class Preparation:
 
 def _listed(raw: Any, modality: str) -> list[Any]:
     """Returns raw items as a list; one alone is a mistake."""
-    one = isinstance(raw, str | bytes | os.PathLike | Mapping | Mesh) or is_picture(raw)
+    one = isinstance(raw, str | bytes | os.PathLike | Mapping) or is_picture(raw)
     if one or not isinstance(raw, Iterable) or getattr(raw, "ndim", 1) == 0:
         raise UsageError(
             f"the items of {modality!r} are one {type(raw).__name__}; give a list of items"

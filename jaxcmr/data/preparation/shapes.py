@@ -7,7 +7,6 @@ import numpy as np
 
 from jaxcmr.data.formats import depthframes, itemfiles
 from jaxcmr.data.formats.depthframes import ENDING
-from jaxcmr.data.items.geometry import Mesh, normalize_mesh, sample_surface
 from jaxcmr.data.preparation.recipe import Recipe
 from jaxcmr.errors import UsageError
 
@@ -44,7 +43,7 @@ class Cloud(Points):
     files = itemfiles.CLOUDS
 
     def takes(self) -> str:
-        return f"clouds: files ({self._endings()}), or arrays [N, 3]"
+        return f"clouds: {self._endings()}, or arrays [N, 3]"
 
     def _of_file(self, path: Path) -> np.ndarray:
         return itemfiles.draw_points(itemfiles.load_cloud(path), self.points, self.seed, str(path))
@@ -52,19 +51,15 @@ class Cloud(Points):
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
 class Surface(Points):
-    """Points drawn from the surface of a mesh: a file, a `Mesh`, or a cloud of it `[N, 3]`."""
+    """Points drawn from the surface of a mesh: a file, or an array `[N, 3]`, a cloud of it."""
 
     files = itemfiles.MESHES
 
     def takes(self) -> str:
-        return f"meshes: files ({self._endings()}), or clouds of their surface, arrays [N, 3]"
+        return f"meshes: {self._endings()}, or clouds of their surface, arrays [N, 3]"
 
     def _of_file(self, path: Path) -> np.ndarray:
-        return self._of_mesh(itemfiles.load_mesh(path), str(path))
-
-    def _of_mesh(self, mesh: Mesh, name: str) -> np.ndarray:
-        rng = np.random.default_rng(self.seed)
-        return sample_surface(normalize_mesh(mesh, name), self.points, rng, name)
+        return itemfiles.draw_surface(itemfiles.load_mesh(path), self.points, self.seed, str(path))
 
 
 @dataclasses.dataclass(frozen=True, eq=False, kw_only=True)
@@ -75,8 +70,8 @@ class FramePoints(Cloud):
 
     def takes(self) -> str:
         return (
-            f"clouds: photographs of RGB-D Object with their depth beside them (*{ENDING}), files "
-            f"({', '.join(self.files)}), or arrays [N, 3]"
+            f"clouds: photographs of RGB-D Object with their depth beside them (*{ENDING}), "
+            f"{', '.join(self.files)}, or arrays [N, 3]"
         )
 
     def _of_file(self, path: Path) -> np.ndarray:
