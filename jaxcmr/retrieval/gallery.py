@@ -16,11 +16,11 @@ from jaxcmr.retrieval.nearest import CHUNK, nearest
 _UNIT = 1e-5  # what the squared length of a unit row may be off
 # Items that one program of a CPU searches. Galleries of any size then share the program, and an
 # array is searched where it lies.
-_PART = 65536
+_PART = 16384
 _QUERIES = 256  # at most, at a time
-_CPU_SCORES, _SCORES = 2**22, 2**26  # at a time and device: 16 MiB, 256 MiB
+_CPU_SCORES, _SCORES = 2**21, 2**26  # at a time and device: 8 MiB, 256 MiB
 _LEAST_K = 16  # so that searches for less share one program
-_FEW = 4  # items are copied to be searched alone where a mask leaves less than a fourth of them
+_FEW = 16  # items are copied and searched alone where a mask leaves less than 1 of 16
 
 
 class Found(NamedTuple):

@@ -17,7 +17,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from jaxcmr.numerics import unit_rows
 from jaxcmr.retrieval.ranking import unit_scores
 
-CHUNK = 128  # scores of which one maximum is kept
+CHUNK = 64  # scores of which one maximum is kept
 RECALL = 0.95  # the share of the k best that an approximate search finds, on average
 
 
@@ -44,9 +44,7 @@ def nearest(mesh: Mesh, k: int, scores: int, approx: bool) -> Callable:
         def of_step(first):
             items = lax.dynamic_slice_in_dim(share, first, size)
             there = lax.dynamic_slice_in_dim(mask, first, size)
-            found = unit_scores(query, items)
-            found = jnp.where(found == 0, 0.0, found)  # -0 equals 0
-            index, best = _best(jnp.where(there, found, -jnp.inf), k, approx)
+            index, best = _best(unit_scores(query, items), there, k, approx)
             return first + index, best
 
         if size == len(share):
@@ -87,14 +85,21 @@ def _top(index: jax.Array, scores: jax.Array, k: int) -> tuple[jax.Array, jax.Ar
     return jnp.take_along_axis(index, place, axis=1), best
 
 
-def _best(scores: jax.Array, k: int, approx: bool) -> tuple[jax.Array, jax.Array]:
+def _best(scores: jax.Array, mask: jax.Array, k: int, approx: bool) -> tuple[jax.Array, jax.Array]:
     """Returns columns and values of the k best scores of `[Q, n]`, equal ones by column."""
     queries, items = scores.shape
     if items % CHUNK or items <= k * CHUNK:
-        return lax.top_k(scores, min(k, items))[::-1]
-    chunks = scores.reshape(queries, -1, CHUNK)
+        return lax.top_k(_masked(scores, mask[None]), min(k, items))[::-1]
+    # Masked twice, where it is fused with what reads it, so that scores are written once.
+    chunks, masks = scores.reshape(queries, -1, CHUNK), mask.reshape(-1, CHUNK)
+    largest = _masked(chunks, masks[None]).max(axis=-1)
     choose = functools.partial(lax.approx_max_k, recall_target=RECALL) if approx else lax.top_k
-    chosen = jnp.sort(choose(chunks.max(axis=-1), k)[1], axis=1)[:, :, None]
-    columns = chosen * CHUNK + jnp.arange(CHUNK, dtype=jnp.int32)[None, None]
-    inside = jnp.take_along_axis(chunks, chosen, axis=1)
-    return _top(columns.reshape(queries, -1), inside.reshape(queries, -1), k)
+    chosen = jnp.sort(choose(largest, k)[1], axis=1)
+    inside = jnp.take_along_axis(chunks, chosen[:, :, None], axis=1)
+    inside = _masked(inside, masks[chosen]).reshape(queries, -1)
+    columns = chosen[:, :, None] * CHUNK + jnp.arange(CHUNK, dtype=jnp.int32)[None, None]
+    return _top(columns.reshape(queries, -1), inside, k)
+
+
+def _masked(scores: jax.Array, mask: jax.Array) -> jax.Array:
+    return jnp.where(mask, jnp.where(scores == 0, 0.0, scores), -jnp.inf)  # -0 equals 0

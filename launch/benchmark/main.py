@@ -1,4 +1,4 @@
-"""Measures encoders, training and retrieval, beside PyTorch where it is installed.
+"""Measures encoders, training and retrieval, beside PyTorch and faiss where they are installed.
 
     python launch/benchmark/main.py encoders                    # forward and backward passes
     python launch/benchmark/main.py encoders --only=dgcnn       # one line of the table
@@ -7,10 +7,12 @@
     python launch/benchmark/main.py members                     # MMCD's step by ensemble size
     python launch/benchmark/main.py retrieval                   # mAP of 5,000 x 5,000, all ways
     python launch/benchmark/main.py retrieval --queries=100000 --items=100000 --ours_only
+    python launch/benchmark/main.py search                      # of a million items, beside faiss
 
 Weights and inputs are random: speed does not depend on them. Runs alternate (ours, theirs, ours,
-...) and medians are compared; `retrieval` prints the best run. Without PyTorch only our column is
-filled. `device.py` beside this file measures all of it, and more, on an accelerator.
+...) and medians are compared; `retrieval` prints the best run, `search` both. Without PyTorch or
+faiss only our side is measured. `device.py` beside this file measures all of it, and more, on an
+accelerator.
 """
 
 import sys
@@ -24,6 +26,7 @@ import encoders
 import epoch
 import members
 import retrieval
+import search
 from absl import flags
 
 FLAGS = flags.FLAGS
@@ -36,6 +39,7 @@ flags.DEFINE_integer("queries", 5000, "retrieval: number of queries.", lower_bou
 flags.DEFINE_integer("items", 5000, "retrieval: number of gallery items.", lower_bound=1)
 flags.DEFINE_integer("classes", 10, "retrieval: number of classes.", lower_bound=1)
 flags.DEFINE_bool("ours_only", False, "retrieval: leave the slow and memory-hungry ways out.")
+flags.DEFINE_integer("gallery", 1_000_000, "search: number of gallery items.", lower_bound=1000)
 
 
 def measure_encoders() -> None:
@@ -56,6 +60,7 @@ BENCHMARKS = {
     "retrieval": lambda: retrieval.run(
         FLAGS.queries, FLAGS.items, FLAGS.classes, FLAGS.repeats, FLAGS.ours_only
     ),
+    "search": lambda: search.run(FLAGS.gallery, FLAGS.repeats),
 }
 
 

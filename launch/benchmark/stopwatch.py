@@ -9,7 +9,13 @@ LEAST, MOST, SPENT = 3, 20, 1.0  # repeats, and seconds after which there are en
 
 
 def interleaved(sides, repeats):
-    """Returns the median seconds of each function; the runs alternate, after one of each."""
+    """Returns the median of `interleaved_seconds` of each function."""
+    seconds = interleaved_seconds(sides, repeats)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def interleaved_seconds(sides, repeats):
+    """Returns the seconds of each run of each function; they alternate, after one of each."""
     seconds = {name: [] for name in sides}
     for repeat in range(repeats + 1):
         for name, run in sides.items():
@@ -17,7 +23,7 @@ def interleaved(sides, repeats):
             run()
             if repeat:
                 seconds[name].append(time.perf_counter() - start)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+    return seconds
 
 
 def median_seconds(run, wait, calls=1):
