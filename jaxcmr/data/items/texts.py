@@ -21,7 +21,7 @@ _UNSPACED = (
     (0x4E00, 0x9FFF), (0xA980, 0xA9FF), (0xAA60, 0xAADF), (0xF900, 0xFAFF), (0x1AFF0, 0x1B16F),
     (0x20000, 0x3FFFF),
 )  # fmt: skip
-_JOINERS = str.maketrans("", "", "\u00ad\u200c\u200d\ufe0e\ufe0f")
+JOINERS = str.maketrans("", "", "\u00ad\u200c\u200d\ufe0e\ufe0f")
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,9 +87,9 @@ def tokens(text: str) -> list[str]:
     symbols such as emoji; of scripts without blanks between words, the single letters and the pairs
     of neighbors. A text that has none of these, such as "?!", is cut into its visible characters.
     """
-    text = unicodedata.normalize("NFKC", text.translate(_JOINERS)).casefold()
+    text = unicodedata.normalize("NFKC", text.translate(JOINERS)).casefold()
     found = []
-    for match in _pattern().finditer(text):
+    for match in pattern().finditer(text):
         piece = match[0]
         if match.lastgroup == "unspaced":
             found += [*piece, *map("".join, itertools.pairwise(piece))]
@@ -99,7 +99,7 @@ def tokens(text: str) -> list[str]:
 
 
 @functools.cache
-def _pattern() -> re.Pattern:
+def pattern() -> re.Pattern:
     """Compiles what a token looks like; marks belong to the letters that carry them."""
     unspaced = "".join(f"{chr(low)}-{chr(high)}" for low, high in _UNSPACED)
     kinds = {code: unicodedata.category(chr(code)) for code in range(0x20000)}
