@@ -14,6 +14,7 @@ const KEPT = 50; // searches that the browser's Back goes through
 const known = JSON.parse($("known").textContent);
 let file = null; // the one to search with: {modality, name, data, picture}
 let last = null; // the last search: what was asked, its title, and the answer
+let edited = false; // whether the form asks for something else than the last search
 let where = new Map(); // field -> the value that hits must have
 let running = null; // what stops the search under way
 const past = new Map(); // number in the browser's history -> search
@@ -74,6 +75,7 @@ async function take(chosen) {
 
 function put(chosen) {
   file = chosen;
+  edited = true;
   if (!$("drop")) return;
   const drawn = chosen?.picture ? [make("img", { src: chosen.picture, alt: "" })] : [];
   $("preview").replaceChildren(...(chosen ? [...drawn, make("p", { class: "small" }, make("bdi", {}, shown(chosen.name, 60)))] : []));
@@ -105,6 +107,7 @@ async function search(wish) {
   const timer = setTimeout(() => mine.abort(), SECONDS * 1000);
   const begun = { ...wish, ...settings };
   last = begun;
+  edited = false;
   complain("");
   wait(true);
   try {
@@ -123,9 +126,8 @@ async function search(wish) {
 }
 
 // Returns hits and seconds; throws a sentence.
-async function answerTo({ queries, to, k, where: wanted, hit }, signal) {
-  // An item is what is most like itself; so one more is asked for, and it is left out.
-  const body = { queries, to: to || null, k: hit ? k + 1 : k, where: Object.fromEntries(wanted) };
+async function answerTo({ queries, to, k, where: wanted }, signal) {
+  const body = { queries, to: to || null, k, where: Object.fromEntries(wanted) };
   const headers = { "content-type": "application/json" };
   let response, answer;
   try {
@@ -136,8 +138,7 @@ async function answerTo({ queries, to, k, where: wanted, hit }, signal) {
       : "The server does not answer. If it was stopped, start it again; then try again.");
   }
   if (!response.ok || !Array.isArray(answer?.hits)) throw new Error(sentence(answer?.error, response.status));
-  const others = answer.hits.filter((one) => !hit || one.id !== hit.id || one.modality !== hit.modality);
-  return { hits: others.slice(0, k), seconds: answer.seconds };
+  return { hits: answer.hits, seconds: answer.seconds };
 }
 
 function sentence(error, status) {
@@ -176,6 +177,7 @@ function goTo(event) {
   where = new Map(found.where);
   showWhere();
   show(found);
+  edited = false;
 }
 
 // ---- what is seen
@@ -316,7 +318,8 @@ function listen() {
     event.preventDefault();
     ask();
   });
-  for (const id of ["to", "k"]) on(id, "change", repeat);
+  on("text", "input", () => { edited = true; });
+  for (const id of ["to", "k"]) on(id, "change", () => edited || repeat());
   on("field", "change", suggest);
   on("only", "click", addTyped);
   on("value", "keydown", (event) => { if (event.key === "Enter") { event.preventDefault(); addTyped(); } });
