@@ -42,7 +42,8 @@ class Sizes(NamedTuple):
         convolutions: names of shapes.
         fewer_convolved: what the items of a convolution are divided by.
         maps: queries, and items, of the two passes of all scores.
-        search: items, dimensions and queries of the search.
+        gallery: items and dimensions of the gallery that is searched.
+        batches: queries of a search.
     """
 
     matmul: int
@@ -52,7 +53,8 @@ class Sizes(NamedTuple):
     convolutions: tuple[str, ...]
     fewer_convolved: int
     maps: tuple[int, int]
-    search: tuple[int, int, int]
+    gallery: tuple[int, int]
+    batches: tuple[int, ...]
 
 
 FULL = Sizes(
@@ -63,7 +65,8 @@ FULL = Sizes(
     convolutions=tuple(convolutions.SHAPES),
     fewer_convolved=1,
     maps=(5_000, 50_000),
-    search=(1_000_000, 256, 1000),
+    gallery=(1_000_000, 256),
+    batches=(1, 256),
 )
 SMALL = Sizes(
     matmul=512,
@@ -73,7 +76,8 @@ SMALL = Sizes(
     convolutions=("ResNet18 layer4", "MNIST CNN conv2"),
     fewer_convolved=64,
     maps=(200, 1_000),
-    search=(10_000, 64, 50),
+    gallery=(10_000, 64),
+    batches=(1, 50),
 )
 
 
@@ -159,14 +163,25 @@ def _epochs(sizes: Sizes) -> list[Case]:
 
 def _retrieval(sizes: Sizes, platform: str) -> list[Case]:
     small, large = sizes.maps
-    items, dim, queries = sizes.search
+    items, dim = sizes.gallery
     theirs = partial(pytorch.row, "scores", platform, size=small, precision="float32")
-    search = f"{queries:,} queries, ten nearest of {items:,} x {dim}"
+    searches = [
+        Case(
+            9,
+            "retrieval",
+            f"{name}, of {queries} queries",
+            partial(retrieval.search, items, dim, queries, approx),
+        )
+        for name, approx in (("ten nearest", False), ("ten nearest, approximately", True))
+        for queries in sizes.batches
+    ]
+    placed = f"gallery of {items:,} x {dim}, prepared"
     return [
         Case(9, "retrieval", f"all scores, {small:,}^2", partial(retrieval.scores, small)),
         Case(13, "retrieval", f"mAP alone in PyTorch, {small:,}^2", theirs),
         Case(10, "retrieval", f"all scores, {large:,}^2", partial(retrieval.scores, large)),
-        Case(9, "retrieval", search, partial(retrieval.search, items, dim, queries)),
+        Case(9, "retrieval", placed, partial(retrieval.prepared, items, dim)),
+        *searches,
     ]
 
 

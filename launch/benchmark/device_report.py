@@ -33,8 +33,8 @@ LEGEND = (
     "this the costliest kinds have a percentage. PyTorch rounds as the row says, tries "
     "cuDNN's algorithms first, and runs one step a call. MiB of program: arguments, results, "
     "temporaries of the compiled steps; MiB at peak: the most that the device had in use so "
-    "far, where it rose. mAP is of random embeddings. Rows with a date are of an earlier run "
-    "in this folder."
+    "far, where it rose. mAP is of random embeddings; recall the share of the exact ten that is "
+    "found. Rows with a date are of an earlier run in this folder."
 )
 SAME = ("device", "platform", "jax", "jaxlib", "sizes")  # of all rows of a page
 NOTE = "note"  # the column of sentences, always the last one
