@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxcmr import methods
 from jaxcmr.errors import UsageError, reason
 from jaxcmr.storage import paths
-from jaxcmr.workdir.fingerprint import fingerprint
+from jaxcmr.workdir import fingerprint
 
 BEST, LAST = ("best", "last"), ("last",)  # kinds of checkpoints; a run that chose none has no best
 
@@ -69,7 +68,7 @@ def restore(checkpoint: Path, advice: str) -> Weights:
         with paths.plain(checkpoint) as place:
             state = _restore(place / "state")
             record = ocp.JsonCheckpointHandler().restore(place / "record")
-        marks = Counter(np.asarray(fingerprint(jax.tree.map(jnp.asarray, state))).tolist())
+        marks = Counter(fingerprint.on_host(state))
         if marks - Counter(record["fingerprint"]):
             raise ValueError("its content is not what was written")
         return Weights(**state)

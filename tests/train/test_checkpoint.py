@@ -11,7 +11,7 @@ import pytest
 
 from jaxcmr.errors import UsageError
 from jaxcmr.train import checkpoint, log
-from jaxcmr.workdir.fingerprint import fingerprint
+from jaxcmr.workdir.fingerprint import fingerprint, on_host
 
 
 def _fit(folder, epochs=4):
@@ -135,6 +135,20 @@ def test_the_fingerprint_sees_one_bit_and_two_elements_that_change_places():
     assert (fingerprint(bit) != before).tolist() == [True, False]
     assert (fingerprint(swapped) != before).tolist() == [True, False]
     assert (fingerprint(flipped) != before).tolist() == [False, True]
+
+
+def test_arrays_on_the_host_have_the_same_fingerprint():
+    rng = np.random.default_rng(0)
+    tree = {
+        "weights": rng.normal(size=(3, 4, 5)).astype(np.float32),
+        "turned": rng.normal(size=(4, 3)).astype(np.float32).T,
+        "half": np.asarray(jax.numpy.linspace(-1, 1, 7, dtype=jax.numpy.bfloat16)),
+        "alive": np.array([True, False]),
+        "step": np.int32(-3),
+        "nothing": np.zeros((0, 2), np.float32),
+    }
+    of_devices = fingerprint(jax.tree.map(jax.numpy.asarray, tree))
+    assert on_host(tree) == np.asarray(of_devices).tolist()
 
 
 def test_a_full_disk_is_a_sentence_and_the_last_good_checkpoint_stays(whole, tmp_path, monkeypatch):
