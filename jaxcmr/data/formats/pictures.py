@@ -18,6 +18,7 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif")
 FORMATS = ("PNG", "JPEG")
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "I", "I;16")
 MAX_PIXELS = 100_000_000
+STRIP = 1_000_000  # pixels that are laid on white at once
 MAX_PACKED = 10_000  # pixels in a byte: a PNG of one color and one bit has at most 8256
 # Files that are named as pictures by mistake: what each is, where its mark begins, the mark.
 _OTHERS = (
@@ -163,9 +164,7 @@ def fitted(image: Image.Image, shape: tuple[int, int, int], margin: int = 255) -
     """
     height, width, channels = shape
     if image.has_transparency_data:
-        white = Image.new("RGBA", image.size, "white")
-        white.alpha_composite(image.convert("RGBA"))
-        image = white
+        image = _on_white(image)
     image = image.convert("L" if channels == 1 else "RGB")
     image.thumbnail((width, height))
     scale = min(width / image.width, height / image.height)
@@ -174,3 +173,13 @@ def fitted(image: Image.Image, shape: tuple[int, int, int], margin: int = 255) -
     canvas = Image.new(image.mode, (width, height), color)
     canvas.paste(image.resize(sides), ((width - sides[0]) // 2, (height - sides[1]) // 2))
     return np.asarray(canvas).reshape(shape)
+
+
+def _on_white(image: Image.Image) -> Image.Image:
+    """Lays a picture on white, some lines at a time: Pillow lets no other thread run meanwhile."""
+    white = Image.new("RGBA", image.size, "white")
+    lines = max(STRIP // image.width, 1)
+    for top in range(0, image.height, lines):
+        strip = image.crop((0, top, image.width, min(top + lines, image.height)))
+        white.alpha_composite(strip.convert("RGBA"), (0, top))
+    return white
