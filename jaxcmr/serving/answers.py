@@ -109,8 +109,7 @@ class Answers:
         key = ("search", now.version, json.dumps(asked.where, sort_keys=True))
         find = functools.partial(self._find, now, asked.where)
         hits = await self._batches.call(key, find, (query / length, asked.k + len(own)))
-        hits = [hit for hit in hits if hit.row not in own][: asked.k]
-        return await self.uploads.run(lambda: [self._told(now, hit) for hit in hits])
+        return [self._told(now, hit) for hit in hits if hit.row not in own][: asked.k]
 
     async def picture(self, row: int, version: str | None) -> Part:
         """Returns the picture of a row.
@@ -155,6 +154,8 @@ class Answers:
     def _warmed(self, served: Sequence[Served]) -> list[None]:
         for now in served:
             now.index.find("")  # makes its table of ids
+            for modality in now.counts:  # may load the data of the run
+                now.pictures.part(now.index.modalities.index(modality))
             for where in ({}, *({"modality": modality} for modality in now.counts)):
                 for size, k in itertools.product(SIZES, KS):
                     query = np.zeros((size, self.size), np.float32)

@@ -148,26 +148,26 @@ async def _look(answers: Answers) -> None:
             logging.exception("a new index could not be taken into use")
 
 
-def _say(request: Request, refusal: RefusedError) -> Response:
+async def _say(request: Request, refusal: RefusedError) -> Response:
     return answer(request.scope, refusal)
 
 
-def _say_of_address(request: Request, error: HTTPException) -> Response:
+async def _say_of_address(request: Request, error: HTTPException) -> Response:
     sentence = PHRASES.get(error.status_code, str(error.detail))
     told = answer(request.scope, RefusedError(error.status_code, sentence))
     told.headers.update(error.headers or {})
     return told
 
 
-def _say_mistake(request: Request, error: UsageError) -> Response:
+async def _say_mistake(request: Request, error: UsageError) -> Response:
     return answer(request.scope, RefusedError(422, without_paths(str(error))))
 
 
-def _say_nothing(request: Request, error: ClientDisconnect) -> Response:
+async def _say_nothing(request: Request, error: ClientDisconnect) -> Response:
     del request, error
     return Response(status_code=400)  # which nobody receives
 
 
-def _say_bug(request: Request, error: Exception) -> Response:
+async def _say_bug(request: Request, error: Exception) -> Response:
     logging.error("a request to %s failed", quoted(request.url.path), exc_info=error)
     return answer(request.scope, RefusedError(500, "the server made a mistake; its log tells more"))

@@ -25,7 +25,8 @@ class Limits:
         bodies_bytes: of all bodies that are held at once, beyond 64 kB of each.
         pixels: of a picture, by its header.
         letters: of a text.
-        values: numbers, texts and brackets in a body's JSON.
+        values: commas in a body's JSON.
+        containers: brackets that begin a list or an object in it.
         queries: that one search takes the mean of.
         items: that one request embeds.
         requests: that are worked on at once; the next is sent away for a second.
@@ -39,6 +40,7 @@ class Limits:
     pixels: int = 40_000_000
     letters: int = 10_000
     values: int = 300_000
+    containers: int = 2000
     queries: int = 16
     items: int = 64
     requests: int = 512

@@ -7,6 +7,7 @@ import errno
 import os
 import signal
 import socket
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -20,6 +21,7 @@ LOCAL_NAMES = ("127.0.0.1", "localhost", "[::1]")  # as they stand in the header
 STOP_SECONDS = 5  # for what is under way when the server stops
 BACKLOG = 512  # connections that wait to be accepted
 HEAD_BYTES = 16_384  # of a request
+TURN_SECONDS = 0.001  # of a thread that computes in Python, while others wait to answer
 FILES = 4096  # descriptors of connections and files, where the system allows so many
 
 
@@ -72,6 +74,7 @@ def run(app: Any, listening: socket.socket, ready: Callable[[], None]) -> None:
         ready: called once requests are answered.
     """
     _allow_files()
+    sys.setswitchinterval(TURN_SECONDS)
     config = uvicorn.Config(
         app,
         http=Connection,

@@ -1,7 +1,8 @@
 """Makes rows for the model of what a client sends, in threads, within limits."""
 
+from __future__ import annotations
+
 import asyncio
-import base64
 import binascii
 import io
 import re
@@ -17,7 +18,7 @@ import numpy as np
 from jaxcmr.data.formats import pictures
 from jaxcmr.display import listed, quoted
 from jaxcmr.errors import UsageError
-from jaxcmr.packages import Later
+from jaxcmr.packages import Later, load
 from jaxcmr.serving.limits import Limits, RefusedError
 from jaxcmr.serving.requests import Item
 
@@ -25,6 +26,7 @@ PIL, Image = Later("PIL"), Later("PIL.Image")
 T = TypeVar("T")
 LARGE_PIXELS, LARGE_BYTES = 4_000_000, 1_000_000  # from which on items are prepared one by one
 MOST_LARGE = 16  # that wait or are prepared
+SHORT = 500  # letters of a text that no thread is needed for
 _PATHS = re.compile(r"(?<![\w/.:])/(?:[^\s/'\"]+/)+[^\s/'\",;:)]*|\\\\\S+")
 
 
@@ -45,8 +47,8 @@ class Row(NamedTuple):
 class Uploads:
     """Prepares items in a pool of threads; the large ones wait for each other in one of their own.
 
-    So a client that sends only the largest pictures keeps one core busy, and no more. A file of a
-    client lies alone in a folder of its own while it is read.
+    So a client that sends only the largest pictures keeps one core busy, and no more. Pictures are
+    read in memory; any other file lies alone in a folder of its own while it is read.
     """
 
     def __init__(self, preparation: Any, limits: Limits, threads: int):
@@ -54,6 +56,8 @@ class Uploads:
         self._pool = ThreadPoolExecutor(threads, "prepare")
         self._large_pool = ThreadPoolExecutor(1, "prepare_large")
         self._large = 0
+        png = load("PIL.PngImagePlugin")  # as for pictures that are trained on
+        png.MAX_TEXT_CHUNK = png.MAX_TEXT_MEMORY
 
     async def run(self, function: Callable[[], T]) -> T:
         """Calls a function in the pool."""
@@ -66,19 +70,16 @@ class Uploads:
             RefusedError: 415 or 422, it cannot become a row; 503, too many large items wait.
         """
         modality = self.modality(item)
-        if item.kind != "file":
-            raw = item.content if item.kind == "text" else np.array(item.content, np.float32)
-            return await self.run(lambda: self._row(modality, raw, place))
-        data, ending, large = await self.run(lambda: self._opened(modality, item, place))
-        read = lambda: self._row_of_file(modality, data, ending, place)
-        if not large:
-            return await self.run(read)
+        if item.kind == "text" and len(item.content) <= SHORT:  # sooner done than handed over
+            return self._row(modality, item.content, place)
+        found = await self.run(lambda: self._begun(modality, item, place))
+        if isinstance(found, Row):
+            return found
         if self._large >= MOST_LARGE:
             raise RefusedError(503, "too many large files wait already; try again", 2.0)
         self._large += 1
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._large_pool, read)
+            return await asyncio.get_running_loop().run_in_executor(self._large_pool, found)
         finally:
             self._large -= 1
 
@@ -118,29 +119,32 @@ class Uploads:
             return bool(self.endings(modality))
         return self._preparation.recipes[modality].kind == {"values": "vector"}.get(kind, kind)
 
-    def _opened(self, modality: str, item: Item, place: str) -> tuple[bytes, str, bool]:
-        """Returns a file's bytes, the ending of its name, and whether it is a large one.
-
-        Of a picture no more than the header is read.
-        """
+    def _begun(self, modality: str, item: Item, place: str) -> Row | Callable[[], Row]:
+        """Returns the row of an item, or, of a large one, what makes it."""
+        if item.kind == "text":
+            return self._row(modality, item.content, place)
+        if item.kind == "values":
+            return self._row(modality, np.array(item.content, np.float32), place)
         try:
-            data = base64.b64decode(item.content, validate=True)
-        except (binascii.Error, ValueError):
+            data = binascii.a2b_base64(item.content, strict_mode=True)
+        except ValueError:
             raise RefusedError(422, f"the data of {place} are no base64") from None
         if not data:
             raise RefusedError(422, f"the file of {place} is empty")
         endings, ending = self.endings(modality), Path(item.name).suffix.lower()
         if set(endings) & set(pictures.SUFFIXES) and ending in ("", *pictures.SUFFIXES):
-            found, pixels = self._picture(data, place)
-            return data, found, pixels > LARGE_PIXELS
+            image = self._picture(data, place)
+            read = lambda: self._row(modality, image, place)
+            return read if image.width * image.height > LARGE_PIXELS else read()
         if ending not in endings:
             named = f"has a name that ends in {quoted(ending)}" if ending else "needs its name"
             takes = f"{quoted(modality)} takes {listed(endings, len(endings))}"
             raise RefusedError(415, f"the file of {place} {named}; {takes}")
-        return data, ending, len(data) > LARGE_BYTES
+        read = lambda: self._row_of_file(modality, data, ending, place)
+        return read if len(data) > LARGE_BYTES else read()
 
-    def _picture(self, data: bytes, place: str) -> tuple[str, int]:
-        """Returns the ending of a picture's format, and its pixels, both by the header."""
+    def _picture(self, data: bytes, place: str) -> Image.Image:
+        """Opens a picture, of which no more than the header is read."""
         try:
             with warnings.catch_warnings(action="ignore"):
                 image = Image.open(io.BytesIO(data), formats=pictures.FORMATS)
@@ -153,7 +157,7 @@ class Uploads:
             raise RefusedError(422, f"the picture of {place} is damaged") from None
         if width * height > self._limits.pixels:
             raise RefusedError(422, self._too_large(place, f" {width} x {height} pixels,"))
-        return f".{image.format.lower()}", width * height
+        return image
 
     def _too_large(self, place: str, size: str) -> str:
         most = f"{self._limits.pixels / 1e6:g}"

@@ -11,10 +11,13 @@ import asgi_client as asgi
 import color_shop as shop
 import numpy as np
 import pytest
+from PIL import Image
 
 from jaxcmr.errors import UsageError
 from jaxcmr.serving.current import Current
 from jaxcmr.serving.limits import Limits
+from jaxcmr.serving.requests import Item
+from jaxcmr.serving.uploads import Uploads
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +82,30 @@ def test_a_file_finds_what_goes_with_it(served):
     for format in ("PNG", "JPEG"):
         hits = search(served, **shop.file(shop.picture("blue", format=format)), to="text", k=1)
         assert hits[0]["id"] == "blue"
+
+
+def test_a_picture_becomes_the_row_that_its_file_becomes(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (20, 30, 4), np.uint8)
+    deep = Image.fromarray(rng.integers(0, 65536, (20, 30)).astype(np.uint16))
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    kinds = {
+        "clear.png": (Image.fromarray(pixels), {}),
+        "palette.png": (Image.fromarray(pixels[..., :3]).quantize(16), {"transparency": 3}),
+        "deep.png": (deep, {}),
+        "turned.jpg": (Image.fromarray(pixels[..., :3]), {"exif": turned}),
+        "inks.jpg": (Image.fromarray(pixels).convert("CMYK"), {}),
+    }
+    preparation = shop.ColorModel(tmp_path).preparation
+    uploads = Uploads(preparation, Limits(), 1)
+    for name, (image, more) in kinds.items():
+        image.save(tmp_path / name, **more)
+        data = base64.b64encode((tmp_path / name).read_bytes()).decode()
+        row = asyncio.run(uploads.row(Item("file", data, "image", name), "it"))
+        expected = preparation.rows("image", [tmp_path / name]).items
+        np.testing.assert_array_equal(row.items, expected, name)
+    uploads.close()
 
 
 def test_an_array_is_a_file_too(served):
@@ -299,6 +326,9 @@ def test_a_bug_is_logged_and_tells_nothing(tmp_path, caplog):
 
 def test_concurrent_queries_are_joined_and_each_gets_its_own_hits(tmp_path):
     app, answers = shop.opened(tmp_path)
+    embed_rows = answers._model.embed_rows
+    # While the first calls take their time, others come.
+    answers._model.embed_rows = lambda *rows: time.sleep(0.01) or embed_rows(*rows)
 
     async def run():
         names = [shop.COLORS[n % 3] for n in range(60)]
