@@ -1,8 +1,6 @@
 """Embeds items in blocks: what was embedded before is reused, what cannot be read is left out."""
 
-import os
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ from jaxcmr.galleries.kept import Kept, Version, version_of
 from jaxcmr.galleries.progress import Report
 
 BLOCK = 128  # items: what an interruption can cost
-PIECE = 8  # items that a thread reads at once
+PIECE = 16  # items that are read at once; of one that cannot be read, again one by one
 
 Raw = Path | str  # the path of a file, or the words of a text
 
@@ -50,31 +48,28 @@ def embed(model: Any, modality: str, raws: Sequence[Raw], kept: Kept, report: Re
     for place, row in enumerate(before):
         if row is not None:
             rows[place] = row
-    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
-        for start in range(0, len(new), BLOCK):
-            block = new[start : start + BLOCK]
-            found, count = _embed_block(model, modality, [raws[p] for p in block], kept, pool)
-            made += count
-            for place, row in zip(block, found):
-                if isinstance(row, str):
-                    lost[place] = row
-                else:
-                    rows[place] = row
-            report(start + len(block), len(new))
+    for start in range(0, len(new), BLOCK):
+        block = new[start : start + BLOCK]
+        found, count = _embed_block(model, modality, [raws[place] for place in block], kept)
+        made += count
+        for place, row in zip(block, found):
+            if isinstance(row, str):
+                lost[place] = row
+            else:
+                rows[place] = row
+        report(start + len(block), len(new))
     return Embedded(rows, lost, len(raws) - made - len(lost))
 
 
 def _embed_block(
-    model: Any, modality: str, raws: list[Raw], kept: Kept, pool: ThreadPoolExecutor
+    model: Any, modality: str, raws: list[Raw], kept: Kept
 ) -> tuple[list[np.ndarray | str], int]:
     """Returns the embedding of each item, or why it cannot be read; and how many are new."""
-    versions = list(pool.map(lambda raw: _version(modality, raw), raws))
+    versions = [_version(modality, raw) for raw in raws]
     before = iter(kept.find([v.content for v in versions if not isinstance(v, str)]))
     found = [v if isinstance(v, str) else next(before) for v in versions]
     new = [place for place, row in enumerate(found) if row is None]
-    pieces = [[raws[p] for p in new[k : k + PIECE]] for k in range(0, len(new), PIECE)]
-    read = pool.map(lambda piece: _read(model.preparation, modality, piece), pieces)
-    items = dict(zip(new, (item for piece in read for item in piece), strict=True))
+    items = dict(zip(new, _read(model.preparation, modality, [raws[p] for p in new]), strict=True))
     found = [items.get(place, row) for place, row in enumerate(found)]
     there = [place for place, item in items.items() if not isinstance(item, str)]
     if there:
@@ -96,11 +91,21 @@ def _version(modality: str, raw: Raw) -> Version | str:
 
 def _read(preparation: Any, modality: str, raws: list[Raw]) -> list[tuple[Any, np.ndarray] | str]:
     """Returns each item as `(items [1, ...], known [1])`, or why it cannot be read."""
-    try:
-        rows = preparation.rows(modality, raws)
-    except UsageError as error:
-        if len(raws) == 1:
-            return [str(error)]
-        return [_read(preparation, modality, [raw])[0] for raw in raws]
+    found: list[tuple[Any, np.ndarray] | str] = []
+    for start in range(0, len(raws), PIECE):
+        piece = raws[start : start + PIECE]
+        try:
+            found += _parts(preparation.rows(modality, piece))
+        except UsageError:
+            for raw in piece:
+                try:
+                    found += _parts(preparation.rows(modality, [raw]))
+                except UsageError as error:
+                    found.append(str(error))
+    return found
+
+
+def _parts(rows: Any) -> list[tuple[Any, np.ndarray]]:
+    """Returns rows `[n, ...]` one by one."""
     part = lambda k: jax.tree.map(lambda array: array[k : k + 1], rows.items)
-    return [(part(k), rows.known[k : k + 1]) for k in range(len(raws))]
+    return [(part(k), rows.known[k : k + 1]) for k in range(len(rows.known))]

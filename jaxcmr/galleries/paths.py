@@ -1,6 +1,7 @@
 """Makes a gallery of a folder or a manifest."""
 
 import os
+import time
 from typing import Any
 
 import numpy as np
@@ -41,7 +42,7 @@ def of_path(
     recipes = files.readable(model.preparation.recipes, [modality] if modality else ())
     listing = files.listing_of(path, recipes)
     kept, index = Kept(model.fingerprint, model.size), Index(model.size, model.fingerprint)
-    lost, reused, unknown = list(listing.lost), 0, 0
+    lost, reused, unknown, started = list(listing.lost), 0, 0, time.monotonic()
     for name in dict.fromkeys(item.modality for item in listing.items):
         items = [item for item in listing.items if item.modality == name]
         tell = report or progress.logged(f"embedding {name} of {path}")
@@ -57,14 +58,16 @@ def of_path(
             metadata=[dict(items[place].metadata) for place in there],
             sources=[str(items[place].raw) for place in there],
         )
-    _say(str(path), len(index) + unknown, reused, unknown, lost)
+    new = len(index) + unknown - reused
+    seconds = progress.span(time.monotonic() - started)
+    logging.info("%s: %d items embedded in %s, %d known from before", path, new, seconds, reused)
+    _warn(str(path), unknown, lost)
     if not len(index):
         raise UsageError(f"{path} has no item that can be found{files.in_words(lost)}")
     return index
 
 
-def _say(path: str, items: int, reused: int, unknown: int, lost: list[str]) -> None:
-    logging.info("%s: %d items, %d of them embedded before", path, items, reused)
+def _warn(path: str, unknown: int, lost: list[str]) -> None:
     if unknown:
         logging.warning("%s: %d texts have no word that the model knows; left out", path, unknown)
     if lost:

@@ -68,12 +68,13 @@ def of_text(model: Any, words: str, modality: str = "") -> Query:
 
 
 def _of_words(model: Any, words: str, modality: str, name: str) -> Query:
-    (embedding,) = model.embed(**{modality: [words]})
-    if not embedding.any():
+    rows, (known,) = model.preparation.rows(modality, [words])
+    if not known:
         raise UsageError(
             f"{quoted(name)} has no word that the model knows from its training, so that nothing "
             "can be found; use other words"
         )
+    (embedding,) = model.embed_rows(modality, rows)
     return Query(name, modality, words, embedding)
 
 

@@ -42,7 +42,7 @@ def test_a_manifest_becomes_an_index_of_several_modalities(catalogue, caplog):
     ]  # fmt: skip
     assert index.metadata([0, 4]) == [{"price": "1"}, {"price": "3"}]
     assert index.source(4) == "blue plate"
-    assert "items.csv: 6 items, 0 of them embedded before" in caplog.text
+    assert "items.csv: 6 items embedded in 0 s, 0 known from before" in caplog.text
     assert "1 texts have no word that the model knows" in caplog.text
     images = galleries.of_path(Colors(), catalogue / "items.csv", "image")
     assert images.modalities == ["image"] * 3
@@ -56,7 +56,7 @@ def test_the_second_time_only_what_has_changed_is_read(catalogue, caplog):
     model = Colors()
     index = galleries.of_path(model, catalogue)
     assert set(model.read) == {catalogue / "red.png", catalogue / "new" / "green.png"}
-    assert "catalogue: 4 items, 2 of them embedded before" in caplog.text
+    assert "catalogue: 2 items embedded in 0 s, 2 known from before" in caplog.text
     rows = dict(zip(index.ids, index.embeddings.tolist()))
     assert rows["red.png"] == [0, 0, 1] and rows["new/green.png"] == [0, 1, 0]
     other = Colors("another")

@@ -96,7 +96,8 @@ class Recipe:
 def is_picture(raw: Any) -> bool:
     """Tells whether something is a Pillow image; Pillow is not imported for it."""
     module = sys.modules.get("PIL.Image")
-    return module is not None and isinstance(raw, module.Image)
+    # While another thread imports it, the module has no class yet.
+    return isinstance(raw, getattr(module, "Image", ()))
 
 
 def native(array: np.ndarray) -> np.ndarray:
