@@ -10,6 +10,7 @@ Items are a folder or a manifest, without labels; without --items, create takes 
 An item of an id that is there replaces it. Outputs end in .parquet, .npz, .faiss or .usearch.
 """
 
+import os
 import sys
 
 import command_line
@@ -39,7 +40,7 @@ def _create(path) -> None:
     from jaxcmr import galleries
     from jaxcmr.index.summary import summary
 
-    if path.exists():
+    if os.path.lexists(path):
         raise UsageError(f"{path} exists; add to it, remove it, or choose another --index")
     model = _model()
     if not ITEMS.value and MODALITY.value:

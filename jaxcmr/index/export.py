@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,7 @@ def write(path: Path, index: Index) -> list[Path]:
         raise UsageError(f"the output {path} must end in {', '.join(_FORMATS)}")
     beside = [path.with_name(path.name + ".json")] * (path.suffix in (".faiss", ".usearch"))
     for place in (path, *beside):
-        if place.exists():
+        if os.path.lexists(place):
             raise UsageError(f"the output {place} exists; remove it, or choose another name")
     if not len(index):
         raise UsageError("the index has no rows; there is nothing to export")

@@ -12,6 +12,7 @@ the names and kinds of the metadata.
 """
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,9 +60,9 @@ def write(
         UsageError: the file is a folder, or no index and not to be overwritten, or cannot be
             written.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         raise UsageError(f"{path} is a folder; name a file in it")
-    if path.exists() and not (path.is_file() and _is_index(path)):
+    if os.path.lexists(path) and not (os.path.isfile(path) and _is_index(path)):
         raise UsageError(
             f"{path} is no index, and is not overwritten; choose another name, or remove it"
         )
@@ -81,9 +82,9 @@ def read(path: Path) -> Contents:
     Raises:
         UsageError: there is none, it is no index, of another version, or damaged.
     """
-    if not path.exists():
+    if not os.path.exists(path):
         raise UsageError(f"there is no index {path}; make one with launch/index.py create")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UsageError(f"{path} is no file; name the file of an index")
     if not _is_index(path):
         raise UsageError(f"{path} is no index; name a file that Index.save has written")

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 
 import numpy as np
@@ -15,6 +16,8 @@ import pytest
 from jaxcmr.encoders.weights.files import read_weights
 from jaxcmr.errors import UsageError
 from jaxcmr.index import Index
+from jaxcmr.index.changing import changing
+from jaxcmr.index.summary import summary
 
 
 @pytest.fixture
@@ -121,8 +124,9 @@ def test_files_of_others_are_neither_read_nor_overwritten(index, tmp_path):
         index.save(tmp_path)
     with pytest.raises(UsageError, match="is no file"):
         Index.open(tmp_path)
-    with pytest.raises(UsageError, match="there is no index"):
-        Index.open(tmp_path / "none")
+    for name in ("none", "x" * 300, "a\0"):
+        with pytest.raises(UsageError, match="there is no index"):
+            Index.open(tmp_path / name)
 
 
 def test_cut_and_longer_files_are_refused(index, tmp_path):
@@ -204,6 +208,41 @@ def test_a_full_disk_leaves_the_file_as_it_was(index, tmp_path, monkeypatch):
     with pytest.raises(UsageError, match="No space left on device; make room"):
         index.save(tmp_path / "i")
     assert (tmp_path / "i").read_bytes() == before and os.listdir(tmp_path) == ["i"]
+
+
+def test_changes_of_one_file_wait_for_each_other(index, tmp_path):
+    index.save(tmp_path / "i")
+
+    def add(name):
+        with changing(tmp_path / "i", "f1") as opened:
+            opened.add([[1, 1, 1]], modality="image", ids=[name])
+
+    threads = [threading.Thread(target=add, args=(name,)) for name in "xyz"]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert sorted(Index.open(tmp_path / "i").ids) == list("abcxyz")
+    assert os.listdir(tmp_path) == ["i"]
+
+
+def test_a_change_that_fails_leaves_the_file_as_it_was(index, tmp_path):
+    index.save(tmp_path / "i")
+    before = (tmp_path / "i").read_bytes()
+    with pytest.raises(KeyError), changing(tmp_path / "i") as opened:
+        opened.remove("a")
+        raise KeyError
+    with pytest.raises(UsageError, match="of the model 'f1'"), changing(tmp_path / "i", "f2"):
+        pytest.fail("another model's index is changed")
+    with pytest.raises(UsageError, match="there is no index"), changing(tmp_path / "none"):
+        pytest.fail("no index is changed")
+    assert (tmp_path / "i").read_bytes() == before and os.listdir(tmp_path) == ["i"]
+
+
+def test_a_summary_counts_rows_and_names_columns(index):
+    index.add([[1, 0, 0]], modality="a\nb")
+    lines = ["4 rows of 3 numbers by the model f1", r"a\nb 1 rows", "image 3 rows", "price int",
+             "name text", "sold bool", "weight float", "none none"]  # fmt: skip
+    assert [" ".join(line.split()) for line in summary(index).splitlines()] == lines
+    assert summary(Index(2)) == "0 rows of 2 numbers"
 
 
 LARGE = """
