@@ -100,6 +100,15 @@ def _read_weights(path: Path):
     return read_weights(path)
 
 
+def _read_index(path: Path):
+    from jaxcmr.index import Index
+
+    index = Index.open(path, "model")
+    index.find(index.ids)
+    rows = range(len(index))
+    return index.modalities, index.metadata(rows), [index.source(row) for row in rows]
+
+
 def _read_modelnet(path: Path):
     from jaxcmr.data.sources import meshfiles
 
@@ -139,6 +148,7 @@ FORMATS = {
     "table": Format(seeds.table, _read_table, finite=True),
     "noise": Format(seeds.noise, _read_noise, finite=True),
     "weights": Format(seeds.weights, _read_weights),
+    "index": Format(seeds.index, _read_index),
     "modelnet": Format(seeds.modelnet, _read_modelnet, finite=True),
     "config": Format(seeds.config, _read_config),
     "checkpoint": Format(seeds.checkpoint, _read_checkpoint),

@@ -172,6 +172,21 @@ def weights() -> dict[str, bytes]:
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
+def index() -> dict[str, bytes]:
+    import tempfile
+
+    from jaxcmr.index import Index
+
+    found = Index(3, "model")
+    metadata = {"price": [1.5, None, 2], "stock": [1, 2, None], "name": ["é", None, ""]}
+    for modality in ("image", "text"):
+        sources = ["a.png", None, "b.png"]
+        found.add(np.eye(3), modality=modality, metadata=metadata, sources=sources)
+    with tempfile.TemporaryDirectory() as name:
+        found.save(Path(name) / "a.index")
+        return {"a.index": (Path(name) / "a.index").read_bytes()}
+
+
 def modelnet() -> dict[str, bytes]:
     import zipfile
 
