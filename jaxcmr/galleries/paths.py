@@ -40,7 +40,7 @@ def of_path(
     """
     path = expanded(path)
     recipes = files.readable(model.preparation.recipes, [modality] if modality else ())
-    listing = files.listing_of(path, recipes)
+    listing = files.listing_of(path.absolute(), recipes)  # an index is read in other folders, too
     kept, index = Kept(model.fingerprint, model.size), Index(model.size, model.fingerprint)
     lost, reused, unknown, started = list(listing.lost), 0, 0, time.monotonic()
     for name in dict.fromkeys(item.modality for item in listing.items):

@@ -34,6 +34,14 @@ def test_a_folder_becomes_an_index(catalogue):
     assert (index.size, index.fingerprint) == (3, "c0ffee")
 
 
+def test_sources_are_found_from_every_folder(catalogue, monkeypatch):
+    monkeypatch.chdir(catalogue.parent)
+    assert galleries.of_path(Colors(), "catalogue").source(2) == str(catalogue / "red.png")
+    assert galleries.of_path(Colors(), "catalogue/items.csv").source(0) == str(
+        catalogue / "red.png"
+    )
+
+
 def test_a_manifest_becomes_an_index_of_several_modalities(catalogue, caplog):
     caplog.set_level("INFO")
     index = galleries.of_path(Colors(), str(catalogue / "items.csv"))
