@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from chromium import Browser
+from chromium import Browser, executable
 from PIL import Image
 
 from jaxcmr.config import method
@@ -34,6 +34,7 @@ def photo(color: int, seed: int) -> Image.Image:
 @pytest.fixture(scope="module")
 def shop(tmp_path_factory, real_config):
     """The folder of a shop: its photos, its table, and a run on them."""
+    executable()  # without a browser nothing needs to be trained
     folder = tmp_path_factory.mktemp("shop")
     with open(folder / "items.csv", "w", newline="") as file:
         table = csv.writer(file)
