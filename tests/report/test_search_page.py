@@ -91,6 +91,9 @@ def test_names_of_the_data_are_no_html():
     assert scripts == [{"type": "application/json", "id": "known"}, {}]
     assert "img" not in [tag for tag, _ in found.tags]
     assert json.loads(found.scripts["known"])["classes"] == list(HOSTILE)
+    found = parsed(classes=list(HOSTILE))
+    tried = [attributes["data-try"] for _, attributes in found.tags if "data-try" in attributes]
+    assert tried == [re.sub(r"[\0\x1b]", "\ufffd", name) for name in HOSTILE]
     text = "".join(found.texts)
     assert HOSTILE[-1] in text and not re.search(r"[\0\x1b\u202e\ud800-\udfff]", text)
 

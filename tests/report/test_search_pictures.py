@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import threading
 
 import numpy as np
@@ -74,6 +75,12 @@ def test_words_are_never_taken_for_a_file(folder):
 def test_what_cannot_be_shown_is_missing_and_names_no_file(folder, name):
     part = Pictures(Rows(["a"], ["image"], [str(folder / name)])).part(0)
     assert part == ("image", "missing", "", "", "cannot be shown")
+
+
+def test_a_pipe_is_not_read(tmp_path, monkeypatch):
+    os.mkfifo(tmp_path / "pipe.png")
+    monkeypatch.setattr(thumbnails, "of_file", lambda path, kind: pytest.fail("it would wait"))
+    assert Pictures(texts(0)).of("image", str(tmp_path / "pipe.png")).note == "cannot be shown"
 
 
 def test_features_and_rows_without_any_source_say_so():

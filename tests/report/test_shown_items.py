@@ -279,10 +279,12 @@ def test_a_named_set_shows_the_items_it_was_trained_on(run):
     fields = {"name": "digits", "train_size": 49, "test_size": 10, "points": 64}
     config = default().data
     config.update(fields)
-    train = data.load(config, workers=1).train
-    items = open_items(run(dict(train.provenance), **fields), train.ids)
-    (image, cloud), _ = items.of([7, 8])
+    splits = data.load(config, workers=1)
+    train, test = splits.train, splits.test
+    items = open_items(run(dict(train.provenance), **fields), [train.ids[7], test.ids[3]])
+    (image, cloud), (other, _) = items.of([0, 1])
     np.testing.assert_array_equal(_pixels(image)[::5, ::5, 0], train.inputs["image"][7, ..., 0])
+    np.testing.assert_array_equal(_pixels(other)[::5, ::5, 0], test.inputs["image"][3, ..., 0])
     assert (_pixels(cloud) < 240).mean() > 0.05
 
 
