@@ -12,12 +12,27 @@ from PIL import Image
 
 from jaxcmr import data
 from jaxcmr.data import preparation
-from jaxcmr.data.items.texts import learn
+from jaxcmr.data.formats import pictures
+from jaxcmr.data.items.standardize import Standard
+from jaxcmr.data.items.texts import Tfidf, learn, tokens
+from jaxcmr.data.preparation.pictures import Picture
+from jaxcmr.data.preparation.shapes import Cloud, Surface
 from jaxcmr.data.preparation.store import to_json
+from jaxcmr.data.preparation.vectors import Text
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
 RNG = np.random.default_rng(0)
+# That of the manifest below, without reading it.
+PLAIN = preparation.Preparation(
+    ("0", "1"),
+    {
+        "image": Picture(shape=(16, 16, 3), dtype=np.dtype(np.uint8)),
+        "points": Cloud(points=16, seed=0),
+        "mesh": Surface(points=16, seed=0),
+        "text": Text(tfidf=learn(["a red pot", "a blue pan"])),
+    },
+)
 
 
 def read_back(splits, folder):
@@ -108,9 +123,9 @@ def test_a_text_without_a_known_word_is_not_known_and_zeros(catalogue):
     assert rows.items[0].any() and not rows.items[1:].any()
 
 
-def own_arrays(folder, pictures, **more):
+def own_arrays(folder, images, **more):
     arrays = {"labels": np.arange(8) % 2, "split": np.array(["train"] * 5 + ["test"] * 3)}
-    arrays |= {"image": pictures, "text": RNG.normal(3, 2, (8, 5)), **more}
+    arrays |= {"image": images, "text": RNG.normal(3, 2, (8, 5)), **more}
     np.savez(folder / "own.npz", **arrays)
     return arrays
 
@@ -121,7 +136,7 @@ def own_config(folder, config, **more):
 
 
 @pytest.mark.parametrize(
-    "pictures",
+    "images",
     [
         RNG.integers(0, 256, (8, 6, 9, 3), np.uint8),
         RNG.integers(0, 256, (8, 6, 9), np.uint8),
@@ -133,8 +148,8 @@ def own_config(folder, config, **more):
         RNG.integers(0, 256, (8, 2, 6, 9, 3), np.uint8),
     ],
 )
-def test_arrays_become_the_rows_of_own_arrays(tmp_path, config, pictures):
-    arrays = own_arrays(tmp_path, pictures)
+def test_arrays_become_the_rows_of_own_arrays(tmp_path, config, images):
+    arrays = own_arrays(tmp_path, images)
     splits = data.load(own_config(tmp_path, config, standardize=("text",)))
     found = read_back(splits, tmp_path)
     for modality in ("image", "text"):
@@ -161,22 +176,20 @@ def test_a_photograph_has_the_scale_of_own_arrays(tmp_path, config):
 
 
 def test_views_are_arrays_lists_of_pictures_or_one_picture(tmp_path, config):
-    pictures = RNG.integers(0, 256, (8, 2, 6, 9, 3), np.uint8)
-    own_arrays(tmp_path, pictures)
+    images = RNG.integers(0, 256, (8, 2, 6, 9, 3), np.uint8)
+    own_arrays(tmp_path, images)
     found = data.load(own_config(tmp_path, config)).preparation
-    first, second = pictures[0]
+    first, second = images[0]
     Image.fromarray(first).save(tmp_path / "first.png")
     raw = [[tmp_path / "first.png", second], tmp_path / "first.png"]
     rows = found.rows("image", raw).items
-    np.testing.assert_array_equal(rows, [pictures[0], [first, first]])
+    np.testing.assert_array_equal(rows, [images[0], [first, first]])
     with pytest.raises(UsageError, match=r"image\[0\] is a list of 3, but the model takes 2 views"):
         found.rows("image", [[first] * 3])
 
 
 def test_words_of_tf_idf_weigh_as_in_scikit_learn():
     from sklearn.feature_extraction.text import TfidfVectorizer
-
-    from jaxcmr.data.items.texts import tokens
 
     words = [f"w{k}" for k in range(300)]
     texts = [" ".join(RNG.choice(words, RNG.integers(1, 90))) for _ in range(60)]
@@ -196,10 +209,6 @@ def test_what_is_kept_is_plain_json_and_reads_back_the_same(catalogue, tmp_path)
 
 
 def test_a_large_vocabulary_is_read_in_milliseconds(tmp_path, config):
-    from jaxcmr.data.items.standardize import Standard
-    from jaxcmr.data.items.texts import Tfidf
-    from jaxcmr.data.preparation.vectors import Text
-
     words = tuple(f"word{k}" for k in range(2000))
     standard = Standard(RNG.random(2000), 0.3)
     text = Text(tfidf=Tfidf(words, RNG.random(2000)), standard=standard)
@@ -225,8 +234,8 @@ def test_a_large_vocabulary_is_read_in_milliseconds(tmp_path, config):
         (lambda text: text.replace('"seed":0', '"sed":0'), "is damaged .*sed"),
     ],
 )
-def test_a_damaged_file_is_refused(catalogue, tmp_path, change, words):
-    preparation.write(tmp_path, data.load(catalogue[1]).preparation)
+def test_a_damaged_file_is_refused(tmp_path, change, words):
+    preparation.write(tmp_path, PLAIN)
     path = tmp_path / preparation.FILE
     damaged = change(path.read_text())
     assert damaged != path.read_text()
@@ -271,16 +280,14 @@ def test_a_folder_without_the_file_says_what_to_do(tmp_path):
         ("text", "a red pot", "the items of 'text' are one str; give a list"),
     ],
 )  # fmt: skip
-def test_what_is_no_item_is_named(catalogue, monkeypatch, modality, raw, words):
-    monkeypatch.chdir(catalogue[0])
-    found = data.load(catalogue[1]).preparation
+def test_what_is_no_item_is_named(tmp_path, monkeypatch, modality, raw, words):
+    monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=words):
-        found.rows(modality, raw)
+        PLAIN.rows(modality, raw)
 
 
 def test_broken_files_are_named(catalogue):
-    folder, config = catalogue
-    found = data.load(config).preparation
+    folder, _ = catalogue
     whole = (folder / "4.png").read_bytes()
     (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
     (folder / "empty.jpg").touch()
@@ -295,10 +302,10 @@ def test_broken_files_are_named(catalogue):
     for name, modality in wrong.items():
         sound = raw_items(folder, 0)[modality]
         with pytest.raises(UsageError, match=name):
-            found.rows(modality, [sound, folder / name, sound])
+            PLAIN.rows(modality, [sound, folder / name, sound])
     lazy = Image.open(folder / "cut.png")
     with pytest.raises(UsageError, match=r"image\[1\] cannot be read"):
-        found.rows("image", [folder / "4.png", lazy])
+        PLAIN.rows("image", [folder / "4.png", lazy])
 
 
 @pytest.mark.parametrize(
@@ -366,16 +373,13 @@ def test_a_source_without_recipes_takes_arrays_like_its_rows(config, monkeypatch
 
 
 def test_an_item_that_occurs_twice_is_read_once_and_threads_keep_the_order(catalogue, monkeypatch):
-    folder, config = catalogue
-    found = data.load(config).preparation
-    from jaxcmr.data.formats import pictures
-
+    folder, _ = catalogue
     opened = []
     read = pictures.open_picture
     monkeypatch.setattr(pictures, "open_picture", lambda path: opened.append(path) or read(path))
     paths = [folder / f"{k}.png" for k in range(6)]
-    rows = found.rows("image", [*paths, paths[2], paths[0]]).items
+    rows = PLAIN.rows("image", [*paths, paths[2], paths[0]]).items
     assert len(opened) == 6
     np.testing.assert_array_equal(rows[[6, 7]], rows[[2, 0]])
-    alone = [found.rows("image", [path]).items[0] for path in paths]
+    alone = [PLAIN.rows("image", [path]).items[0] for path in paths]
     np.testing.assert_array_equal(rows[:6], alone)
