@@ -116,6 +116,11 @@ class Index:
         """Returns the path of the file of a row, or the words of a text; None: it is not known."""
         return self._store.read(SOURCE, np.array([row]))[0]
 
+    def item(self, row: int) -> tuple[str, str]:
+        """Returns the id and the modality of a row; those of other rows are not read."""
+        one = np.array([row])
+        return self._store.read(ID, one)[0], self._store.read(MODALITY, one)[0]
+
     def find(self, ids: str | Sequence[str], modality: str | None = None) -> np.ndarray:
         """Returns the rows `[n]` of these ids, in one modality or in any; of unknown ids none.
 

@@ -255,6 +255,7 @@ def test_rows_of_several_parts_are_read_where_they_are_asked_for(index, tmp_path
     np.testing.assert_allclose(opened.embeddings[1:4, 1], [HALF, 0, -1])
     assert opened.column("size", [4, 2, 3, 0]) == [2, 7, 1, None]
     assert opened.ids == ["a", "a", "c", "d", "e"] and opened.ids is opened.ids
+    assert [opened.item(row) for row in (1, 3)] == [("a", "text"), ("d", "cloud")]
     opened.remove("d")
     assert opened.ids == ["a", "a", "c", "e"] and opened.modalities[3] == "cloud"
     with pytest.raises(IndexError):

@@ -14,6 +14,9 @@ class Rows(NamedTuple):
     modalities: list
     sources: list
 
+    def item(self, row):
+        return self.ids[row], self.modalities[row]
+
     def source(self, row):
         return self.sources[row]
 

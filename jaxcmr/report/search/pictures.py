@@ -56,8 +56,7 @@ class Pictures:
 
     def part(self, row: int) -> Part:
         """Returns what is shown of a row."""
-        name, modality = str(self._index.ids[row]), str(self._index.modalities[row])
-        source = self._index.source(row)
+        (name, modality), source = self._index.item(row), self._index.source(row)
         key = name, modality, source  # a row is another item once an item was removed
         with self._lock:
             if key in self._kept:
