@@ -1,4 +1,4 @@
-"""Measures encoders, training and retrieval, beside PyTorch and faiss where they are installed.
+"""Measures encoders, training, retrieval and models, beside PyTorch and faiss if installed.
 
     python launch/benchmark/main.py encoders                    # forward and backward passes
     python launch/benchmark/main.py encoders --only=dgcnn       # one line of the table
@@ -7,12 +7,13 @@
     python launch/benchmark/main.py members                     # MMCD's step by ensemble size
     python launch/benchmark/main.py retrieval                   # mAP of 5,000 x 5,000, all ways
     python launch/benchmark/main.py retrieval --queries=100000 --items=100000 --ours_only
+    python launch/benchmark/main.py model                       # load, query and embed
     python launch/benchmark/main.py search                      # of a million items, beside faiss
 
 Weights and inputs are random: speed does not depend on them. Runs alternate (ours, theirs, ours,
-...) and medians are compared; `retrieval` prints the best run, `search` both. Without PyTorch or
-faiss only our side is measured. `device.py` beside this file measures all of it, and more, on an
-accelerator.
+...) and medians are compared; `retrieval` and `model` print the best run, `search` both. Without
+PyTorch or faiss only our side is measured. `device.py` beside this file measures all of it, and
+more, on an accelerator.
 """
 
 import sys
@@ -25,6 +26,7 @@ import command_line
 import encoders
 import epoch
 import members
+import model
 import retrieval
 import search
 from absl import flags
@@ -32,7 +34,7 @@ from absl import flags
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("repeats", 5, "Runs of each side.", lower_bound=1)
 flags.DEFINE_multi_string("only", [], "encoders: names of those to measure; all if not given.")
-flags.DEFINE_integer("members", 4, "encoders: size of the ensemble.", lower_bound=1)
+flags.DEFINE_integer("members", 4, "encoders, model: size of the ensemble.", lower_bound=1)
 flags.DEFINE_bool("memory", False, "encoders: measure peak memory instead of time.")
 flags.DEFINE_string("side", "", "Internal: the side whose memory this process measures.")
 flags.DEFINE_integer("queries", 5000, "retrieval: number of queries.", lower_bound=1)
@@ -57,6 +59,7 @@ BENCHMARKS = {
     "encoders": measure_encoders,
     "epoch": lambda: epoch.run(FLAGS.repeats),
     "members": lambda: members.run(FLAGS.repeats),
+    "model": lambda: model.run(FLAGS.members, FLAGS.repeats),
     "retrieval": lambda: retrieval.run(
         FLAGS.queries, FLAGS.items, FLAGS.classes, FLAGS.repeats, FLAGS.ours_only
     ),

@@ -18,6 +18,7 @@ NUMBER = r"\s+[\d.]+"
         (("encoders", "--only=mnist_cnn", "--members=1"), rf"mnist_cnn\s+1\s+128{NUMBER}"),
         (("encoders", "--only=mnist_cnn", "--memory"), rf"mnist_cnn\s+128{NUMBER}"),
         (("epoch",), rf"ours{NUMBER} s an epoch,{NUMBER}% of the ceiling"),
+        (("model", "--members=1"), rf"first answer{NUMBER} s .*\n.*file{NUMBER}, embed{NUMBER}"),
         (("members",), rf"8{NUMBER}{NUMBER} \([\d.]+\)"),
     ],
 )
