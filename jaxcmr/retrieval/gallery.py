@@ -65,6 +65,7 @@ class Gallery:
             raise UsageError(
                 f"the gallery has shape {self._rows.shape}; give [G, d], at least one row"
             )
+        guards.check_rows("gallery", self._rows[:1])  # the others where a length is not finite
         self._mesh = mesh or one_device()
         self._spread = NamedSharding(self._mesh, PartitionSpec(self._mesh.axis_names))
         self._whole = NamedSharding(self._mesh, PartitionSpec())
@@ -137,16 +138,16 @@ class Gallery:
     def _placed(self, array: np.ndarray) -> list[jax.Array]:
         """Lays an array with an entry an item over the devices, in as many parts as are searched.
 
-        Parts are filled up, by an eighth at most, so that galleries that grow share programs.
+        They are filled up, a single one by an eighth at most if it is large, so that galleries that
+        grow share programs.
         """
-        size = _PART if self._on_one_cpu else len(array)
-        parts = [array[first : first + size] for first in range(0, len(array), size)]
-        shares = [-(-len(part) // self._mesh.size) for part in parts]
-        steps = [1 << max(share.bit_length() - 4, 0) for share in shares]
-        return [
-            place(padded(part, -(-share // step) * step * self._mesh.size), self._spread)
-            for part, share, step in zip(parts, shares, steps)
-        ]
+        size = len(array)
+        if self._on_one_cpu and size > _PART:  # all alike, or copies of a row may score differently
+            firsts = range(0, size, _PART)
+            return [place(padded(array[at : at + _PART], _PART), self._spread) for at in firsts]
+        share = -(-size // self._mesh.size)
+        step = 1 << max(share.bit_length() - 4, 4)
+        return [place(padded(array, -(-share // step) * step * self._mesh.size), self._spread)]
 
 
 def _joined(found: list[tuple[jax.Array, jax.Array]], queries: int, k: int):
