@@ -29,7 +29,7 @@ def nearest(mesh: Mesh, k: int, scores: int, approx: bool) -> Callable:
         mesh: the devices over which the part is spread.
         k: how many items to find; fewer where the part is smaller.
         scores: how many of them a device holds at a time.
-        approx: whether chunks are chosen by `jax.lax.approx_max_k`, which misses some on a TPU.
+        approx: whether `jax.lax.approx_max_k` chooses the chunks; it misses some on a TPU.
 
     Returns:
         `(query [Q, d], part [P, d], mask [P]) -> (index, scores)`, `[Q, min(k, P)]` each, the best
