@@ -256,7 +256,9 @@ def kind_of(name: str, row: int, value: Any) -> str:
     """Returns the kind of a value, one of `KINDS` or `NONE`; raises as `column_of`."""
     if value is None:
         return NONE
-    kind = next((_NAMES[base] for base in type(value).__mro__ if base in _NAMES), None)
+    kind = _NAMES.get(type(value))
+    if kind is None:  # of a subclass
+        kind = next((_NAMES[base] for base in type(value).__mro__ if base in _NAMES), None)
     fits = kind is not None
     if kind == "float":
         fits = math.isfinite(value)

@@ -8,7 +8,7 @@
 | `metadata.NAME.*` | texts, or `values` (int64, float64, uint8) and `missing` |
 
 The metadata of the file are `format`, `version`, `fingerprint` of the model, and `columns`, JSON of
-the names and kinds of the metadata.
+the names and kinds of the metadata. In NAME, `/`, `%` and the like are written as %XX.
 """
 
 import json
@@ -31,6 +31,7 @@ from jaxcmr.index.segment import (
     live_table,
 )
 from jaxcmr.storage import safetensors
+from jaxcmr.workdir.embeddings import file_name
 
 FORMAT, VERSION = "jaxcmr-index", "1"
 START = f'{{"{safetensors.METADATA}": {{"format": "{FORMAT}"'.encode()  # of the header
@@ -70,8 +71,9 @@ def write(
     arrays = {
         EMBEDDINGS: safetensors.Blocks(np.float32, (rows, size), live_embeddings(segments)),
     }
-    for name, column in live_table(segments).items():
-        arrays |= {f"{name}.{part}": array for part, array in column.arrays().items()}
+    table, places = live_table(segments), _places(kinds)
+    for name, (place, _) in places.items():
+        arrays |= {f"{place}.{part}": array for part, array in table[name].arrays().items()}
     metadata = {"format": FORMAT, "version": VERSION, "fingerprint": fingerprint}
     safetensors.write(path, arrays, metadata | {"columns": json.dumps(list(kinds.items()))})
 
@@ -112,18 +114,20 @@ def _segment(arrays: dict[str, np.ndarray], kinds: dict[str, str]) -> Segment:
     if rows.dtype != np.float32 or rows.ndim != 2 or not rows.shape[1]:
         raise ValueError(f"embeddings of {rows.dtype} and shape {rows.shape}")
     table: dict[str, Column] = {}
-    for name, kind in _columns(kinds).items():
+    for name, (place, kind) in _places(kinds).items():
         reader = Texts if kind == "text" else Numbers
-        table[name] = reader.read(kind, {part: arrays[f"{name}.{part}"] for part in reader.parts})
+        table[name] = reader.read(kind, {part: arrays[f"{place}.{part}"] for part in reader.parts})
         if len(table[name]) != len(rows):
-            raise ValueError(f"{len(table[name])} entries of {name} for {len(rows)} embeddings")
+            raise ValueError(f"{len(table[name])} entries of {place} for {len(rows)} embeddings")
     return Segment(rows, table, mapped=True)
 
 
-def _columns(kinds: dict[str, str]) -> dict[str, str]:
-    """Returns the kinds of all columns that the file holds, by their names there."""
-    return dict.fromkeys((ID, MODALITY, SOURCE), "text") | {
-        METADATA + name: kind for name, kind in kinds.items() if kind != NONE
+def _places(kinds: dict[str, str]) -> dict[str, tuple[str, str]]:
+    """Returns by the columns of a table: how their names begin in the file, and their kinds."""
+    return {name: (name, "text") for name in (ID, MODALITY, SOURCE)} | {
+        METADATA + name: (METADATA + file_name(name), kind)
+        for name, kind in kinds.items()
+        if kind != NONE
     }
 
 

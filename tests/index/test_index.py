@@ -50,6 +50,7 @@ def test_a_search_finds_the_nearest_first(index):
     assert hits.modalities == [["text", "image", "image"]]
     np.testing.assert_allclose(hits.scores, [[7 / 5 * HALF, 0.8, 0.6]], rtol=1e-6)
     assert hits.metadata == [index.metadata([2, 1, 0])]
+    assert index.search([3, 4], k=3, approx=True).ids == hits.ids  # exact on a CPU
     two = index.search([[0, 1], [1, 0]], k=1)
     assert two.ids == [["b"], ["a"]] and two.scores.shape == two.rows.shape == (2, 1)
 
@@ -179,13 +180,13 @@ NAMES = [
 
 def test_any_text_is_an_id_and_a_value(tmp_path):
     index = Index(1)
-    index.add(
-        np.ones((len(NAMES), 1)), modality="\udcff/ü", ids=NAMES, metadata={"__metadata__": NAMES}
-    )
+    metadata = {"__metadata__": NAMES} | {name: NAMES for name in NAMES}
+    index.add(np.ones((len(NAMES), 1)), modality="\udcff/ü", ids=NAMES, metadata=metadata)
     index.save(tmp_path / "i")
     for one in (index, Index.open(tmp_path / "i")):
         assert one.ids == one.column("__metadata__") == NAMES
         assert set(one.modalities) == {"\udcff/ü"}
+        assert list(one.columns) == ["__metadata__", *NAMES] and one.column(NAMES[3]) == NAMES
         for row, name in enumerate(NAMES):
             assert one.search([1], where={"__metadata__": name}).rows.tolist() == [[row]]
             assert one.find(name).tolist() == [row]
