@@ -170,6 +170,27 @@ def test_a_picture_of_another_kind_or_too_large_is_sent_as_a_jpeg(browser, serve
     assert len(json.dumps(server.asked[0])) < HEALTH["body_bytes"]
 
 
+def test_a_file_that_several_modalities_take_is_the_one_that_is_chosen(started, photo):
+    state = HEALTH | {
+        "kinds": {"sketch": "image", "photo": "image", "title": "text", "story": "text"},
+        "files": {"sketch": [".png"], "photo": [".png", ".jpg"], "title": [], "story": []},
+    }
+    with served(state) as server:
+        started.visit(server.url)
+        started.choose_file("#file", photo("a.png", encoded()))
+        started.until("!document.getElementById('which').hidden")
+        choose(started, "of", "photo")
+        choose(started, "words", "story")
+        say(started, "a chair")
+        file, text = server.asked[0]["queries"]
+        assert file["file"]["modality"] == "photo" and text["modality"] == "story"
+        started.choose_file("#file", photo("b.jpg", encoded(kind="JPEG")))  # which one alone takes
+        started.until("document.getElementById('which').hidden")
+        started.click("#ask .primary")
+        settled(started)
+        assert server.asked[1]["queries"][0]["file"]["modality"] == "photo"
+
+
 @pytest.mark.parametrize(
     "name, data, said",
     [

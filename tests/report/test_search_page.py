@@ -27,6 +27,12 @@ def options(found: Parsed, name: str) -> list[str]:
     return values
 
 
+def words(found: Parsed) -> str:
+    """The modality of what is typed."""
+    (value,) = [a["value"] for tag, a in found.tags if tag == "input" and a.get("id") == "words"]
+    return value
+
+
 def ids(found: Parsed) -> set[str]:
     return {attributes["id"] for _, attributes in found.tags if "id" in attributes}
 
@@ -40,9 +46,9 @@ def test_the_page_offers_what_the_model_and_the_index_have():
     assert chosen == "image"  # what words are for
     assert options(found, "field") == ["color", "price", "new"]  # not the one without a value
     (accept,) = [a["accept"] for tag, a in found.tags if tag == "input" and "accept" in a]
-    assert accept == ".png,.jpg,.jpeg"  # words are typed
+    assert accept == ".png,.jpg,.jpeg,image/*"  # words are typed; any picture becomes a JPEG
     known = json.loads(found.scripts["known"])
-    assert known["text"] == "text" and known["files"] == {"image": HEALTH["files"]["image"]}
+    assert known["files"] == {"image": HEALTH["files"]["image"]} and words(found) == "text"
     assert [a["data-try"] for _, a in found.tags if "data-try" in a] == HEALTH["classes"]
 
 
@@ -50,6 +56,8 @@ def test_a_model_without_texts_is_searched_with_files_alone():
     clouds = {"kinds": {"points": "cloud"}, "files": {"points": [".npy", ".ply"]}, "fields": {}}
     found = parsed(**clouds, items={"points": 9})
     assert not {"text", "field", "value", "more"} & ids(found) and "drop" in ids(found)
+    (accept,) = [a["accept"] for tag, a in found.tags if tag == "input" and "accept" in a]
+    assert accept == ".npy,.ply"
     text = " ".join(found.texts)
     assert "Choose a file" in text and "Words to try" not in text and "photo" not in text
 
@@ -57,8 +65,14 @@ def test_a_model_without_texts_is_searched_with_files_alone():
 def test_a_model_of_texts_is_searched_with_words_alone():
     found = parsed(kinds={"title": "text"}, files={"title": [".txt"]}, items={"title": 3})
     assert not {"drop", "file"} & ids(found) and "text" in ids(found)
-    assert json.loads(found.scripts["known"])["text"] == "title"
+    assert words(found) == "title"
     assert not [a for tag, a in found.tags if tag == "option" and "selected" in a]  # anything
+
+
+def test_of_two_modalities_of_words_one_is_chosen():
+    kinds = {"title": "text", "story": "text"}
+    found = parsed(kinds=kinds, files={name: () for name in kinds}, items={"title": 3})
+    assert options(found, "words") == ["title", "story"]
 
 
 def test_only_the_page_s_own_script_may_run_and_only_its_server_is_asked():

@@ -28,18 +28,20 @@ def render(health: Mapping[str, Any]) -> str:
     words = [modality for modality, kind in kinds.items() if kind == "text"]
     files = {m: list(files) for m, files in health["files"].items() if files and m not in words}
     pictures = [modality for modality in items if kinds.get(modality) not in ("text", "vector")]
+    endings = [ending for taken in files.values() for ending in taken]
+    drawn = ".jpg" in endings  # a browser makes such files of other pictures
     fields = {field: kind for field, kind in health["fields"].items() if kind != "none"}
     return fill(
         "search/search.html.jinja",
         items=items,
-        words=bool(words),
+        words=words,
         files=files,
         photos=any(kinds[modality] in ("image", "views") for modality in files),
+        accept=[*dict.fromkeys(endings), *(["image/*"] if drawn else [])],
         fields=fields,
         first=(pictures or [""])[0],
         to_try=health["classes"][:TO_TRY],
         known={
-            "text": (words or [""])[0],
             "files": files,
             "fields": fields,
             "classes": list(health["classes"]),

@@ -12,7 +12,7 @@ const FACTS = 6; // fields of the metadata that a card shows at once
 const KEPT = 50; // searches that the browser's Back goes through
 
 const known = JSON.parse($("known").textContent);
-let file = null; // the one to search with: {modality, name, data, picture}
+let file = null; // the one to search with: {modalities, modality, name, data, picture}
 let last = null; // the last search: what was asked, its title, and the answer
 let edited = false; // whether the form asks for something else than the last search
 let where = new Map(); // field -> the value that hits must have
@@ -22,23 +22,23 @@ const seen = new Map(); // field -> its values in the hits so far, as texts
 
 // ---- what is searched with
 
-// Returns [modality, endings] of the first modality that takes files of such a name.
-function takerOf(name) {
+// Returns the modalities that take files of such a name.
+function takersOf(name) {
   const ends = (ending) => name.toLowerCase().endsWith(ending);
-  return Object.entries(known.files).find(([, endings]) => endings.some(ends));
+  return Object.keys(known.files).filter((modality) => known.files[modality].some(ends));
 }
 
 // Makes of a file what the server takes; throws a sentence if that is not possible.
 async function prepared(chosen) {
-  const direct = takerOf(chosen.name);
-  const [modality, endings] = direct || (chosen.type.startsWith("image/") && takerOf(".jpg")) || [];
-  if (!modality) throw new Error(`${shown(chosen.name)} cannot be searched with; choose one of ${Object.values(known.files).flat().join(", ")}`);
-  const most = ((known.bytes - 20000) * 3) / 4; // in base64, with room for the words
-  const drawn = endings.includes(".jpg");
+  const direct = takersOf(chosen.name);
+  const modalities = direct.length || !chosen.type.startsWith("image/") ? direct : takersOf(".jpg");
+  if (!modalities.length) throw new Error(`${shown(chosen.name)} cannot be searched with; choose one of ${Object.values(known.files).flat().join(", ")}`);
+  const most = ((known.bytes - 60000) * 3) / 4; // in base64, with room for the words
+  const drawn = known.files[modalities[0]].includes(".jpg");
   if (!drawn && chosen.size > most) throw new Error(`${shown(chosen.name)} has more than ${(most / 1e6).toFixed(1)} MB; choose a smaller file`);
-  const changed = !direct || chosen.size > most;
+  const changed = !direct.length || chosen.size > most;
   const data = changed ? await asJpeg(chosen) : await dataOf(chosen);
-  return { modality, name: changed ? `${chosen.name}.jpg` : chosen.name, data: data.slice(data.indexOf(",") + 1), picture: drawn ? data : null };
+  return { modalities, modality: modalities[0], name: changed ? `${chosen.name}.jpg` : chosen.name, data: data.slice(data.indexOf(",") + 1), picture: drawn ? data : null };
 }
 
 function dataOf(chosen) {
@@ -81,13 +81,16 @@ function put(chosen) {
   $("preview").replaceChildren(...(chosen ? [...drawn, make("p", { class: "small" }, make("bdi", {}, shown(chosen.name, 60)))] : []));
   $("preview").hidden = $("remove").hidden = !chosen;
   $("hint").hidden = Boolean(chosen);
+  $("which").hidden = !(chosen?.modalities.length > 1);
+  $("of").replaceChildren(...(chosen?.modalities ?? []).map((modality) => make("option", { value: modality }, shown(modality, 30))));
+  $("of").value = chosen?.modality;
 }
 
 function ask() {
   const words = $("text")?.value.trim() ?? "";
   const queries = [];
   if (file) queries.push({ file: { modality: file.modality, name: file.name, data: file.data } });
-  if (words) queries.push({ text: words, modality: known.text });
+  if (words) queries.push({ text: words, modality: $("words").value });
   if (!queries.length) {
     complain($("text") ? "There is nothing to search with; type some words, or choose a file." : "Choose a file to search with.");
     return;
@@ -318,6 +321,7 @@ function listen() {
     event.preventDefault();
     ask();
   });
+  on("of", "change", () => put({ ...file, modality: $("of").value }));
   on("text", "input", () => { edited = true; });
   for (const id of ["to", "k"]) on(id, "change", () => edited || repeat());
   on("field", "change", suggest);
