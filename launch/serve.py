@@ -16,7 +16,9 @@ Without --index the rows of the run itself are searched. A new file in the place
     GET  /health          what is served
 """
 
+import os
 import signal
+from pathlib import Path
 
 import command_line
 from absl import flags, logging
@@ -46,21 +48,15 @@ def main() -> None:
             "--host=%s: EVERYONE WHO REACHES THIS MACHINE can search and see the items. There is "
             "no password and no encryption; put a server that has both in front", HOST.value,
         )  # fmt: skip
-    answers, app = _loaded(expanded(WORKDIR.value), index)
-
-    def ready() -> None:
-        print(f"{server.address(listening)} answers; Ctrl-C ends it", flush=True)
-
+    app = _application(expanded(WORKDIR.value), index)
+    said = f"{server.address(listening)} answers; Ctrl-C ends it"
     signal.set_wakeup_fd(-1)  # from here on signals are the server's
-    server.run(app, listening, ready)
+    server.run(app, listening, ready=lambda: print(said, flush=True))
     print("the server has stopped", flush=True)
-    del answers
 
 
-def _loaded(workdir, index):
-    """Returns the answers of a model and an index, and the application."""
-    import os
-
+def _application(workdir: Path, index: Path | None):
+    """Loads the model of a run and an index, and compiles what requests need."""
     import jaxcmr
     from jaxcmr.serving import app, server
     from jaxcmr.serving.answers import Answers, described
@@ -74,7 +70,7 @@ def _loaded(workdir, index):
     logging.info("%s; compiling what requests need", described(current.now))
     answers.warm()
     hosts = server.LOCAL_NAMES if HOST.value in server.LOCAL else None
-    return answers, app.build(answers, limits, hosts)
+    return app.build(answers, limits, hosts)
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class Answers:
     """Answers clients, who may be many at once.
 
     Items become rows in threads (`Uploads`); the calls of the model and of the index are joined in
-    one thread (`Batches`).
+    one thread (`Batches`), searches with filters in another.
 
     Attributes:
         size: of an embedding.
@@ -58,7 +58,7 @@ class Answers:
         self._model, self._current = model, current
         self.size = model.size
         self.uploads = Uploads(model.preparation, limits, threads)
-        self._batches = Batches()
+        self._batches, self._filtered = Batches(), Batches()
         self._recipes = model.preparation.recipes
 
     def state(self) -> dict[str, Any]:
@@ -108,7 +108,9 @@ class Answers:
         own = {one.row for one in found}
         key = ("search", now.version, json.dumps(asked.where, sort_keys=True))
         find = functools.partial(self._find, now, asked.where)
-        hits = await self._batches.call(key, find, (query / length, asked.k + len(own)))
+        # What a filter leaves may be of a size that is new, and compile: others do not wait for it.
+        batches = self._filtered if set(asked.where) - {"modality"} else self._batches
+        hits = await batches.call(key, find, (query / length, asked.k + len(own)))
         return [self._told(now, hit) for hit in hits if hit.row not in own][: asked.k]
 
     async def picture(self, row: int, version: str | None) -> Part:
@@ -150,6 +152,7 @@ class Answers:
         """Ends the threads."""
         self.uploads.close()
         self._batches.close()
+        self._filtered.close()
 
     def _warmed(self, served: Sequence[Served]) -> list[None]:
         for now in served:
