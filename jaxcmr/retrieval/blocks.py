@@ -85,9 +85,9 @@ def spread_units(rows: np.ndarray, mesh: Mesh) -> jax.Array:
 
 def place(tree: Any, sharding: NamedSharding) -> Any:
     """Lays numpy arrays, the same in every process, over the devices."""
-    put = lambda leaf: jax.make_array_from_callback(leaf.shape, sharding, lambda at: leaf[at])
     if sharding.is_fully_addressable:
-        put = lambda leaf: jax.device_put(leaf, sharding)
+        return jax.device_put(tree, sharding)
+    put = lambda leaf: jax.make_array_from_callback(leaf.shape, sharding, lambda at: leaf[at])
     return jax.tree.map(put, tree)
 
 

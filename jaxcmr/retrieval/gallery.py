@@ -144,8 +144,8 @@ class Gallery:
         """
         size = len(array)
         if self._on_one_cpu and size > _PART:  # all alike, or copies of a row may score differently
-            firsts = range(0, size, _PART)
-            return [place(padded(array[at : at + _PART], _PART), self._spread) for at in firsts]
+            parts = [padded(array[at : at + _PART], _PART) for at in range(0, size, _PART)]
+            return place(parts, self._spread)
         share = -(-size // self._mesh.size)
         step = 1 << max(share.bit_length() - 4, 4)
         return [place(padded(array, -(-share // step) * step * self._mesh.size), self._spread)]
