@@ -104,3 +104,10 @@ def test_what_needs_an_absent_package_says_which(python, tmp_path):
     assert done.returncode == 2
     assert done.stderr.startswith("error: the package h5py is not installed, but needed for HDF5")
     assert done.stderr.count("\n") == 1 and done.stderr.endswith(": pip install h5py\n")
+
+
+@pytest.mark.slow
+def test_what_loads_a_model_imports_no_package_before_its_use(python):
+    heavy = {"PIL", "jinja2", "matplotlib", "pandas", "scipy", "sklearn", "starlette"}
+    done = python("-c", f"import sys, jaxcmr.model; print({heavy} & set(sys.modules))")
+    assert done.stdout == "set()\n", done.stderr

@@ -5,11 +5,13 @@ from itertools import combinations
 
 import jax
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from jaxcmr import guards
 from jaxcmr.beliefs.clusters import kmeans
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
+
+optimize = Later("scipy.optimize")
 
 CANDIDATES = (2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 18, 20, 25, 30, 40, 50)
 _ROUNDING = 1e-6
@@ -91,7 +93,7 @@ def agreement(predicted: np.ndarray, true_labels: np.ndarray) -> dict[str, float
     if not clustered.any():
         return dict.fromkeys(("accuracy", "NMI", "ARI"), 0.0)
     counts = _shared_rows(true_labels[clustered], predicted[clustered])
-    hits = counts[linear_sum_assignment(counts, maximize=True)].sum()
+    hits = counts[optimize.linear_sum_assignment(counts, maximize=True)].sum()
     return {
         "accuracy": float(hits / len(predicted)),
         "NMI": float(_normalized_mutual_information(counts)),

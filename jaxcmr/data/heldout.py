@@ -5,15 +5,16 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from absl import logging
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
 from jaxcmr.data.own.labelbase import clean, without_label
 from jaxcmr.data.splits import parts, present_rows
 from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
 from jaxcmr.storage.lazy import LazyRows
 from jaxcmr.types import Dataset, Splits
+
+sparse, csgraph = Later("scipy.sparse"), Later("scipy.sparse.csgraph")
 
 HELD_OUT = 0.2  # share of each class that becomes the test set where no split is given
 GROUP = "group"  # the link that a person gives: it is never cut
@@ -163,8 +164,8 @@ def groups(links: Links, rows: int) -> np.ndarray:
         values.append(column[linked] + offset)
         offset += int(column.max(initial=-1)) + 1
     start, value = np.concatenate(starts), np.concatenate(values)
-    graph = coo_matrix((np.ones(len(start), bool), (start, value)), shape=(offset, offset))
-    return connected_components(graph, directed=False)[1][:rows]
+    graph = sparse.coo_matrix((np.ones(len(start), bool), (start, value)), shape=(offset, offset))
+    return csgraph.connected_components(graph, directed=False)[1][:rows]
 
 
 def warn_of_shared(links: Links, named: np.ndarray, name: str) -> None:

@@ -4,12 +4,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from jaxcmr.data.formats.gltf import Asset
 from jaxcmr.data.formats.polygons import fans, strip_triangles
 from jaxcmr.data.items.geometry import Mesh
 from jaxcmr.errors import UsageError
+from jaxcmr.packages import Later
+
+transform = Later("scipy.spatial.transform")
 
 TRIANGLES, STRIP, FAN = 4, 5, 6  # modes of a primitive; points and lines are passed over
 # Vertices, and faces, of a scene whose file is small: nodes may repeat a mesh at no cost.
@@ -99,7 +101,7 @@ def _matrix(node: dict[str, Any]) -> np.ndarray:
     if "matrix" in node:
         return np.array(node["matrix"], np.float64).reshape(4, 4).T  # stored by columns
     matrix = np.eye(4)
-    rotation = Rotation.from_quat(node.get("rotation", (0, 0, 0, 1))).as_matrix()
+    rotation = transform.Rotation.from_quat(node.get("rotation", (0, 0, 0, 1))).as_matrix()
     matrix[:3, :3] = rotation * np.array(node.get("scale", (1, 1, 1)), np.float64).reshape(1, 3)
     matrix[:3, 3] = np.array(node.get("translation", (0, 0, 0)), np.float64).reshape(3)
     return matrix

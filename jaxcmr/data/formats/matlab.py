@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import numpy as np
-import scipy.io
 from absl import logging
 
 from jaxcmr.data.formats import hdf5files, matfiles
@@ -15,7 +14,7 @@ from jaxcmr.errors import UsageError, reading
 from jaxcmr.packages import Later
 from jaxcmr.storage import numpyfiles
 
-h5py = Later("h5py")
+h5py, scipy_io = Later("h5py"), Later("scipy.io")
 Value = np.ndarray | list[np.ndarray]
 
 
@@ -38,13 +37,13 @@ def read_mat(path: Path) -> dict[str, Value]:
                 names = [key for key in file if not key.startswith("#")]  # what cells refer to
                 items = {key: hdf5files.member(file, key, key) for key in names}
                 found = {key: _value(file, item, key, turned) for key, item in items.items()}
-        elif scipy.io.matlab.matfile_version(path)[0] == 1:
+        elif scipy_io.matlab.matfile_version(path)[0] == 1:
             found = matfiles.parse_mat(memoryview(np.memmap(path, np.uint8, "r")))
         else:  # of MATLAB 4
             with warnings.catch_warnings():
                 warnings.simplefilter("error")  # of numbers that it takes for what they are not
                 # From memory: from a file it reserves as much as the file announces.
-                read = scipy.io.loadmat(io.BytesIO(path.read_bytes())).items()
+                read = scipy_io.loadmat(io.BytesIO(path.read_bytes())).items()
             found = {key: value for key, value in read if isinstance(value, np.ndarray)}
     left = sorted(key for key, value in found.items() if value is None)
     if left:

@@ -5,11 +5,11 @@ clouds are drawn as small discs that lie in the surface. Both share camera and s
 """
 
 import numpy as np
-from scipy.spatial import cKDTree
 
 from jaxcmr.data.items.geometry import Mesh, face_areas
 from jaxcmr.packages import Later
 
+spatial = Later("scipy.spatial")
 rtcore_scene, mesh_construction = Later("embreex.rtcore_scene"), Later("embreex.mesh_construction")
 BACKGROUND = 1.0
 BORDER = 1.04  # the picture is that much wider than the widest view of the object
@@ -113,7 +113,7 @@ def surface_frame(points: np.ndarray) -> tuple[np.ndarray, float]:
     `n n^T`, which needs no sign. The radius is the median distance to the fifth neighbor.
     """
     count = min(NEIGHBORS, len(points))
-    distance, neighbors = cKDTree(points).query(points, k=count)
+    distance, neighbors = spatial.cKDTree(points).query(points, k=count)
     distance, neighbors = distance.reshape(len(points), -1), neighbors.reshape(len(points), -1)
     local = points[neighbors] - points[neighbors].mean(1, keepdims=True)
     _, vectors = np.linalg.eigh(local.transpose(0, 2, 1) @ local)
