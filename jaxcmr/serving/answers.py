@@ -134,9 +134,9 @@ class Answers:
     async def look(self) -> None:
         """Takes a new index into use, if there is one in its file."""
         if self._current.changed():
-            served = await self.uploads.run(self._current.opened)
+            # In a thread of its own: the old index answers meanwhile.
+            served = await asyncio.to_thread(self._renewed)
             if served is not None:
-                await self._batches.call(("warm", served.version), self._warmed, served)
                 self._current.now = served
                 logging.info("a new index is served: %s", described(served))
 
@@ -146,7 +146,7 @@ class Answers:
             for size in SIZES:
                 zeros = lambda shape, dtype: np.zeros((size, *shape), dtype)  # noqa: B023
                 self._model.embed_rows(modality, _like(recipe, zeros))
-        self._warmed([self._current.now])
+        self._warm_searches(self._current.now)
 
     def close(self) -> None:
         """Ends the threads."""
@@ -154,16 +154,19 @@ class Answers:
         self._batches.close()
         self._filtered.close()
 
-    def _warmed(self, served: Sequence[Served]) -> list[None]:
-        for now in served:
-            now.index.find("")  # makes its table of ids
-            for modality in now.counts:  # may load the data of the run
-                now.pictures.part(now.index.modalities.index(modality))
-            for where in ({}, *({"modality": modality} for modality in now.counts)):
-                for size, k in itertools.product(SIZES, KS):
-                    query = np.zeros((size, self.size), np.float32)
-                    now.index.search(query, k=k, where=where)
-        return [None] * len(served)
+    def _renewed(self) -> Served | None:
+        served = self._current.opened()
+        if served is not None:
+            self._warm_searches(served)
+        return served
+
+    def _warm_searches(self, now: Served) -> None:
+        now.index.find("")  # makes its table of ids
+        for modality in now.counts:  # may load the data of the run
+            now.pictures.part(now.index.modalities.index(modality))
+        for where in ({}, *({"modality": modality} for modality in now.counts)):
+            for size, k in itertools.product(SIZES, KS):
+                now.index.search(np.zeros((size, self.size), np.float32), k=k, where=where)
 
     async def _embeddings(self, now: Served, items: Sequence[Item]) -> list[_Embedding]:
         made = [self._embedding(now, item, place) for item, place in zip(items, _places(items))]
