@@ -168,9 +168,9 @@ def _power_of_two(number: int) -> int:
 
 @jax.jit
 def _off_unit(rows: jax.Array) -> jax.Array:
-    """Returns by how much a squared length is off 1 at most, NaN if a row holds NaN or infinity."""
+    """Returns by how much a squared length is off 1 at most, zero rows left out; NaN for NaN."""
     squares = jnp.sum(jnp.square(rows), axis=1)
-    return jnp.max(jnp.where(squares == 0, 0.0, jnp.abs(squares - 1)))
+    return jnp.max(jnp.where((rows == 0).all(axis=1), 0.0, jnp.abs(squares - 1)))
 
 
 _unit_rows = jax.jit(unit_rows)

@@ -103,6 +103,13 @@ def test_lengths_do_not_matter():
         np.testing.assert_allclose(found.scores, scores, atol=1e-6)
 
 
+def test_rows_too_short_to_have_a_direction_are_zeros():
+    rows = np.float32([[-1, 0], [1e-25, 0], [0, 0], [0, -1e-30]])
+    assert Gallery(rows).search([[1.0, 0.0]], 4).index.tolist() == [[1, 2, 3, 0]]
+    found = Gallery(rows).search([[-1.0, 0.0]], 4)
+    assert found.index.tolist() == [[0, 1, 2, 3]] and found.scores.tolist() == [[1, 0, 0, 0]]
+
+
 def test_a_mapped_file_is_searched_where_it_lies(tmp_path):
     np.save(tmp_path / "rows.npy", units(70_000, seed=2))
     rows = np.load(tmp_path / "rows.npy", mmap_mode="r")
