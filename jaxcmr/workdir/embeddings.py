@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import os
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
@@ -13,6 +14,7 @@ import numpy as np
 
 from jaxcmr.errors import UsageError
 from jaxcmr.storage import files, numpyfiles
+from jaxcmr.storage.paths import expanded
 from jaxcmr.types import UNKNOWN, Dataset
 from jaxcmr.workdir import folder as run_folder
 from jaxcmr.workdir import forms, missing
@@ -58,14 +60,18 @@ class Embeddings:
         return f"Embeddings({self.modality!r}, {len(self)} rows of {self.embeddings.shape[1]})"
 
 
-def read(workdir: Path) -> dict[str, Embeddings]:
+def read(workdir: str | os.PathLike) -> dict[str, Embeddings]:
     """Opens the embeddings of a finished run, by modality; the rows themselves stay on the disk.
 
     Raises:
         UsageError: there is no finished run, it is one of an earlier version, which kept the test
             set alone, or a file is damaged.
+
+    Example:
+        >>> text = read("runs/first")["text"]
+        >>> text.embeddings[text.split == "train"]  # [N, size]
     """
-    workdir = Path(workdir)
+    workdir = expanded(workdir)
     modalities = run_folder.read_data_config(workdir).modalities
     return {name: _read(workdir, name) for name in modalities}
 
