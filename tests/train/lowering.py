@@ -30,7 +30,7 @@ from jaxcmr.beliefs import clusters, neighbors
 from jaxcmr.config import loading
 from jaxcmr.data.own.complete import BATCH, by_kind
 from jaxcmr.errors import UsageError
-from jaxcmr.retrieval import blocks, metrics, search
+from jaxcmr.retrieval import blocks, metrics, nearest
 from jaxcmr.train import devices, evaluate, feed, forward, optimizer, stages
 from jaxcmr.train import state as train_state
 from jaxcmr.train.stages import Stage
@@ -142,7 +142,9 @@ def retrieval() -> Programs:
     yield "unit rows", blocks._unit_rows.trace(gallery)
     yield "joined embeddings", evaluate._joined.trace(shape((5, 900, 128), jnp.float32))
     yield "scores", metrics._measured(mesh, (10, 50)).trace(queries, *labels)
-    yield "search", search._search(mesh, 10).trace(queries, gallery, exist)
+    searched = (queries, rows(2**17), shape((2**17,), bool))
+    for name, approx in (("search", False), ("approximate search", True)):
+        yield name, nearest.nearest(mesh, 16, 2**26, approx).trace(*searched)
     key = jax.eval_shape(lambda: jax.random.key(0))
     yield "k-means", clusters._kmeans.trace(key, gallery, exist, CLASSES, 4, 100)
     yield "lloyd", clusters._lloyd.trace(gallery, rows(CLASSES), exist, 300)
