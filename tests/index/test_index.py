@@ -273,6 +273,14 @@ def test_unit_rows_keep_every_bit_and_what_the_caller_changes_changes_nothing():
     assert index.embeddings[0, 0] == np.float32(0.6)
 
 
+def test_embeddings_begin_where_a_cpu_searches_them_without_a_copy():
+    for rows in range(1, 9):
+        index = Index(3)
+        index.add(np.ones((rows, 3)), modality="image")
+        index.add(np.ones((rows, 3)), modality="text")
+        assert index.embeddings.ctypes.data % 64 == 0
+
+
 def test_many_small_additions_answer_as_one_large():
     rng = np.random.default_rng(0)
     rows, query = rng.normal(size=(60, 4)), rng.normal(size=(3, 4))

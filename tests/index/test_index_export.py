@@ -64,7 +64,8 @@ def test_npz_holds_all_but_the_sources(index, tmp_path):
     assert arrays["metadata.%2E.%2Fa"].tolist()[-1] == "v"
 
 
-def test_faiss_finds_what_the_index_finds(index, tmp_path):
+def test_faiss_finds_what_the_index_finds(index, tmp_path, monkeypatch):
+    monkeypatch.setattr(export, "_BLOCK", 2)
     rows = {"fingerprint": "f1", "ids": index.ids, "modalities": index.modalities}
     written = index.export(tmp_path / "i.faiss")
     assert written == [tmp_path / "i.faiss", tmp_path / "i.faiss.json"]
@@ -77,9 +78,10 @@ def test_faiss_finds_what_the_index_finds(index, tmp_path):
     np.testing.assert_allclose(scores, hits.scores, rtol=1e-6)
 
 
-def test_usearch_finds_what_the_index_finds(index, tmp_path):
+def test_usearch_finds_what_the_index_finds(index, tmp_path, monkeypatch):
     from usearch.index import Index as Graph
 
+    monkeypatch.setattr(export, "_BLOCK", 2)
     written = index.export(tmp_path / "i.usearch")
     graph = Graph.restore(str(written[0]))
     query = np.float32([0.36, 0.48, 0.8])

@@ -39,14 +39,17 @@ def same(one: Index, other: Index) -> None:
     np.testing.assert_array_equal(one.embeddings, other.embeddings)
 
 
+def stays_on_the_disk(rows: np.ndarray) -> bool:
+    while isinstance(rows, np.ndarray) and not isinstance(rows, np.memmap):
+        rows = rows.base
+    return isinstance(rows, np.memmap)
+
+
 def test_an_index_comes_back_and_its_embeddings_stay_on_the_disk(index, tmp_path):
     index.save(tmp_path / "new" / "i.index")
     opened = Index.open(tmp_path / "new" / "i.index", "f1")
     same(opened, index)
-    base = opened.embeddings
-    while isinstance(base, np.ndarray) and not isinstance(base, np.memmap):
-        base = base.base
-    assert isinstance(base, np.memmap)
+    assert stays_on_the_disk(opened.embeddings)
     assert opened.embeddings.ctypes.data % 64 == 0
     assert os.listdir(tmp_path / "new") == ["i.index"]
 
@@ -71,6 +74,16 @@ def test_an_opened_index_is_changed_and_saved_into_its_own_file(index, tmp_path)
     assert opened.ids == ["a", "c", "0"] and opened.search([0, 1, 0], k=1).ids == [["0"]]
     same(Index.open(tmp_path / "i"), opened)
     assert Index.open(tmp_path / "i").column("price") == [1.0, 3.0, 0.5]
+
+
+def test_what_is_added_leaves_the_rows_of_the_file_on_the_disk(index, tmp_path):
+    index.save(tmp_path / "i")
+    opened = Index.open(tmp_path / "i")
+    for _ in range(3):
+        opened.add(np.ones((50, 3)), modality="text")
+    first, *others = opened._store.segments
+    assert len(first) == 3 and stays_on_the_disk(first.embeddings)
+    assert len(others) == 1 and len(opened) == 153  # what was added is joined
 
 
 def test_an_index_without_rows_comes_back(index, tmp_path):
@@ -181,6 +194,10 @@ def test_damaged_texts_and_ids_are_refused_where_they_are_read(index, tmp_path):
     (tmp_path / "i").write_bytes(whole[:place] + b"\xff" + whole[place + 1 :])
     with pytest.raises(UsageError, match="a text of the index is damaged"):
         Index.open(tmp_path / "i").search([1, 0, 0])
+    offsets = np.arange(4).tobytes()
+    (tmp_path / "i").write_bytes(whole.replace(offsets, np.int64([0, 2, 1, 3]).tobytes(), 1))
+    with pytest.raises(UsageError, match="texts that do not fit their offsets"):
+        Index.open(tmp_path / "i")
     (tmp_path / "i").write_bytes(whole[:place] + b"b" + whole[place + 1 :])
     with pytest.raises(UsageError, match="two rows of the index have one id"):
         Index.open(tmp_path / "i").remove("c")
