@@ -25,6 +25,8 @@ from absl import flags, logging
 
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of the run.")
 INDEX = flags.DEFINE_string("index", None, "File of an index; default the rows of the run.")
+CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ("best", "last"), "Weights of which epoch.")
+MEMBER = flags.DEFINE_integer("member", None, "One member of the ensemble; default: all.")
 HOST = flags.DEFINE_string("host", "127.0.0.1", "Address that is listened at.")
 PORT = flags.DEFINE_integer("port", 8000, "Port; 0: any.", lower_bound=0, upper_bound=65535)
 RATE = flags.DEFINE_float("rate", 1000.0, "Requests a second from one address.", lower_bound=0.1)
@@ -63,7 +65,7 @@ def _application(workdir: Path, index: Path | None):
     from jaxcmr.serving.current import Current
     from jaxcmr.serving.limits import Limits
 
-    model = jaxcmr.load(workdir)
+    model = jaxcmr.load(workdir, CHECKPOINT.value, MEMBER.value)
     current = Current(model, index)
     limits = Limits(rate=RATE.value)
     answers = Answers(model, current, limits, threads=os.cpu_count() or 1)

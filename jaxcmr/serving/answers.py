@@ -18,7 +18,7 @@ from jaxcmr.serving.batches import Batches
 from jaxcmr.serving.current import Current, Served
 from jaxcmr.serving.limits import Limits, RefusedError
 from jaxcmr.serving.requests import Item, Search
-from jaxcmr.serving.uploads import Uploads
+from jaxcmr.serving.uploads import Uploads, without_paths
 
 if TYPE_CHECKING:
     from jaxcmr.model import Model
@@ -126,9 +126,8 @@ class Answers:
             )
         part = await self.uploads.run(lambda: now.pictures.part(row))
         if part.kind != "picture":
-            raise RefusedError(
-                404, f"there is no picture of row {row}: {part.note or 'it is a text'}"
-            )
+            why = without_paths(part.note) or "it is a text"
+            raise RefusedError(404, f"there is no picture of row {row}: {why}")
         return part
 
     async def look(self) -> None:
@@ -176,7 +175,7 @@ class Answers:
         """Returns the unit row `[d]` of an item, whether it is known, and its row in the index."""
         if item.kind == "id":
             row = _row_of(now, item)
-            return _Embedding(np.asarray(now.index.embeddings[row], np.float32), True, row)
+            return _Embedding(now.index.embeddings[np.array([row])][0], True, row)
         prepared = await self.uploads.row(item, place)
         embed = functools.partial(self._embed, prepared.modality)
         found = await self._batches.call(("embed", prepared.modality), embed, prepared.items)

@@ -21,7 +21,7 @@ class Limits:
 
     Attributes:
         body_bytes: of one request.
-        body_seconds: until a body has arrived, from its first byte on.
+        body_seconds: until a body has arrived, behind its head.
         bodies_bytes: of all bodies that are held at once, beyond 64 kB of each.
         pixels: of a picture, by its header.
         letters: of a text.
@@ -44,7 +44,7 @@ class Limits:
     queries: int = 16
     items: int = 64
     requests: int = 512
-    answer_seconds: float = 20.0
+    answer_seconds: float = 30.0
     rate: float = 1000.0
 
 

@@ -89,6 +89,8 @@ def search(content: dict[str, Any], limits: Limits) -> Search:
         raise RefusedError(422, f"k is {_short(k)}; give a whole number from 1 to {MAX_K}")
     where = {} if where is None else _where(where)
     to = content.get("to")
+    if to is not None and "modality" in where:
+        raise RefusedError(422, "to and where.modality both say what is searched for; give one")
     if to is not None:
         where = {**where, "modality": _text(to, "to", NAME)}
     return Search(items, k, where)

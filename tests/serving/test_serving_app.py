@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from jaxcmr.errors import UsageError
+from jaxcmr.index import Index
 from jaxcmr.serving.current import Current
 from jaxcmr.serving.limits import Limits
 from jaxcmr.serving.requests import Item
-from jaxcmr.serving.uploads import Uploads
+from jaxcmr.serving.uploads import Uploads, without_paths
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +126,27 @@ def test_a_known_row_finds_others_than_itself(served):
     assert status == 422 and "several modalities" in sentence
     status, sentence = refused(served, {"id": "violet", "modality": "image"})
     assert (status, sentence) == (404, "the index has no row with the id 'violet' of 'image'")
+
+
+def test_a_known_row_is_found_where_others_were_removed(tmp_path):
+    app, answers = shop.opened(tmp_path)
+    index = shop.index_of(tmp_path)
+    index.remove("red", "image")
+    index.save(tmp_path / "other.index")
+    index = Index.open(tmp_path / "other.index")
+    index.remove("green", "image")
+    answers._current.now = answers._current.now._replace(index=index, version="2")
+    (hit,) = search(app, id="blue", modality="image", to="text", k=1)
+    assert hit["id"] == "blue" and hit["score"] == pytest.approx(1.0)
+    answers.close()
+
+
+def test_paths_of_this_machine_leave_a_sentence():
+    sentence = "/srv/shop/a.png cannot be read (no space)"
+    assert without_paths(sentence) == "a file cannot be read (no space)"
+    assert without_paths("text/plain and/or 3/4 of https://a.b/c") == (
+        "text/plain and/or 3/4 of https://a.b/c"
+    )
 
 
 def test_several_queries_are_their_mean(served):

@@ -93,6 +93,7 @@ def test_deep_and_crowded_json_is_refused_before_it_takes_memory():
         ({"text": "a", "k": 10**100}, 422, "k is 10000000000000000000;"),
         ({"text": "a", "k": "5"}, 422, "k is '5'"),
         ({"text": "a", "to": 1}, 400, "to is 1, not a text"),
+        ({"text": "a", "to": "b", "where": {"modality": "c"}}, 422, "to and where.modality both"),
         ({"text": "a", "where": []}, 400, "where is a list"),
         ({"text": "a", "where": {"price": {"<": 3}}}, 400, "where.price holds an object"),
         ({"text": "a", "where": {"price": []}}, 422, "where.price lists 0 values"),
