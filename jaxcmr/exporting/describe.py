@@ -36,12 +36,15 @@ COMPUTED = {
 }
 
 
-def describe(model: Model, checkpoint: str, towers: dict[str, tuple[str, Artifact]]) -> dict:
+def describe(
+    model: Model, checkpoint: str, member: int | None, towers: dict[str, tuple[str, Artifact]]
+) -> dict[str, Any]:
     """Returns the description of towers as plain JSON.
 
     Args:
         model: whose they are.
         checkpoint: "best" or "last".
+        member: the one that was taken; None: all.
         towers: modality -> name of the file, and what it holds.
     """
     recipes = to_json(model.preparation.only(towers))["recipes"]
@@ -52,6 +55,7 @@ def describe(model: Model, checkpoint: str, towers: dict[str, tuple[str, Artifac
         "fingerprint": model.fingerprint,
         "checkpoint": checkpoint,
         "method": model.config.method.name,
+        "member": member,
         "members": model.members,
         "embedding_size": model.size,
         "class_names": list(model.class_names),

@@ -46,7 +46,7 @@ def export(
     Raises:
         UsageError: as `load`; there is no such modality; or the folder holds anything else.
     """
-    folder = expanded(output)
+    folder = Path(os.path.abspath(expanded(output)))  # `..` has no name
     _check_folder(folder)
     model = load(workdir, checkpoint, member)
     unknown = sorted(set(only) - set(model.modalities))
@@ -60,7 +60,7 @@ def export(
         if not only or modality in only:
             towers[modality] = file_name(modality) + ENDING, make(model, modality)
             logging.info("the tower of %r: %d bytes", modality, len(towers[modality][1].data))
-    described = describe(model, checkpoint, towers)
+    described = describe(model, checkpoint, member, towers)
     _write(folder, {file: artifact.data for file, artifact in towers.values()}, described)
     return described
 

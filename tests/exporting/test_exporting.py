@@ -154,7 +154,7 @@ def row_of_text(text, preparation):
 
 def test_the_words_on_texts_give_the_rows_of_the_model(words):
     towers = {"text": ("text.stablehlo", Artifact(b"", [], [], 0, 0.0))}
-    described = json.loads(json.dumps(describe(words, "best", towers)))
+    described = json.loads(json.dumps(describe(words, "best", None, towers)))
     preparation = described["towers"]["text"]["preparation"]
     texts = ["Red, red CUP; a blue lamp\u00ad", "杯子 chair", "ＬＡＭＰ _lamps_"]
     wanted, known = words.preparation.rows("text", texts)

@@ -1,6 +1,8 @@
 """Models of many modalities that nobody has trained, one for each kind of tower."""
 
+import math
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -46,16 +48,29 @@ def model(*modalities: str, members: int = 2, name: str = "ce", dtype: str = "fl
         config.encoders[one] = TOWERS[one][0]
     built, recipes = methods.build(config), {one: TOWERS[one][1] for one in modalities}
     inputs = {one: rows(one, 2) for one in modalities}
-    create = lambda key: built.init(key, inputs, len(CLASSES))
+    of_one = jax.eval_shape(lambda: built.init(jax.random.key(0), inputs, len(CLASSES)))
     return Model(
         workdir=Path("nowhere"),
         config=config,
         method=built,
         numbers=method_numbers(config.method),
-        variables=jax.jit(jax.vmap(create))(jax.random.split(jax.random.key(0), members)),
+        variables=_drawn(of_one, members),
         preparation=Preparation(CLASSES, recipes),
         fingerprint="0123456789abcdef",
     )
+
+
+def _drawn(shapes: Any, members: int) -> Any:
+    """Returns variables of noise, stacked over members, in which activations keep their scale."""
+    rng = np.random.default_rng(0)
+
+    def draw(path, leaf):
+        shape = (members, *leaf.shape)
+        if path[-1].key in ("scale", "var"):
+            return rng.uniform(0.5, 1.5, shape).astype(np.float32)
+        return rng.normal(0, max(math.prod(leaf.shape[:-1]), 1) ** -0.5, shape).astype(np.float32)
+
+    return jax.tree_util.tree_map_with_path(draw, shapes)
 
 
 def rows(modality: str, count: int) -> np.ndarray | dict[str, np.ndarray]:
