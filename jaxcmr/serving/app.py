@@ -12,7 +12,7 @@ from absl import logging
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
 from jaxcmr.display import quoted
@@ -21,7 +21,7 @@ from jaxcmr.report.search import page
 from jaxcmr.serving import requests
 from jaxcmr.serving.answers import Answers
 from jaxcmr.serving.limits import Budget, Limits, Rate, RefusedError, read_body
-from jaxcmr.serving.middleware import Entrance, answer
+from jaxcmr.serving.middleware import Entrance, Json, answer
 from jaxcmr.serving.uploads import without_paths
 
 LOOK_SECONDS = 1.0  # between two looks at the file of the index
@@ -38,7 +38,7 @@ class Service:
     def __init__(self, answers: Answers, limits: Limits):
         self._answers, self._limits = answers, limits
         busy = "the server has too much to do; try again"
-        self._requests = Budget(limits.requests, busy)
+        self._items = Budget(limits.items_at_once, busy)
         self._bodies = Budget(limits.bodies_bytes, busy)
 
     async def page(self, request: Request) -> Response:
@@ -48,30 +48,30 @@ class Service:
 
     async def health(self, request: Request) -> Response:
         del request
-        return JSONResponse(self._state())
+        return Json(self._state())
 
     async def search(self, request: Request) -> Response:
         began = time.perf_counter()
         with self._bodies.share() as share:
             content = await self._content(request, share)
-            with self._requests.share(1):
-                asked = requests.search(content, self._limits)
+            asked = requests.search(content, self._limits)
+            with self._items.share(len(asked.items)):
                 async with self._in_time():
                     hits = await self._answers.search(asked)
-        return JSONResponse({"hits": hits, "seconds": round(time.perf_counter() - began, 4)})
+        return Json({"hits": hits, "seconds": round(time.perf_counter() - began, 4)})
 
     async def embed(self, request: Request) -> Response:
         with self._bodies.share() as share:
             content = await self._content(request, share)
-            with self._requests.share(1):
-                items = requests.embed(content, self._limits)
+            items = requests.embed(content, self._limits)
+            with self._items.share(len(items)):
                 async with self._in_time():
                     rows, known = await self._answers.embed(items)
-        return JSONResponse({"embeddings": rows, "size": self._answers.size, "known": known})
+        return Json({"embeddings": rows, "size": self._answers.size, "known": known})
 
     async def picture(self, request: Request) -> Response:
         version = request.query_params.get("version")
-        with self._requests.share(1):
+        with self._items.share(1):
             async with self._in_time():
                 part = await self._answers.picture(request.path_params["row"], version)
         # Only with its version an address shows the same picture tomorrow.

@@ -29,7 +29,7 @@ class Limits:
         containers: brackets that begin a list or an object in it.
         queries: that one search takes the mean of.
         items: that one request embeds.
-        requests: that are worked on at once; the next is sent away for a second.
+        items_at_once: of all requests that are worked on; the next is sent away for a second.
         answer_seconds: until an answer is given up.
         rate: requests a second from one address; it may save up those of two seconds.
     """
@@ -43,7 +43,7 @@ class Limits:
     containers: int = 2000
     queries: int = 16
     items: int = 64
-    requests: int = 512
+    items_at_once: int = 512
     answer_seconds: float = 30.0
     rate: float = 1000.0
 

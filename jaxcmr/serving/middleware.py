@@ -1,6 +1,7 @@
 """What every request passes through: the host's name, the rate, and strict headers of answers."""
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Collection
@@ -68,7 +69,14 @@ class Entrance:
         self._rate.take(scope["client"][0] if scope.get("client") else "")
 
 
-def answer(scope: Scope, refusal: RefusedError) -> JSONResponse:
+class Json(JSONResponse):
+    """JSON in ASCII alone: names of files, which ids may be, need not be text that can be sent."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
+
+
+def answer(scope: Scope, refusal: RefusedError) -> Json:
     """Returns the answer of a refusal; behind a body that was not read the connection ends."""
     headers = {}
     if refusal.retry_after:
@@ -77,11 +85,11 @@ def answer(scope: Scope, refusal: RefusedError) -> JSONResponse:
     sent = Headers(scope=scope)
     has_body = sent.get("content-length", "0") != "0" or "transfer-encoding" in sent
     if not has_body or scope.get(BODY_READ):
-        return JSONResponse(content, refusal.status, headers)
+        return Json(content, refusal.status, headers)
     return _LastWord(content, refusal.status, {**headers, "connection": "close"})
 
 
-class _LastWord(JSONResponse):
+class _LastWord(Json):
     """An answer to a client that still sends; its connection ends soon after.
 
     Closed at once, the connection would be reset below what the client sends, and many clients

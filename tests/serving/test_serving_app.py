@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import os
 import struct
 import time
 import zlib
@@ -138,6 +139,18 @@ def test_a_known_row_is_found_where_others_were_removed(tmp_path):
     answers._current.now = answers._current.now._replace(index=index, version="2")
     (hit,) = search(app, id="blue", modality="image", to="text", k=1)
     assert hit["id"] == "blue" and hit["score"] == pytest.approx(1.0)
+    answers.close()
+
+
+def test_an_id_that_is_no_utf_8_is_answered_and_asked_for(tmp_path):
+    app, answers = shop.opened(tmp_path)
+    name = os.fsdecode(b"caf\xe9.png")
+    index = shop.index_of(tmp_path)
+    index.add([[1, 0, 0]], modality="image", ids=[name], metadata={"price": [9]})
+    answers._current.now = answers._current.now._replace(index=index)
+    assert [hit["id"] for hit in search(app, text="red", k=2, to="image")] == ["red", name]
+    assert search(app, id=name, k=1, to="image")[0]["id"] == "red"
+    assert refused(app, {"id": name + "?"})[0] == 404
     answers.close()
 
 
@@ -311,7 +324,7 @@ def test_too_many_requests_are_sent_away_for_a_while(tmp_path):
 
 
 def test_more_requests_than_it_can_work_on_are_sent_away(tmp_path):
-    app, answers = shop.opened(tmp_path, Limits(requests=2))
+    app, answers = shop.opened(tmp_path, Limits(items_at_once=2))
 
     async def run():
         calls = [asgi.call(app, "POST", "/search", {"text": "red"}) for _ in range(6)]
