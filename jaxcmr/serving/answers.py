@@ -94,10 +94,10 @@ class Answers:
         """
         now = self._current.now
         found = await self._embeddings(now, asked.items)
-        for place, one in zip(_places(asked.items), found):
+        for item, one in zip(asked.items, found):
             if not one.known:
                 raise RefusedError(
-                    422, f"{place} has no word that the model knows; use other words"
+                    422, f"{item.place} has no word that the model knows; use other words"
                 )
         query = np.mean([one.embedding for one in found], axis=0)
         length = float(np.linalg.norm(query))
@@ -168,15 +168,14 @@ class Answers:
                 now.index.search(np.zeros((size, self.size), np.float32), k=k, where=where)
 
     async def _embeddings(self, now: Served, items: Sequence[Item]) -> list[_Embedding]:
-        made = [self._embedding(now, item, place) for item, place in zip(items, _places(items))]
-        return await asyncio.gather(*made)
+        return await asyncio.gather(*(self._embedding(now, item) for item in items))
 
-    async def _embedding(self, now: Served, item: Item, place: str) -> _Embedding:
+    async def _embedding(self, now: Served, item: Item) -> _Embedding:
         """Returns the unit row `[d]` of an item, whether it is known, and its row in the index."""
         if item.kind == "id":
             row = _row_of(now, item)
             return _Embedding(now.index.embeddings[np.array([row])][0], True, row)
-        prepared = await self.uploads.row(item, place)
+        prepared = await self.uploads.row(item)
         embed = functools.partial(self._embed, prepared.modality)
         found = await self._batches.call(("embed", prepared.modality), embed, prepared.items)
         return _Embedding(found * prepared.known, prepared.known, None)
@@ -239,11 +238,6 @@ def _row_of(now: Served, item: Item) -> int:
             422, f"the id {quoted(item.content)} has items of several modalities; say of which"
         )
     return int(rows[0])
-
-
-def _places(items: Sequence[Item]) -> list[str]:
-    """Names items in sentences."""
-    return ["the query"] if len(items) == 1 else [f"item {i}" for i in range(len(items))]
 
 
 def _like(recipe: Any, make: Any) -> Any:

@@ -22,12 +22,14 @@ class Item(NamedTuple):
         kind: "text", "id", "file" or "values".
         content: the words, the id, a file in base64, or the numbers of a vector.
         modality: its name; None: it follows from the kind.
+        place: what the item is called in a sentence, such as "items[3]".
         name: of the file on the client's side, of which the ending says the format; "": unknown.
     """
 
     kind: str
     content: Any
     modality: str | None
+    place: str = "the query"
     name: str = ""
 
 
@@ -83,7 +85,7 @@ def search(content: dict[str, Any], limits: Limits) -> Search:
             _unknown(next(iter(rest)), SEARCH, "beside queries")
         items = _items(content["queries"], "queries", limits.queries, limits)
     else:
-        items = (item(rest, "the body", limits, more=SEARCH),)
+        items = (item(rest, "the query", limits, more=SEARCH),)
     k, where = content.get("k", K), content.get("where")
     if type(k) is not int or not 1 <= k <= MAX_K:
         raise RefusedError(422, f"k is {_short(k)}; give a whole number from 1 to {MAX_K}")
@@ -99,7 +101,7 @@ def search(content: dict[str, Any], limits: Limits) -> Search:
 def embed(content: dict[str, Any], limits: Limits) -> tuple[Item, ...]:
     """Reads what is to be embedded: one item, or several `items`; raises as `search`."""
     if "items" not in content:
-        return (item(content, "the body", limits, more=("items",)),)
+        return (item(content, "the item", limits, more=("items",)),)
     if len(content) > 1:
         _unknown(next(name for name in content if name != "items"), ("items",), "beside items")
     return _items(content["items"], "items", limits.items, limits)
@@ -124,9 +126,9 @@ def item(content: Any, place: str, limits: Limits, more: tuple[str, ...] = ()) -
     if modality is not None:
         modality = _text(modality, f"modality of {place}", NAME)
     if kind == "values":
-        return Item(kind, _numbers(value, place), modality)
+        return Item(kind, _numbers(value, place), modality, place)
     most = limits.letters if kind == "text" else NAME
-    return Item(kind, _text(value, f"{kind} of {place}", most), modality)
+    return Item(kind, _text(value, f"{kind} of {place}", most), modality, place)
 
 
 def _file(content: Any, modality: Any, place: str) -> Item:
@@ -142,7 +144,7 @@ def _file(content: Any, modality: Any, place: str) -> Item:
         raise RefusedError(400, f"the file of {place} needs its modality")
     modality = _text(content.get("modality", modality), f"modality of the file of {place}", NAME)
     name = _text(content.get("name", ""), f"name of the file of {place}", NAME)
-    return Item("file", data, modality, name)
+    return Item("file", data, modality, place, name)
 
 
 def _items(content: Any, place: str, most: int, limits: Limits) -> tuple[Item, ...]:

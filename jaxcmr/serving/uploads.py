@@ -65,7 +65,7 @@ class Uploads:
         """Calls a function in the pool."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, function)
 
-    async def row(self, item: Item, place: str) -> Row:
+    async def row(self, item: Item) -> Row:
         """Returns the row of an item that is a text, a file or values.
 
         Raises:
@@ -73,8 +73,8 @@ class Uploads:
         """
         modality = self.modality(item)
         if item.kind == "text" and len(item.content) <= SHORT:  # sooner done than handed over
-            return self._row(modality, item.content, place)
-        found = await self.run(lambda: self._begun(modality, item, place))
+            return self._row(modality, item.content, item.place)
+        found = await self.run(lambda: self._begun(modality, item))
         if isinstance(found, Row):
             return found
         if self._large >= MOST_LARGE:
@@ -124,10 +124,11 @@ class Uploads:
             return bool(self.endings(modality))
         return self._preparation.recipes[modality].kind == {"values": "vector"}.get(kind, kind)
 
-    def _begun(self, modality: str, item: Item, place: str) -> Row | Callable[[], Row]:
+    def _begun(self, modality: str, item: Item) -> Row | Callable[[], Row]:
         """Returns the row of an item, or, of a large one, what makes it."""
         if item.kind == "text":
-            return self._row(modality, item.content, place)
+            return self._row(modality, item.content, item.place)
+        place = item.place
         if item.kind == "values":
             return self._row(modality, np.array(item.content, np.float32), place)
         try:

@@ -104,7 +104,7 @@ def test_a_picture_becomes_the_row_that_its_file_becomes(tmp_path):
     for name, (image, more) in kinds.items():
         image.save(tmp_path / name, **more)
         data = base64.b64encode((tmp_path / name).read_bytes()).decode()
-        row = asyncio.run(uploads.row(Item("file", data, "image", name), "it"))
+        row = asyncio.run(uploads.row(Item("file", data, "image", name=name)))
         expected = preparation.rows("image", [tmp_path / name]).items
         np.testing.assert_array_equal(row.items, expected, name)
     uploads.close()
@@ -200,7 +200,7 @@ def test_words_that_nobody_knows_find_nothing(served):
     status, sentence = refused(served, {"text": "mauve"})
     assert status == 422 and "no word that the model knows" in sentence
     status, sentence = refused(served, {"queries": [{"text": "red"}, {"text": "mauve"}]})
-    assert sentence.startswith("item 1 has no word")
+    assert sentence.startswith("queries[1] has no word")
 
 
 def test_the_state_tells_what_is_served(served):

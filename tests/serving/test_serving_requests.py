@@ -25,7 +25,7 @@ def test_one_item_of_each_kind_is_read():
     assert search(text="red") == Search((Item("text", "red", None),), 12, {})
     assert search(id="7", modality="image").items == (Item("id", "7", "image"),)
     file = {"modality": "image", "data": "AAAA", "name": "a.png"}
-    assert search(file=file).items == (Item("file", "AAAA", "image", "a.png"),)
+    assert search(file=file).items == (Item("file", "AAAA", "image", name="a.png"),)
     assert search(values=[1, 2.5], modality="image").items == (Item("values", [1, 2.5], "image"),)
 
 
@@ -39,7 +39,7 @@ def test_a_search_has_a_target_a_number_and_conditions():
 
 
 def test_what_is_embedded_is_one_item_or_several():
-    assert requests.embed({"text": "a"}, LIMITS) == (Item("text", "a", None),)
+    assert requests.embed({"text": "a"}, LIMITS) == (Item("text", "a", None, "the item"),)
     assert len(requests.embed({"items": [{"text": "a"}] * 3}, LIMITS)) == 3
 
 
@@ -73,19 +73,19 @@ def test_deep_and_crowded_json_is_refused_before_it_takes_memory():
 @pytest.mark.parametrize(
     "content, status, words",
     [
-        ({}, 400, "the body needs one of text, id, file, values, but has none of them"),
+        ({}, 400, "the query needs one of text, id, file, values, but has none of them"),
         ({"text": "a", "id": "b"}, 400, "but has both text, id"),
-        ({"text": "a", "K": 3}, 400, "there is no field 'K' in the body; known are text"),
-        ({"text": 5}, 400, "text of the body is 5, not a text"),
+        ({"text": "a", "K": 3}, 400, "there is no field 'K' in the query; known are text"),
+        ({"text": 5}, 400, "text of the query is 5, not a text"),
         ({"text": None}, 400, "is nothing, not a text"),
         ({"text": "x" * 21}, 422, "has 21 letters; give at most 20"),
-        ({"id": "x", "modality": ["image"]}, 400, "modality of the body is a list"),
-        ({"file": "abc"}, 400, "file of the body is a text, not an object"),
+        ({"id": "x", "modality": ["image"]}, 400, "modality of the query is a list"),
+        ({"file": "abc"}, 400, "file of the query is a text, not an object"),
         ({"file": {"data": "AA"}}, 400, "needs its modality"),
-        ({"file": {"modality": "image", "data": 3}}, 400, "data of the file of the body is 3"),
+        ({"file": {"modality": "image", "data": 3}}, 400, "data of the file of the query is 3"),
         ({"file": {"modality": "image", "path": "/etc"}}, 400, "there is no field 'path' in file"),
         ({"values": []}, 400, "not a list of numbers"),
-        ({"values": [1, True]}, 400, "values of the body holds True"),
+        ({"values": [1, True]}, 400, "values of the query holds True"),
         ({"values": [1e31]}, 422, "too large a number"),
         ({"text": "a", "k": 0}, 422, "k is 0; give a whole number from 1 to 100"),
         ({"text": "a", "k": True}, 422, "k is True"),
