@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import io
+import json
 import os
 import struct
 import time
@@ -14,10 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from jaxcmr.data.preparation import Preparation
+from jaxcmr.data.preparation.shapes import Cloud, Surface
 from jaxcmr.errors import UsageError
 from jaxcmr.index import Index
 from jaxcmr.serving.current import Current
-from jaxcmr.serving.limits import Limits
+from jaxcmr.serving.limits import Limits, RefusedError
 from jaxcmr.serving.requests import Item
 from jaxcmr.serving.uploads import Uploads, without_paths
 
@@ -107,6 +110,39 @@ def test_a_picture_becomes_the_row_that_its_file_becomes(tmp_path):
         row = asyncio.run(uploads.row(Item("file", data, "image", name=name)))
         expected = preparation.rows("image", [tmp_path / name]).items
         np.testing.assert_array_equal(row.items, expected, name)
+    uploads.close()
+
+
+def test_clouds_and_meshes_are_read_as_their_files_and_none_beside_them(tmp_path):
+    recipes = {"cloud": Cloud(points=8, seed=0), "mesh": Surface(points=8, seed=0)}
+    preparation = Preparation(shop.COLORS, recipes)
+    uploads = Uploads(preparation, Limits(), 1)
+
+    def row(modality, name, content):
+        data = base64.b64encode(content).decode()
+        return asyncio.run(uploads.row(Item("file", data, modality, name=name))).items
+
+    points = np.random.default_rng(0).normal(size=(20, 3))
+    np.save(tmp_path / "cloud.npy", points)
+    corners = "".join(f"v {x} {y} {z}\n" for x, y, z in points)
+    (tmp_path / "mesh.obj").write_text(corners + "f 1 2 3\nf 3 4 5\n")
+    for modality, name in (("cloud", "cloud.npy"), ("mesh", "mesh.obj")):
+        found = row(modality, name, (tmp_path / name).read_bytes())
+        expected = preparation.rows(modality, [tmp_path / name]).items
+        np.testing.assert_array_equal(found, expected)
+    for uri in ("../cloud.npy", "/etc/hosts", "beside.bin"):
+        document = {
+            "asset": {"version": "2.0"}, "buffers": [{"uri": uri, "byteLength": 36}],
+            "bufferViews": [{"buffer": 0, "byteLength": 36}],
+            "accessors": [{"bufferView": 0, "componentType": 5126, "count": 3, "type": "VEC3"}],
+            "meshes": [{"primitives": [{"attributes": {"POSITION": 0}}]}], "nodes": [{"mesh": 0}],
+            "scenes": [{"nodes": [0]}], "scene": 0,
+        }  # fmt: skip
+        with pytest.raises(RefusedError) as caught:
+            row("mesh", "a.gltf", json.dumps(document).encode())
+        sentence = str(caught.value).replace(repr(uri), "")
+        assert sentence.startswith("the file of the query names the file")
+        assert "jaxcmr-" not in sentence and "/tmp" not in sentence
     uploads.close()
 
 
