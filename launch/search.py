@@ -63,6 +63,9 @@ def _check() -> None:
     from jaxcmr.report.search.sheet import check_sheet
     from jaxcmr.storage.paths import expanded
 
+    for flag in ("workdir", "from", "to", "gallery", "index", "sheet"):
+        if flags.FLAGS[flag].present and not flags.FLAGS[flag].value:
+            raise UsageError(f"--{flag} is empty; give it a value, or leave it out")
     if not WORKDIR.value:
         raise UsageError("no run is named; add --workdir=FOLDER, the folder of a finished run")
     if not QUERY.value + TEXT.value + ID.value:

@@ -140,6 +140,8 @@ def _of_folder(folder: Path, recipes: Recipes) -> Listing:
             continue
         name = modality_of(file, recipes, "--to")
         try:
+            if not os.path.isfile(file):  # reading a pipe would wait forever
+                raise UsageError(f"{file} is no file, or a link to none")
             raw = read_text(file) if recipes[name].kind == "text" else file
         except UsageError as error:
             lost.append(str(error))

@@ -38,6 +38,17 @@ def test_a_text_file_that_cannot_be_read_is_lost_alone(tmp_path):
     assert len(lost) == 1 and "a.txt" in lost[0] and "UTF-8" in lost[0]
 
 
+def test_what_is_no_file_is_lost_and_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "a.png")
+    os.symlink(tmp_path / "gone.png", tmp_path / "b.png")
+    paint(tmp_path / "c.png", "red")
+    items, lost = files.listing_of(tmp_path, RECIPES)
+    assert [item.id for item in items] == ["c.png"]
+    assert lost == [
+        f"{tmp_path / name} is no file, or a link to none" for name in ("a.png", "b.png")
+    ]
+
+
 def test_a_folder_without_an_item_says_what_it_holds(tmp_path):
     with pytest.raises(UsageError, match=r"no file that ends in .*\.png.*; it is empty$"):
         files.listing_of(tmp_path, RECIPES)

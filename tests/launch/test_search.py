@@ -262,6 +262,7 @@ def test_runs_that_cannot_be_searched(shop, tmp_path):
     [
         ([], "no run is named; add --workdir="),
         (["--workdir=w"], "there is no query; add --query=FILE"),
+        (["--workdir=w", "--text=a", "--gallery="], "--gallery is empty; give it a value"),
         (["--workdir=w", "--query=none.png"], "there is no file none.png"),
         (["--workdir=w", "--text=red", "--k=0"], "--k is 0, but it must be 1 or more"),
         (["--workdir=w", "--text=a", "--index=a", "--gallery=all"], "--index and --gallery both"),
