@@ -128,3 +128,9 @@ def test_without_a_home_no_compiled_program_is_kept(homeless, monkeypatch):
     assert paths.compiled_programs() == ""
     monkeypatch.setenv(paths.COMPILED, "~/programs")
     assert paths.compiled_programs() == ""
+
+
+@pytest.mark.parametrize("value", [None, b"runs", 7])
+def test_what_is_no_path_is_a_sentence(value):
+    with pytest.raises(UsageError, match=r"is no path; give a text or a pathlib\.Path"):
+        paths.expanded(value)

@@ -10,7 +10,7 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxcmr import methods
+from jaxcmr import guards, methods
 from jaxcmr.config import section
 from jaxcmr.data import preparation
 from jaxcmr.errors import UsageError, check_choice
@@ -82,7 +82,8 @@ def _members(alive: np.ndarray, member: int | None, workdir: Path) -> np.ndarray
     """Returns the numbers of the members that are taken."""
     if member is None:
         return np.flatnonzero(alive)
-    if not 0 <= member < len(alive):
+    member = guards.check_whole("member", member, 0)
+    if member >= len(alive):
         raise UsageError(
             f"there is no member {member} in {workdir}, which has {len(alive)}, from 0"
         )

@@ -1,6 +1,7 @@
 """The towers of a trained run, ready for new items."""
 
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import numpy as np
 from absl import logging
 from ml_collections import ConfigDict
 
+from jaxcmr.data.formats.textfiles import read_text
 from jaxcmr.data.preparation import Preparation
 from jaxcmr.display import listed
 from jaxcmr.errors import UsageError
 from jaxcmr.index import Index
 from jaxcmr.methods import Method
 from jaxcmr.numerics import unit_rows
+from jaxcmr.storage.paths import expanded
 from jaxcmr.types import Items, Outputs, axis_order
 
 # Batches are filled up to one of these sizes: a tower is compiled once for each.
@@ -65,7 +68,7 @@ class Model:
         self._apply = partial(_apply, method, dict(numbers), axis_order(self.modalities))
         self._towers = {name: jax.jit(partial(self._apply, name)) for name in self.modalities}
 
-    def embed(self, **items: Sequence[Any]) -> np.ndarray:
+    def embed(self, /, **items: Iterable[Any]) -> np.ndarray:
         """Embed items of one modality: `model.embed(image=["one.png", "two.png"])`.
 
         An item takes exactly the way of a training item.
@@ -81,9 +84,9 @@ class Model:
             UsageError: the modality is not one of the run's, or an item cannot be read.
         """
         modality, raw = self._only(items)
-        return self._by_parts(modality, raw, self.embed_rows)
+        return self._by_parts(modality, raw, self.embed_rows, unknown=0.0)
 
-    def classify(self, **items: Sequence[Any]) -> np.ndarray:
+    def classify(self, /, **items: Iterable[Any]) -> np.ndarray:
         """Predict class probabilities of items of one modality, the mean over members.
 
         They are those of the network, not calibrated: `launch/audit.py` judges labels by calibrated
@@ -99,7 +102,9 @@ class Model:
             UsageError: as `embed`; or the method of the run has no classes.
         """
         modality, raw = self._only(items)
-        return self._by_parts(modality, raw, self.classify_rows)
+        return self._by_parts(
+            modality, raw, self.classify_rows, unknown=1 / max(len(self.class_names), 1)
+        )
 
     def embed_rows(self, modality: str, rows: Items) -> np.ndarray:
         """Embed prepared rows `[N, ...]` of one modality; returns `[N, size]` unit rows."""
@@ -128,8 +133,8 @@ class Model:
         Args:
             items: N raw items, as for `embed`.
             modality: theirs.
-            ids, metadata, sources: as for `Index.add`; without sources, items that are paths or
-                texts are their own.
+            ids, metadata, sources: as for `Index.add`; without sources, those of items that are
+                paths or texts are these paths, written whole, and texts.
 
         Raises:
             UsageError: as `embed` and `Index.add`.
@@ -141,7 +146,8 @@ class Model:
         """
         embeddings = self.embed(**{modality: items})
         if sources is None:
-            sources = [str(one) if isinstance(one, str | Path) else None for one in items]
+            kind = self.preparation.recipes[modality].kind
+            sources = [_source(one, kind) for one in items]
         index = Index(self.size, self.fingerprint)
         index.add(embeddings, modality=modality, ids=ids, metadata=metadata, sources=sources)
         return index
@@ -163,9 +169,10 @@ class Model:
             )
         [(modality, raw)] = items.items()
         self._check(modality)
-        if isinstance(raw, (str, bytes, Path)) or not hasattr(raw, "__len__"):
+        one = isinstance(raw, str | bytes | os.PathLike | Mapping | Set)
+        if one or not hasattr(raw, "__len__") or getattr(raw, "ndim", 1) == 0:
             raise UsageError(f"{modality} is one {type(raw).__name__}; give a list of items")
-        return modality, raw
+        return modality, raw if isinstance(raw, list | tuple | np.ndarray) else list(raw)
 
     def _check(self, modality: str) -> None:
         if modality not in self.modalities:
@@ -174,24 +181,27 @@ class Model:
                 f"{', '.join(self.modalities)}"
             )
 
-    def _by_parts(self, modality: str, raw: Sequence[Any], compute: Callable) -> np.ndarray:
-        """Prepares and computes some thousand items at a time."""
+    def _by_parts(
+        self, modality: str, raw: Sequence[Any], compute: Callable, unknown: float
+    ) -> np.ndarray:
+        """Prepares and computes some thousand items at a time; fills rows of unknown ones."""
         firsts = range(0, max(len(raw), 1), READ_AT_ONCE)
-        return np.concatenate([self._part(modality, raw, first, compute) for first in firsts])
+        return np.concatenate([self._part(modality, raw, at, compute, unknown) for at in firsts])
 
-    def _part(self, modality: str, raw: Sequence[Any], first: int, compute: Callable) -> np.ndarray:
+    def _part(
+        self, modality: str, raw: Sequence[Any], first: int, compute: Callable, unknown: float
+    ) -> np.ndarray:
         part = raw[first : first + READ_AT_ONCE]
         rows, known = self.preparation.rows(modality, part)
         if not known.all():
-            unknown = [str(first + place) for place in np.flatnonzero(~known)]
+            places = [str(first + place) for place in np.flatnonzero(~known)]
             logging.warning(
                 "%d of %d items of %r have no word that the training texts have (items %s): "
                 "nothing is known of them",
-                len(unknown), len(raw), modality, listed(unknown),
+                len(places), len(raw), modality, listed(places),
             )  # fmt: skip
         found = compute(modality, rows)
-        if compute == self.embed_rows:
-            found[~known] = 0.0
+        found[~known] = unknown
         return found
 
     def _computed(self, modality: str, rows: Items) -> tuple[np.ndarray, np.ndarray | None]:
@@ -203,6 +213,15 @@ class Model:
         tower = partial(self._towers[modality], self._variables)
         outputs = [_of_batch(tower, rows, first) for first in range(0, count, BUCKETS[-1])]
         return jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
+
+
+def _source(raw: Any, kind: str) -> str | None:
+    """Returns where a raw item is found: its words, the whole path of its file, or nowhere."""
+    if kind == "text":
+        return raw if isinstance(raw, str) else read_text(expanded(raw))
+    if isinstance(raw, str | os.PathLike):
+        return str(expanded(raw).absolute())  # an index is read in other folders, too
+    return None
 
 
 def _of_batch(tower: Callable[[Items], Any], rows: Items, first: int) -> Any:
@@ -232,7 +251,8 @@ def _apply(
     with jax.default_matmul_precision("float32"):  # as in training
         outputs = jax.vmap(member)(variables)
     units = unit_rows(outputs.embeddings[:, place]) / jnp.sqrt(jnp.float32(len(outputs.embeddings)))
-    embeddings = jnp.moveaxis(units, 0, 1).reshape(units.shape[1], -1)
+    # Some programs of users let JAX compute with 64 bits.
+    embeddings = jnp.moveaxis(units, 0, 1).reshape(units.shape[1], -1).astype(jnp.float32)
     if outputs.logits is None:
         return embeddings, None
-    return embeddings, jax.nn.softmax(outputs.logits[:, place]).mean(0)
+    return embeddings, jax.nn.softmax(outputs.logits[:, place]).mean(0).astype(jnp.float32)

@@ -25,8 +25,10 @@ def expanded(path: str | os.PathLike) -> Path:
     As in a shell, `~name` stays as it is where there is no such user.
 
     Raises:
-        UsageError: there is no home folder for `~`.
+        UsageError: there is no home folder for `~`, or it is no path.
     """
+    if not isinstance(path, str | os.PathLike):
+        raise UsageError(f"{path!r:.100} is no path; give a text or a pathlib.Path")
     found = os.path.expanduser(path)
     if found == "~" or found.startswith("~/"):
         raise UsageError(f"{path} begins with ~, but there is no home folder here; write it out")

@@ -2,7 +2,9 @@
 
 import dataclasses
 import json
+import threading
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -18,7 +20,7 @@ from jaxcmr.data.items.texts import Tfidf, learn, tokens
 from jaxcmr.data.preparation.pictures import Picture
 from jaxcmr.data.preparation.shapes import Cloud, Surface
 from jaxcmr.data.preparation.store import to_json
-from jaxcmr.data.preparation.vectors import Text
+from jaxcmr.data.preparation.vectors import Given, Text
 from jaxcmr.errors import UsageError
 from jaxcmr.types import Dataset, Splits
 
@@ -383,3 +385,30 @@ def test_an_item_that_occurs_twice_is_read_once_and_threads_keep_the_order(catal
     np.testing.assert_array_equal(rows[[6, 7]], rows[[2, 0]])
     alone = [PLAIN.rows("image", [path]).items[0] for path in paths]
     np.testing.assert_array_equal(rows[:6], alone)
+
+
+class Overlapping:
+    """A raw item whose reader ignores warnings, and ends when it is told."""
+
+    def __init__(self, begun, ends):
+        self.begun, self.ends = begun, ends
+
+    def __array__(self, dtype=None, copy=None):
+        with warnings.catch_warnings(action="ignore"):
+            self.begun.set()
+            assert self.ends.wait(10)
+        return np.zeros(3, np.float32)
+
+
+def test_readers_in_threads_that_overlap_leave_the_filters_of_warnings_as_they_were():
+    features = preparation.Preparation((), {"features": Given(kind="vector", shape=(3,))})
+    before = list(warnings.filters)
+    items = [Overlapping(threading.Event(), threading.Event()) for _ in range(2)]
+    threads = [threading.Thread(target=features.rows, args=("features", [one])) for one in items]
+    for one, thread in zip(items, threads):
+        thread.start()
+        assert one.begun.wait(10)
+    for one, thread in zip(items, threads):  # the first ends while the other is at work
+        one.ends.set()
+        thread.join()
+    assert list(warnings.filters) == before

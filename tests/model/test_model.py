@@ -1,11 +1,15 @@
 """A model embeds and classifies items of one modality, in batches of any size."""
 
+from collections import deque
+from pathlib import Path
+
 import jax
 import numpy as np
 import pytest
 from untrained import CLASSES, RECIPES, SIZE, model, photos
 
 from jaxcmr.errors import UsageError
+from jaxcmr.model.loading import _members
 from jaxcmr.model.model import BUCKETS
 
 
@@ -55,6 +59,28 @@ def test_a_text_without_a_known_word_is_similar_to_nothing(two, caplog):
     assert found[0].any() and not found[1:].any()
 
 
+def test_of_a_text_without_a_known_word_all_classes_are_equally_likely(two):
+    found = two.classify(text=["red", "zebra"])
+    assert np.ptp(found[0]) > 1e-4
+    np.testing.assert_allclose(found[1], 1 / len(CLASSES), rtol=1e-6)
+
+
+def test_items_come_in_any_collection_that_has_an_order(two):
+    found = two.embed(image=photos(5))
+    for items in (deque(photos(5)), dict(enumerate(photos(5))).values(), np.stack(photos(5))):
+        assert np.array_equal(two.embed(image=items), found)
+
+
+def test_embeddings_have_32_bits_where_a_program_computes_with_64(two):
+    wanted = two.embed(text=["red cup"]), two.classify(text=["red cup"])
+    with jax.enable_x64(True):
+        found = two.embed(text=["red cup"]), two.classify(text=["red cup"])
+    assert [rows.dtype for rows in found] == [np.float32, np.float32]
+    jax.tree.map(
+        lambda one, other: np.testing.assert_allclose(one, other, atol=1e-6), found, wanted
+    )
+
+
 def test_a_tower_is_pure_and_takes_any_batch(two):
     function, variables = two.tower("text")
     rows = RECIPES["text"].tfidf.rows(["red chair", "lamp"])
@@ -82,9 +108,26 @@ def test_items_become_an_index_in_which_other_modalities_search(two):
     assert index.fingerprint == two.fingerprint and index.source(1) == "blue lamp"
 
 
+def test_the_sources_of_an_index_are_whole_paths_and_the_words_of_texts(two, tmp_path, monkeypatch):
+    np.save(tmp_path / "one.npy", photos(1)[0])
+    (tmp_path / "one.txt").write_text("red cup")
+    monkeypatch.chdir(tmp_path)
+    index = two.index(["one.npy", Path("one.npy"), photos(1)[0]], "image")
+    whole = str(tmp_path / "one.npy")
+    assert [index.source(row) for row in range(3)] == [whole, whole, None]
+    index = two.index(["one.txt", Path("one.txt")], "text")  # words, though they look like a path
+    assert [index.source(row) for row in range(2)] == ["one.txt", "red cup"]
+
+
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
+        (lambda m: m.embed(self=["a"]), "no modality 'self', only image, text"),
+        (lambda m: m.embed(text={"red", "cup"}), "text is one set; give a list"),
+        (lambda m: m.embed(text={"red": 1}), "text is one dict; give a list"),
+        (lambda m: m.embed(image=np.array(3)), "image is one ndarray; give a list"),
+        (lambda m: _members(np.array([True]), "0", m.workdir), "member is '0': give a whole"),
+        (lambda m: _members(np.array([True]), 0.5, m.workdir), "member is 0.5: give a whole"),
         (lambda m: m.embed(), "items of 0 modalities are given"),
         (lambda m: m.embed(image=[], text=[]), "items of 2 modalities are given"),
         (lambda m: m.embed(sound=["a"]), "no modality 'sound', only image, text"),

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import threading
 import warnings
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -64,7 +65,8 @@ class Preparation:
         places = {id(item): place for place, item in enumerate(raw)}
         once = sorted(places.values())
         one = lambda place: recipe.row(raw[place], f"{modality}[{place}]")
-        found = dict(zip(once, _in_threads(one, once)))
+        with _FILTERS:
+            found = dict(zip(once, _in_threads(one, once)))
         made = [found[places[id(item)]] for item in raw]
         items = jax.tree.map(lambda *rows: np.stack(rows), *made)
         known = np.ones(len(raw), bool)
@@ -102,10 +104,36 @@ def _in_threads(make: Any, places: list[int]) -> list[Any]:
     threads = min(os.cpu_count() or 1, THREADS, len(places))
     if threads == 1:
         return [make(place) for place in places]
-    # Readers change the filters of warnings; what threads leave of them in turns ends here.
-    with warnings.catch_warnings(), ThreadPoolExecutor(threads, "rows") as pool:
+    with ThreadPoolExecutor(threads, "rows") as pool:
         try:
             return list(pool.map(make, places))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+
+
+class _Filters:
+    """Puts the filters of warnings back when the last of several threads has left.
+
+    Readers change them. They belong to the process, so that of threads that overlap one would leave
+    what another has set, for good.
+    """
+
+    def __init__(self):
+        self._lock, self._inside = threading.Lock(), 0
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._before = warnings.catch_warnings()
+                self._before.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                self._before.__exit__(*error)
+
+
+_FILTERS = _Filters()
