@@ -16,13 +16,16 @@ import sys
 import command_line
 from absl import flags
 
+import jaxcmr
+from jaxcmr.display import listed, quoted
 from jaxcmr.errors import UsageError
+from jaxcmr.storage.paths import expanded
 
 INDEX = flags.DEFINE_string("index", None, "File of the index.")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run, whose model embeds.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ("best", "last"), "Weights of which epoch.")
 MEMBER = flags.DEFINE_integer("member", None, "One member of the ensemble; default: all.")
-ITEMS = flags.DEFINE_multi_string("items", [], "Folder or manifest; may be given again.")
+ITEMS = flags.DEFINE_string("items", None, "Folder or manifest of items to embed.")
 MODALITY = flags.DEFINE_string("modality", None, "Only items, or ids, of this modality.")
 IDS = flags.DEFINE_multi_string("ids", [], "Ids with commas between, or the flag again.")
 OUTPUT = flags.DEFINE_string("output", None, "File to export to.")
@@ -30,46 +33,42 @@ OUTPUT = flags.DEFINE_string("output", None, "File to export to.")
 
 def main(word: str) -> None:
     """Does what the word says."""
-    from jaxcmr.storage.paths import expanded
-
     _require("index", "the file of the index")
     WORDS[word](expanded(INDEX.value))
 
 
 def _create(path) -> None:
     from jaxcmr import galleries
-    from jaxcmr.index.summary import summary
 
     if os.path.lexists(path):
         raise UsageError(f"{path} exists; add to it, remove it, or choose another --index")
     model = _model()
     if not ITEMS.value and MODALITY.value:
         raise UsageError("--modality chooses items; leave it out, or add --items=PATH")
-    first, *others = _embedded(model) if ITEMS.value else [galleries.of_run(model)]
-    for other in others:
-        first.extend(other)
-    first.save(path)
-    print(f"{path}: {summary(first)}")
+    if ITEMS.value:
+        index = galleries.of_path(model, ITEMS.value, MODALITY.value)
+    else:
+        index = galleries.of_run(model)
+    index.save(path)
+    _show(path)
 
 
 def _add(path) -> None:
-    from jaxcmr import Index
+    from jaxcmr import galleries
     from jaxcmr.index.changing import changing
 
     _require("items", "a folder or a manifest")
     model = _model()
-    Index.open(path, model.fingerprint)  # refused before anything is embedded
-    found = _embedded(model)
+    jaxcmr.Index.open(path, model.fingerprint)  # refused before anything is embedded
+    items = galleries.of_path(model, ITEMS.value, MODALITY.value)
     with changing(path, model.fingerprint) as index:
         before = len(index)
-        for other in found:
-            index.extend(other)
+        index.extend(items)
     new = len(index) - before
-    print(f"{path}: {new} rows are new, {sum(map(len, found)) - new} are replaced")
+    print(f"{path}: {new} rows are new, {len(items) - new} are replaced")
 
 
 def _remove(path) -> None:
-    from jaxcmr.display import listed, quoted
     from jaxcmr.index.changing import changing
 
     _require("ids", "those to remove")
@@ -88,31 +87,19 @@ def _remove(path) -> None:
 
 
 def _show(path) -> None:
-    from jaxcmr import Index
     from jaxcmr.index.summary import summary
 
-    print(f"{path}: {summary(Index.open(path))}")
+    print(f"{path}: {summary(jaxcmr.Index.open(path))}")
 
 
 def _export(path) -> None:
-    from jaxcmr import Index
-    from jaxcmr.storage.paths import expanded
-
     _require("output", "the file to write")
-    print(*Index.open(path).export(expanded(OUTPUT.value)), sep="\n")
+    print(*jaxcmr.Index.open(path).export(expanded(OUTPUT.value)), sep="\n")
 
 
 def _model():
-    import jaxcmr
-
     _require("workdir", "the folder of a finished run")
     return jaxcmr.load(WORKDIR.value, CHECKPOINT.value, MEMBER.value)
-
-
-def _embedded(model) -> list:
-    from jaxcmr import galleries
-
-    return [galleries.of_path(model, path, MODALITY.value) for path in ITEMS.value]
 
 
 def _require(flag: str, what: str) -> None:
