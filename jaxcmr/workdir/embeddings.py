@@ -123,7 +123,11 @@ def written(workdir: Path, sets: Mapping[str, Dataset]) -> Iterator[Add]:
 def _written(
     folder: Path, modality: str, sets: Mapping[str, Dataset]
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """Yields what takes the rows of one modality; they are never in memory all together."""
+    """Yields what takes the rows of one modality; they are never in memory all together.
+
+    They are float32: half precision would change an entry by up to 1e-4, and a search would have to
+    copy all of them.
+    """
     about = _about(modality, sets)
     present, first = about["present"], 0
     place = folder / f"{file_name(modality)}.npz"
