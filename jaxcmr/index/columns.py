@@ -22,6 +22,7 @@ _NAMES = {str: "text", int: "int", float: "float", bool: "bool"}
 _DTYPES = {"int": np.int64, "float": np.float64, "bool": np.uint8}
 _BLANKS = {"int": 0, "float": 0.0, "bool": False}
 _EXACT = 2**53  # whole numbers up to it are numbers of 64 bits with a point, too
+_DAMAGED = "a text of the index is damaged; make the index again"
 _BLOCK = 1 << 22  # bytes that are gathered at once
 
 
@@ -57,7 +58,7 @@ class Texts:
         Raises:
             UsageError: the file that holds them is damaged.
         """
-        starts, stops = self._offsets[rows].tolist(), self._offsets[rows + 1].tolist()
+        starts, stops = (ends.tolist() for ends in self._spans(rows))
         missing, data = self._missing[rows].tolist(), self._data.data
         try:
             return [
@@ -65,7 +66,14 @@ class Texts:
                 for start, stop, none in zip(starts, stops, missing)
             ]
         except UnicodeDecodeError:
-            raise UsageError("a text of the index is damaged; make the index again") from None
+            raise UsageError(_DAMAGED) from None
+
+    def _spans(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns where texts begin and end; looked at here, for to open a file reads none."""
+        starts, stops = self._offsets[rows], self._offsets[rows + 1]
+        if ((starts < 0) | (starts > stops) | (stops > len(self._data))).any():
+            raise UsageError(_DAMAGED)
+        return starts, stops
 
     def matches(self, values: Sequence[Any]) -> np.ndarray:
         """Returns which rows `[N]` hold one of the values."""
@@ -83,7 +91,8 @@ class Texts:
 
     def select(self, rows: np.ndarray) -> Texts:
         """Returns the column of some rows, in memory."""
-        starts, lengths = self._offsets[rows], np.diff(self._offsets)[rows]
+        starts, stops = self._spans(rows)
+        lengths = stops - starts
         offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         data = np.empty(offsets[-1], np.uint8)
         for first, last in _blocks(offsets):
@@ -110,7 +119,7 @@ class Texts:
         data, offsets, missing = (arrays[name] for name in cls.parts)
         _check(data, np.uint8), _check(offsets, np.int64), _check(missing, np.uint8)
         fits = len(offsets) == len(missing) + 1 and offsets[0] == 0 and offsets[-1] == len(data)
-        if not fits or (np.diff(offsets) < 0).any():
+        if not fits:
             raise ValueError("texts that do not fit their offsets")
         return cls(data, offsets, missing)
 

@@ -196,8 +196,11 @@ def test_damaged_texts_and_ids_are_refused_where_they_are_read(index, tmp_path):
         Index.open(tmp_path / "i").search([1, 0, 0])
     offsets = np.arange(4).tobytes()
     (tmp_path / "i").write_bytes(whole.replace(offsets, np.int64([0, 2, 1, 3]).tobytes(), 1))
-    with pytest.raises(UsageError, match="texts that do not fit their offsets"):
-        Index.open(tmp_path / "i")
+    damaged = Index.open(tmp_path / "i")
+    with pytest.raises(UsageError, match="a text of the index is damaged"):
+        damaged.item(1)
+    with pytest.raises(UsageError, match="a text of the index is damaged"):
+        damaged.search([1, 0, 0], k=3)
     (tmp_path / "i").write_bytes(whole[:place] + b"b" + whole[place + 1 :])
     with pytest.raises(UsageError, match="two rows of the index have one id"):
         Index.open(tmp_path / "i").remove("c")
