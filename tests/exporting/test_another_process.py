@@ -92,7 +92,7 @@ def is_equal(of, found, atol=1e-5):
 
 
 def test_all_kinds_of_towers_of_several_members(export, tmp_path):
-    of = model(*TOWERS, members=3, name="mmcd")
+    of = model(*TOWERS, members=2, name="mmcd")
     found = export(of)
     is_equal(of, found)
     assert "text 17 probabilities" in found

@@ -27,14 +27,17 @@ TOWERS = {
     "cloud": (encoder("triplane_cnn", cells=12, width=8), Cloud(points=48, seed=3)),
     "graph": (encoder("dgcnn", k=4, widths=(8, 8)), Given(kind="cloud", shape=(32, 3))),
     "image": (encoder("compact_cnn", width=8), Picture(shape=(16, 12, 3), dtype=BYTES)),
-    "mesh": (encoder("meshnet"), ObjectFaces(points=8, seed=0, faces=20)),
+    "mesh": (encoder("meshnet", kernels=8), ObjectFaces(points=8, seed=0, faces=20)),
     "photo": (encoder("resnet18", width=8), Picture(shape=(32, 32, 1), dtype=BYTES)),
     "points": (encoder("pointnet", widths=(8, 16), transforms=True), Cloud(points=40, seed=0)),
     "text": (
         encoder("fc", hidden=(64, 300)),
         Text(tfidf=Tfidf(WORDS, np.linspace(1, 2, len(WORDS))), standard=STANDARD),
     ),
-    "views": (encoder("mnist_cnn", views=2), Views(shape=(3, 16, 16, 1), dtype=BYTES)),
+    "views": (
+        encoder("mnist_cnn", views=2, channels=(4, 8), hidden=(16,)),
+        Views(shape=(3, 16, 16, 1), dtype=BYTES),
+    ),
 }
 
 
