@@ -50,17 +50,18 @@ def main() -> None:
     asked += [queries.of_row(gallery, name, FROM.value) for name in ID.value]
     hits = find.find(gallery, asked, K.value, TO.value, WHERE.value, APPROX.value)
     found = answers.records(gallery, hits, model.workdir)
-    if SHEET.value:
-        _write_sheet(expanded(SHEET.value), model, gallery, asked, hits)
     if JSON.value:
         print(json.dumps(answers.document(asked, found), indent=2))
     else:
-        print(answers.table(asked, found) + (f"\n\nsheet: {SHEET.value}" if SHEET.value else ""))
+        print(answers.table(asked, found))
+    if SHEET.value:  # behind the answer, which is not lost where a picture cannot be written
+        _write_sheet(expanded(SHEET.value), model, gallery, asked, hits)
+        if not JSON.value:
+            print(f"\nsheet: {SHEET.value}")
 
 
 def _check() -> None:
     """Finds the mistakes that need no model."""
-    from jaxcmr.report.search.sheet import check_sheet
     from jaxcmr.storage.paths import expanded
 
     for flag in ("workdir", "from", "to", "gallery", "index", "sheet"):
@@ -80,6 +81,8 @@ def _check() -> None:
     if "" in [text.strip() for text in TEXT.value]:
         raise UsageError("--text is empty; give the words that are searched for")
     if SHEET.value:
+        from jaxcmr.report.search.sheet import check_sheet
+
         check_sheet(expanded(SHEET.value), 1, K.value)
 
 
