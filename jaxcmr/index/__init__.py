@@ -6,6 +6,7 @@
 | `adding.py`, `filters.py` | checks of what is added, and of what a search may find |
 | `store.py`, `segment.py`, `columns.py` | the rows in memory or on the disk |
 | `file.py`, `export.py` | the file of an index; files for other programs |
+| `changing.py`, `summary.py` | a file changed by one process at a time; what is in it |
 """
 
 from jaxcmr.index.index import Hits, Index
