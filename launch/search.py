@@ -20,7 +20,9 @@ SPLITS = ("train", "validation", "test", "all")
 WORKDIR = flags.DEFINE_string("workdir", None, "Folder of a finished run.")
 QUERY = flags.DEFINE_multi_string("query", [], "A file to search with; may be given again.")
 TEXT = flags.DEFINE_multi_string("text", [], "Words to search with; may be given again.")
-ID = flags.DEFINE_multi_string("id", [], "Id of a row of the gallery; may be given again.")
+ID = flags.DEFINE_multi_string(
+    "id", [], "Id of a row of the gallery or the run; may be given again."
+)
 FROM = flags.DEFINE_string("from", "", "Modality of the queries, where it is not clear.")
 TO = flags.DEFINE_string("to", "", "Modality of the hits; default: any that no query has.")
 K = flags.DEFINE_integer("k", 10, "Number of hits.")
@@ -47,7 +49,7 @@ def main() -> None:
     asked = [queries.of_file(model, expanded(path), FROM.value) for path in QUERY.value]
     asked += [queries.of_text(model, words, FROM.value) for words in TEXT.value]
     gallery = _gallery(model)
-    asked += [queries.of_row(gallery, name, FROM.value) for name in ID.value]
+    asked += [queries.of_known_row(model, gallery, name, FROM.value) for name in ID.value]
     hits = find.find(gallery, asked, K.value, TO.value, WHERE.value, APPROX.value)
     found = answers.records(gallery, hits, model.workdir)
     if JSON.value:

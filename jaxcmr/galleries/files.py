@@ -52,11 +52,7 @@ def readable(recipes: Recipes, chosen: Collection[str] = ()) -> dict[str, Any]:
         UsageError: the model lacks a modality, or takes arrays of it alone.
     """
     for name in chosen:
-        if name not in recipes:
-            raise UsageError(
-                f"the model has no modality {quoted(name)}, only {listed(list(recipes))}"
-                f"{names.suggestion(name, tuple(recipes))}"
-            )
+        check_modality(recipes, name)
     found = {m: recipe for m, recipe in recipes.items() if not chosen or m in chosen}
     files = {m: recipe for m, recipe in found.items() if recipe.files or recipe.kind == "text"}
     if not files:
@@ -65,6 +61,15 @@ def readable(recipes: Recipes, chosen: Collection[str] = ()) -> dict[str, Any]:
             "Python, or search the rows of the run"
         )
     return files
+
+
+def check_modality(recipes: Recipes, name: str) -> None:
+    """Raises a `UsageError` if the model has no such modality."""
+    if name not in recipes:
+        raise UsageError(
+            f"the model has no modality {quoted(name)}, only {listed(list(recipes))}"
+            f"{names.suggestion(name, tuple(recipes))}"
+        )
 
 
 def modality_of(path: Path, recipes: Recipes, flag: str) -> str:

@@ -1,5 +1,6 @@
 """What is searched with: files, texts and known rows, of which several become one query."""
 
+import contextlib
 from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,7 +11,8 @@ import numpy as np
 from jaxcmr.data.formats.textfiles import read_text
 from jaxcmr.display import listed, quoted, shown
 from jaxcmr.errors import UsageError
-from jaxcmr.galleries import files
+from jaxcmr.galleries import files, sources
+from jaxcmr.galleries.run import of_run
 from jaxcmr.index import Index
 
 CANCELLED = 1e-6  # length of a mean below which it has no direction
@@ -55,6 +57,8 @@ def of_text(model: Any, words: str, modality: str = "") -> Query:
         UsageError: they have no word that the model knows, or it knows no texts.
     """
     recipes = model.preparation.recipes
+    if modality:
+        files.check_modality(recipes, modality)
     texts = [name for name, recipe in recipes.items() if recipe.kind == "text"]
     texts = [modality] if modality in texts else texts
     if not texts:
@@ -101,6 +105,23 @@ def of_row(gallery: Index, name: str, modality: str = "") -> Query:
     modality = modality or next(iter(modalities))
     row = modalities[modality]
     return Query(name, modality, gallery.source(row), np.asarray(gallery.embeddings[row]), row)
+
+
+def of_known_row(model: Any, gallery: Index, name: str, modality: str = "") -> Query:
+    """Returns an item of the gallery, or else of the run, by its id.
+
+    Raises:
+        UsageError: as `of_row`.
+    """
+    rows = None
+    if not len(gallery.find(name)):
+        with contextlib.suppress(UsageError):  # they are of other weights, or not kept
+            rows = of_run(model)
+    if rows is None or not len(rows.find(name)):
+        return of_row(gallery, name, modality)
+    found = of_row(rows, name, modality)
+    (source,) = sources.of_rows(model.workdir, [(name, found.modality)])
+    return found._replace(source=source, row=-1)
 
 
 def _similar(name: str, ids: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from color_model import paint
 from jaxcmr import galleries
 from jaxcmr.data.cache import sha256
 from jaxcmr.errors import UsageError
-from jaxcmr.galleries import sources
+from jaxcmr.galleries import queries, sources
 from jaxcmr.types import UNKNOWN, Dataset
 from jaxcmr.workdir import embeddings
 
@@ -76,6 +76,21 @@ def test_rows_are_no_gallery_of_another_epoch_or_of_one_member(model, other):
     vars(model).update(other)
     with pytest.raises(UsageError, match="by all members of its best epoch; search them without"):
         galleries.of_run(model)
+
+
+def test_a_row_of_the_run_is_searched_with_where_the_gallery_lacks_it(model):
+    test = galleries.of_run(model, "test")
+    query = queries.of_known_row(model, test, "row0", "text")
+    assert query[:3] == ("row0", "text", None) and query.row == -1
+    np.testing.assert_array_equal(query.embedding, [1, 0, 0])
+    assert queries.of_known_row(model, test, "row3", "image").row == 1
+    with pytest.raises(UsageError, match="the gallery has no row with the id 'row9'; did you mean"):
+        queries.of_known_row(model, test, "row9")
+    with pytest.raises(UsageError, match="'row1' has no item of 'text', only of image"):
+        queries.of_known_row(model, test, "row1", "text")
+    model.checkpoint = "last"
+    with pytest.raises(UsageError, match="the gallery has no row with the id 'row0'; did you mean"):
+        queries.of_known_row(model, test, "row0", "text")
 
 
 def test_true_labels_that_nobody_knows_are_no_field(tmp_path, model):

@@ -147,6 +147,14 @@ def test_a_known_row_is_no_hit_of_its_own(hits):
 
 
 @pytest.mark.slow
+def test_a_row_of_the_run_finds_new_photos(shop, ask):
+    flags = ("--id=green-1", "--from=text", f"--gallery={shop / 'new'}", "--k=1")
+    done = ask(*flags, f"--sheet={shop / 'row.html'}")
+    assert re.search(r"^1 +0\.\d+ +green\.png +image", done.stdout, re.MULTILINE), done.stdout
+    assert "tiny green mug" in (shop / "row.html").read_text()
+
+
+@pytest.mark.slow
 def test_an_index_is_searched_and_that_of_another_model_is_refused(shop, hits):
     import jaxcmr
     from jaxcmr import galleries
@@ -232,7 +240,7 @@ def test_what_was_embedded_before_an_interruption_is_reused(shop, tmp_path):
         (["--text=zebra"], "'zebra' has no word that the model knows"),
         (["--id=red-999", "--from=image"], "no row with the id 'red-999'; did you mean 'red-"),
         (["--query=new/red.png", "--from=points"], "no modality 'points', only image, text"),
-        (["--text=red", "--gallery=none"], "there is no folder or manifest none"),
+        (["--text=red", "--gallery=none"], "there is no folder or manifest "),
         (["--text=red", "--index=items.csv"], "items.csv"),
         (["--text=red", "--member=7"], "no member 7 in"),
         (["--text=red", "--checkpoint=last"], "by all members of its best epoch"),
