@@ -27,6 +27,12 @@ CONFIGS = Path(__file__).resolve().parents[1] / "configs"
 HELP = ("--help", "-help", "-h", "--helpfull", "--helpshort")
 FLAG = re.compile(r"--?(no)?config(?:\.([^=]*))?(?:=(.*))?", re.DOTALL)
 
+TAKES = {  # what absl says of a value -> what the flag takes
+    "invalid literal for int": "a whole number",
+    "could not convert string to float": "a number",
+    "Non-boolean argument": "true or false",
+}
+
 
 class ConfigFlag:
     """`--config=FILE[:VARIANT]` and, for each field, `--config.FIELD=VALUE`.
@@ -131,7 +137,7 @@ def parse(argv: list[str], words: tuple[str, ...] = ()) -> list[str]:
     except flags.UnrecognizedFlagError as error:
         raise UsageError(_no_flag(error.flagname)) from None
     except (flags.Error, OSError) as error:
-        raise UsageError(str(error).splitlines()[0]) from None
+        raise UsageError(_refused(str(error).splitlines()[0])) from None
     if words and (len(rest) != 1 or rest[0] not in words):
         given = f"{rest[0]!r} is none of them" if rest else "none is given"
         raise UsageError(f"say what to do, one of {', '.join(words)}; {given}")
@@ -181,6 +187,14 @@ def _no_flag(name: str) -> str:
     near = [f"config.{field}"] if field else get_close_matches(name, list(flags.FLAGS), 1, 0.7)
     hint = f" (did you mean --{near[0]}?)" if near else ""
     return f"there is no flag --{name}{hint}; see --help"
+
+
+def _refused(sentence: str) -> str:
+    """Returns absl's sentence on a value; where it speaks of Python's types, one of our own."""
+    for words, takes in TAKES.items():
+        if match := re.fullmatch(rf"flag --([^=]*)=(.*): .?.?{words}.*", sentence, re.DOTALL):
+            return f"--{match[1]} takes {takes}, not {match[2]!r}"
+    return sentence
 
 
 def _join() -> None:

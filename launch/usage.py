@@ -11,6 +11,8 @@ from absl import flags
 from jaxcmr.config.fields import FIELDS, OPEN, method_fields, methods
 from jaxcmr.config.ranges import Field
 
+AGAIN = "; repeat this option"  # what absl adds to the help of a flag that may be given again
+
 
 def of(
     command: ModuleType, words: tuple[str, ...], configs: Path | None, files: Sequence[str] = ()
@@ -56,7 +58,7 @@ def _flags(command: ModuleType) -> list[str]:
     found = [flag for name in (command.__name__, "command_line") for flag in modules.get(name, [])]
     found += [flag for name, theirs in modules.items() if name.endswith(".py") for flag in theirs]
     return [
-        _row(f"--{flag.name}={_shown(flag.default)}", " ".join(flag.help.split()))
+        _row(f"--{flag.name}={_shown(flag.default)}", " ".join(flag.help.split()).split(AGAIN)[0])
         for flag in found
         if not flag.help.startswith("Internal")
     ]
@@ -67,7 +69,7 @@ def _row(name: str, meaning: str) -> str:
 
 
 def _shown(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+    return ",".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def _first_line(path: Path) -> str:

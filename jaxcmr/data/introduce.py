@@ -14,6 +14,7 @@ from jaxcmr.types import UNKNOWN, Dataset
 
 PURPOSES = {"train": "to train on", "validation": "to validate", "test": "to test"}
 OWN = ("own", "arrays", "manifest")  # sources whose labels nobody has checked for us
+FEW = 200  # steps; a network that takes fewer from its random start often ranks near chance
 
 
 def made(record: NoiseRecord) -> bool:
@@ -126,6 +127,12 @@ def introduce(
         jax.device_count(),
         jax.devices()[0].device_kind,
     )
+    steps = len(train) // config.train.batch_size  # of an epoch
+    if config.data.name == "own" and config.train.epochs * steps < FEW:
+        logging.info(
+            "%d steps in all are few; with config.train.epochs=%d there are %d",
+            config.train.epochs * steps, -(-FEW // steps), -(-FEW // steps) * steps,
+        )  # fmt: skip
 
 
 def _of_none(config: ConfigDict, known: dict[str, Any], sizes: dict[str, int]) -> list[str]:

@@ -135,3 +135,30 @@ def test_help_shows_how_the_command_is_used(monkeypatch, tmp_path):
         assert f"  {field}=" in shown
     assert f"Numbers of the method {file}" in shown and "  method.my_number=0.5 " in shown
     assert "Internal" not in shown
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("--k=three: 3", "--k takes a whole number, not 'three: 3'"),
+        ("--rate=x", "--rate takes a number, not 'x'"),
+        ("--json=perhaps", "--json takes true or false, not 'perhaps'"),
+        ("--k=0", "flag --k=0: 0 is not a positive integer"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_without_python_s_words(command_line, word, message):
+    flags.DEFINE_integer("k", 10, "", lower_bound=1, flag_values=flags.FLAGS)
+    flags.DEFINE_float("rate", 1.0, "", flag_values=flags.FLAGS)
+    flags.DEFINE_bool("json", False, "", flag_values=flags.FLAGS)
+    with pytest.raises(UsageError) as caught:
+        command_line.parse(["search.py", word])
+    assert str(caught.value) == message
+
+
+def test_help_says_once_that_a_flag_may_be_given_again(command_line):
+    command = type(sys)("command")
+    words = "Words to search with; may be given again."
+    flags.DEFINE_multi_string("text", [], words, flags.FLAGS, module_name="command")
+    assert command_line.usage.of(command, (), None).splitlines()[-1].split(maxsplit=1) == [
+        "--text=", words
+    ]  # fmt: skip

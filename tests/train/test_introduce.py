@@ -12,13 +12,14 @@ from jaxcmr.train import evaluate
 from jaxcmr.types import Splits
 
 
-def _logged(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="given"):
+def _logged(caplog, *, name="own", rate=0.0, truth=True, test_truth=True, labels="given", epochs=2):
     """Returns what a run says, and what it records, of 40 rows of which 10 are wrong as given."""
     source, test = paired.dataset(rows=40), paired.dataset(rows=8)
     source = source if truth else dataclasses.replace(source, true_labels=None)
     test = test if test_truth else dataclasses.replace(test, true_labels=None)
     config = paired.config()
     config.data.name, config.noise.rate, config.labels = name, rate, labels
+    config.train.epochs, config.train.batch_size = epochs, 4
     record, train, validation, _ = prepare.prepare(Splits(source, test), config)
     known = introduce.what_is_known(config, record, source, train, validation, test)
     logging.set_verbosity(logging.INFO)
@@ -35,6 +36,13 @@ def test_own_labels_are_not_called_right(caplog):
     assert not any("0 of" in line or "noise" in line for line in logged)
     assert known["wrong_labels"] == dict.fromkeys(("truth", "train", "validation", "test"))
     assert known["scored_by"] == "given labels"
+
+
+def test_few_steps_on_own_data_are_said_with_the_epochs_that_are_enough(caplog):
+    few = "27 steps in all are few; with config.train.epochs=23 there are 207"
+    assert few in _logged(caplog, epochs=3)[0]  # 36 rows in batches of 4: 9 steps an epoch
+    for enough in ({"epochs": 23}, {"epochs": 3, "name": "mnist3d"}):
+        assert not any("are few" in line for line in _logged(caplog, **enough)[0])
 
 
 def test_a_column_of_true_labels_is_counted_against_in_every_set(caplog):
