@@ -23,17 +23,19 @@ RECIPES = {
 }
 
 
-def model(members: int = 2, name: str = "ce", seed: int = 0) -> Model:
+def model(
+    members: int = 2, name: str = "ce", seed: int = 0, labels: str = "given", classes: int = 3
+) -> Model:
     """Returns a model by the method `name`, of embeddings of `members` times `SIZE` numbers."""
     config = default().unlock()
     config.data.modalities = tuple(RECIPES)
     config.encoders.embedding_size = SIZE
     config.encoders.image = encoder("compact_cnn", head="linear")
     config.encoders.text = encoder("fc", hidden=(6,))
-    config.method = method(name)
+    config.method, config.labels = method(name), labels
     built = methods.build(config)
     inputs = {n: np.zeros((2, *recipe.shape), recipe.dtype) for n, recipe in RECIPES.items()}
-    create = lambda key: built.init(key, inputs, len(CLASSES))
+    create = lambda key: built.init(key, inputs, classes)
     return Model(
         workdir=Path("nowhere"),
         config=config,

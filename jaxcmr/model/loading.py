@@ -8,16 +8,19 @@ from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from ml_collections import ConfigDict
 
 from jaxcmr import guards, methods
 from jaxcmr.config import section
 from jaxcmr.data import preparation
+from jaxcmr.data.cache import sha256
 from jaxcmr.errors import UsageError, check_choice
+from jaxcmr.methods import own
 from jaxcmr.model.model import Model
 from jaxcmr.storage.paths import expanded
 from jaxcmr.train.step import method_numbers
-from jaxcmr.workdir import folder, weights
+from jaxcmr.workdir import folder, trained_on, weights
 
 KINDS = {"best": weights.BEST, "last": weights.LAST}
 
@@ -45,6 +48,7 @@ def load(workdir: str | os.PathLike, checkpoint: str = "best", member: int | Non
     workdir = expanded(workdir)
     check_choice("checkpoint", checkpoint, KINDS)
     config = _last_stage(folder.read_config(workdir))
+    _warn_of_changes(config.method.name, workdir)
     prepared = preparation.read(workdir)
     found = weights.newest(workdir, KINDS[checkpoint])
     if found is None:
@@ -78,6 +82,16 @@ def _last_stage(config: ConfigDict) -> ConfigDict:
     return config
 
 
+def _warn_of_changes(method: str, workdir: Path) -> None:
+    """Warns where a person's own method is another one than in the training."""
+    known = (trained_on.read(workdir / folder.DATA) or {}).get("files", {}).get("method.name")
+    if own.is_file(method) and expanded(method).is_file() and sha256(expanded(method)) != known:
+        logging.warning(
+            "%s has changed since it trained the run in %s: embeddings are those of the file as it "
+            "is now", method, workdir,
+        )  # fmt: skip
+
+
 def _members(alive: np.ndarray, member: int | None, workdir: Path) -> np.ndarray:
     """Returns the numbers of the members that are taken."""
     if member is None:
@@ -95,6 +109,8 @@ def _members(alive: np.ndarray, member: int | None, workdir: Path) -> np.ndarray
 def _fingerprint(config: ConfigDict, prepared: preparation.Preparation, variables: Any) -> str:
     """Returns 16 hex digits that change with all that an embedding depends on."""
     parts = {name: config[name].to_dict() for name in ("encoders", "method")}
+    if own.is_file(config.method.name):
+        parts["method"]["name"] = sha256(expanded(config.method.name))
     text = json.dumps(
         [parts, config.train.compute_dtype, preparation.digest(prepared)], sort_keys=True
     )

@@ -39,7 +39,8 @@ class Model:
         preparation: how a raw item becomes a row.
         fingerprint: 16 hex digits that change with all that an embedding depends on.
         modalities: their names.
-        class_names: `K` names.
+        class_names: `K` names, `cluster 1` and so on where the run has had no labels; none where
+            its method has no classes either.
         members: how many members embed together, E.
         size: of an embedding, E d: the members' unit embeddings lie one after the other, so that a
             cosine similarity is the mean of the members' cosine similarities.
@@ -61,12 +62,14 @@ class Model:
         self.workdir, self.config, self.preparation = workdir, config, preparation
         self.fingerprint = fingerprint
         self.modalities: tuple[str, ...] = tuple(preparation.recipes)
-        self.class_names = tuple(preparation.class_names)
         self.members = len(jax.tree.leaves(variables)[0])
         self.size = self.members * config.encoders.embedding_size
         self._variables = jax.tree.map(jnp.asarray, variables)
         self._apply = partial(_apply, method, dict(numbers), axis_order(self.modalities))
         self._towers = {name: jax.jit(partial(self._apply, name)) for name in self.modalities}
+        self.class_names = tuple(preparation.class_names)
+        if config.labels == "absent":  # the network's classes are clusters, which no label names
+            self.class_names = tuple(f"cluster {k + 1}" for k in range(self._classes()))
 
     def embed(self, /, **items: Iterable[Any]) -> np.ndarray:
         """Embed items of one modality: `model.embed(image=["one.png", "two.png"])`.
@@ -84,7 +87,7 @@ class Model:
             UsageError: the modality is not one of the run's, or an item cannot be read.
         """
         modality, raw = self._only(items)
-        return self._by_parts(modality, raw, self.embed_rows, unknown=0.0)
+        return self._by_parts(modality, raw, self.embed_rows)
 
     def classify(self, /, **items: Iterable[Any]) -> np.ndarray:
         """Predict class probabilities of items of one modality, the mean over members.
@@ -102,9 +105,9 @@ class Model:
             UsageError: as `embed`; or the method of the run has no classes.
         """
         modality, raw = self._only(items)
-        return self._by_parts(
-            modality, raw, self.classify_rows, unknown=1 / max(len(self.class_names), 1)
-        )
+        found = self._by_parts(modality, raw, self.classify_rows)
+        found[~found.any(1)] = 1 / found.shape[1]
+        return found
 
     def embed_rows(self, modality: str, rows: Items) -> np.ndarray:
         """Embed prepared rows `[N, ...]` of one modality; returns `[N, size]` unit rows."""
@@ -161,6 +164,15 @@ class Model:
         self._check(modality)
         return partial(self._apply, modality), self._variables
 
+    def _classes(self) -> int:
+        """Returns how many classes the network has, without computing anything."""
+        name = self.modalities[0]
+        recipe = self.preparation.recipes[name]
+        one = lambda shape, dtype: jax.ShapeDtypeStruct((1, *shape), dtype)
+        rows = jax.tree.map(one, recipe.shape, recipe.dtype, is_leaf=lambda x: type(x) is tuple)
+        probabilities = jax.eval_shape(partial(self._apply, name), self._variables, rows)[1]
+        return 0 if probabilities is None else probabilities.shape[1]
+
     def _only(self, items: Mapping[str, Sequence[Any]]) -> tuple[str, Sequence[Any]]:
         if len(items) != 1:
             raise UsageError(
@@ -181,27 +193,23 @@ class Model:
                 f"{', '.join(self.modalities)}"
             )
 
-    def _by_parts(
-        self, modality: str, raw: Sequence[Any], compute: Callable, unknown: float
-    ) -> np.ndarray:
-        """Prepares and computes some thousand items at a time; fills rows of unknown ones."""
+    def _by_parts(self, modality: str, raw: Sequence[Any], compute: Callable) -> np.ndarray:
+        """Prepares and computes some thousand items at a time; rows of unknown ones are zeros."""
         firsts = range(0, max(len(raw), 1), READ_AT_ONCE)
-        return np.concatenate([self._part(modality, raw, at, compute, unknown) for at in firsts])
+        return np.concatenate([self._part(modality, raw, first, compute) for first in firsts])
 
-    def _part(
-        self, modality: str, raw: Sequence[Any], first: int, compute: Callable, unknown: float
-    ) -> np.ndarray:
+    def _part(self, modality: str, raw: Sequence[Any], first: int, compute: Callable) -> np.ndarray:
         part = raw[first : first + READ_AT_ONCE]
         rows, known = self.preparation.rows(modality, part)
         if not known.all():
-            places = [str(first + place) for place in np.flatnonzero(~known)]
+            unknown = [str(first + place) for place in np.flatnonzero(~known)]
             logging.warning(
                 "%d of %d items of %r have no word that the training texts have (items %s): "
                 "nothing is known of them",
-                len(places), len(raw), modality, listed(places),
+                len(unknown), len(raw), modality, listed(unknown),
             )  # fmt: skip
         found = compute(modality, rows)
-        found[~known] = unknown
+        found[~known] = 0.0
         return found
 
     def _computed(self, modality: str, rows: Items) -> tuple[np.ndarray, np.ndarray | None]:

@@ -1,15 +1,18 @@
 """A model embeds and classifies items of one modality, in batches of any size."""
 
+import hashlib
+import json
 from collections import deque
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
+from ml_collections import ConfigDict
 from untrained import CLASSES, RECIPES, SIZE, model, photos
 
 from jaxcmr.errors import UsageError
-from jaxcmr.model.loading import _members
+from jaxcmr.model.loading import _fingerprint, _members, _warn_of_changes
 from jaxcmr.model.model import BUCKETS
 
 
@@ -63,6 +66,31 @@ def test_of_a_text_without_a_known_word_all_classes_are_equally_likely(two):
     found = two.classify(text=["red", "zebra"])
     assert np.ptp(found[0]) > 1e-4
     np.testing.assert_allclose(found[1], 1 / len(CLASSES), rtol=1e-6)
+
+
+def test_classes_of_a_run_without_labels_are_clusters():
+    clusters = model(members=1, labels="absent", classes=5)
+    assert clusters.class_names == tuple(f"cluster {k}" for k in range(1, 6))
+    np.testing.assert_allclose(clusters.classify(text=["zebra"]), np.full((1, 5), 0.2), rtol=1e-6)
+    assert not model(members=1, name="pairs", labels="absent").class_names
+
+
+def test_a_method_in_an_own_file_counts_by_its_content(two, tmp_path, caplog):
+    def fingerprint(name, content):
+        (tmp_path / name).write_text(content)
+        config = ConfigDict(two.config.to_dict())
+        config.method.name = str(tmp_path / name)
+        return _fingerprint(config, two.preparation, {})
+
+    trained = fingerprint("a.py", "METHOD = 1")
+    record = {"classes": "", "sets": {}, "split": {}}
+    record["files"] = {"method.name": hashlib.sha256(b"METHOD = 1").hexdigest()}
+    (tmp_path / "trained_on.json").write_text(json.dumps(record))
+    _warn_of_changes(str(tmp_path / "a.py"), tmp_path)
+    assert not caplog.records
+    assert fingerprint("moved.py", "METHOD = 1") == trained != fingerprint("a.py", "METHOD = 2")
+    _warn_of_changes(str(tmp_path / "a.py"), tmp_path)
+    assert "has changed since it trained the run" in caplog.text
 
 
 def test_items_come_in_any_collection_that_has_an_order(two):
