@@ -126,7 +126,7 @@ class Trainer:
             metrics = log.MetricsLog(
                 folder / "metrics.jsonl" if distributed.first() else None, first
             )
-            began = time.monotonic()
+            began, timed = time.monotonic(), first
             for epoch in range(first, epochs):
                 epoch_began = time.monotonic()
                 terms = {k: np.float32(v) for k, v in record.pop("terms", {}).items()}
@@ -153,8 +153,10 @@ class Trainer:
                 now = time.monotonic()
                 record |= {"epoch": epoch + 1, "seconds": record["seconds"] + now - epoch_began}
                 checkpoints.save_last(state, dict(record))
-                left = (now - began) / (epoch + 1 - first) * (epochs - epoch - 1)
+                left = (now - began) / (epoch + 1 - timed) * (epochs - epoch - 1)
                 log.log_progress(line, epochs, left)
+                if epoch == first:  # it has compiled: no other epoch takes as long
+                    began, timed = now, epoch + 1
             if self._score is None:
                 return Fit(state, state, epochs, record["seconds"])
             found = checkpoints.restore_best(state)

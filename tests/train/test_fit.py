@@ -1,6 +1,8 @@
 """The loop: what it writes, what it keeps, and that a stopped run goes on bit for bit."""
 
+import itertools
 import json
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -8,7 +10,7 @@ import paired
 import pytest
 
 from jaxcmr.errors import UsageError
-from jaxcmr.train import log
+from jaxcmr.train import log, trainer
 
 
 def _fit(folder, config=None, dataset=None):
@@ -83,6 +85,22 @@ def test_a_finished_run_is_read_back_without_training(uninterrupted):
     _assert_equal_states(fitted.last, again.last)
     _assert_equal_states(fitted.best, again.best)
     assert (folder / "metrics.jsonl").read_text() == before
+
+
+def test_the_time_left_does_not_count_the_compilation_again(tmp_path, monkeypatch):
+    took, spent, left, ticks = [100.0, 3.0, 3.0, 3.0], [], [], itertools.count()
+    real = trainer.Trainer.validate
+
+    def validate(self, state):
+        spent.append(took[len(spent)])
+        return real(self, state)
+
+    clock = SimpleNamespace(monotonic=lambda: sum(spent) + 1e-6 * next(ticks))
+    monkeypatch.setattr(trainer, "time", clock)
+    monkeypatch.setattr(trainer.Trainer, "validate", validate)
+    monkeypatch.setattr(log, "log_progress", lambda line, epochs, seconds: left.append(seconds))
+    _fit(tmp_path)
+    assert left == pytest.approx([300, 6, 3, 0], abs=0.1)
 
 
 def test_the_untrained_state_is_there_before_anything_is_written(tmp_path):
