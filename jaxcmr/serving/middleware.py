@@ -107,7 +107,7 @@ class _LastWord(Json):
                     message = await receive()
                     if message["type"] == "http.disconnect" or not message.get("more_body"):
                         break
-                    await asyncio.sleep(0.01)
+                    await asyncio.sleep(0.05)
         except TimeoutError:
             pass
         await send({"type": "http.response.body", "body": b""})
