@@ -9,6 +9,7 @@ from jaxcmr.serving.limits import Limits, RefusedError
 
 LISTED = 100  # values of one field of `where`
 FIELDS = 20  # of `where`
+PIECE = 64 * 1024  # bytes of a body that are looked at together
 NAME = 1000  # letters of an id, or of a field
 ITEM = ("text", "id", "file", "values")
 SEARCH = ("queries", "to", "k", "where")
@@ -47,13 +48,7 @@ def parse(body: bytes, limits: Limits) -> dict[str, Any]:
     Raises:
         RefusedError: 400, it is none, or nested too deeply, or holds numbers that are none.
     """
-    # Before they take memory, and time in which no other thread is answered.
-    if body.count(b",") > limits.values:
-        raise RefusedError(422, f"the JSON has more than {limits.values:,} values; send fewer")
-    if body.count(b"[") + body.count(b"{") > limits.containers:
-        raise RefusedError(
-            422, f"the JSON has more than {limits.containers:,} brackets; send fewer"
-        )
+    _check_crowded(body, limits)
     try:
         content = json.loads(body.decode("utf-8"), parse_constant=_no_number)
     except UnicodeDecodeError:
@@ -71,6 +66,22 @@ def parse(body: bytes, limits: Limits) -> dict[str, Any]:
             400, f'the JSON is {_kind(content)}; send an object, such as {{"text": "…"}}'
         )
     return content
+
+
+def _check_crowded(body: bytes, limits: Limits) -> None:
+    """Refuses JSON of many parts before they take memory, and time that other threads wait.
+
+    It is read in pieces, no further than necessary.
+    """
+    commas = brackets = 0
+    for start in range(0, len(body), PIECE):
+        piece = body[start : start + PIECE]
+        commas += piece.count(b",")
+        brackets += piece.count(b"[") + piece.count(b"{")
+        if commas > limits.values:
+            raise RefusedError(422, f"the JSON has more than {limits.values:,} values; send fewer")
+        if brackets > limits.containers:
+            raise RefusedError(422, f"the JSON has more than {limits.containers:,} brackets")
 
 
 def search(content: dict[str, Any], limits: Limits) -> Search:

@@ -113,6 +113,18 @@ def test_a_picture_becomes_the_row_that_its_file_becomes(tmp_path):
     uploads.close()
 
 
+def test_a_file_of_several_megabytes_arrives_whole(tmp_path):
+    preparation = Preparation(shop.COLORS, {"cloud": Cloud(points=8, seed=0)})
+    uploads = Uploads(preparation, Limits(), 1)
+    np.save(tmp_path / "cloud.npy", np.random.default_rng(0).normal(size=(100_001, 3)))
+    content = (tmp_path / "cloud.npy").read_bytes()
+    item = Item("file", base64.b64encode(content).decode(), "cloud", name="cloud.npy")
+    found = asyncio.run(uploads.row(item)).items
+    expected = preparation.rows("cloud", [tmp_path / "cloud.npy"]).items
+    np.testing.assert_array_equal(found, expected)
+    uploads.close()
+
+
 def test_clouds_and_meshes_are_read_as_their_files_and_none_beside_them(tmp_path):
     recipes = {"cloud": Cloud(points=8, seed=0), "mesh": Surface(points=8, seed=0)}
     preparation = Preparation(shop.COLORS, recipes)
