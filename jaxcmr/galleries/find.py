@@ -49,7 +49,8 @@ def find(
         )
     wanted.setdefault(MODALITY, targets(gallery, queries, to))
     own = {query.row for query in queries if query.row >= 0}
-    hits = gallery.search(mean(queries)[None], k=k + len(own), where=wanted, approx=approx)
+    row = mean([query.embedding for query in queries])
+    hits = gallery.search(row[None], k=k + len(own), where=wanted, approx=approx)
     kept = [place for place, row in enumerate(hits.rows[0]) if int(row) not in own][:k]
     pick = lambda column: (
         column[:, kept]

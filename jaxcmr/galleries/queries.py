@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from jaxcmr.data.formats.textfiles import read_text
-from jaxcmr.display import listed, quoted, shown
+from jaxcmr.display import listed, quoted
 from jaxcmr.errors import UsageError
 from jaxcmr.galleries import files, sources
 from jaxcmr.galleries.run import of_run
@@ -134,17 +134,17 @@ def _similar(name: str, ids: Sequence[str]) -> str:
     return f"; its ids are {', '.join(map(quoted, known[:3]))}, ..."
 
 
-def mean(queries: Sequence[Query]) -> np.ndarray:
-    """Returns the unit row `[d]` of the mean of the queries.
+def mean(embeddings: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns the unit row `[d]` of the mean of queries' embeddings.
 
     Raises:
         UsageError: they point in opposite directions.
     """
-    row = np.mean([query.embedding for query in queries], 0, dtype=np.float64)
+    row = np.mean(embeddings, 0, dtype=np.float64)
     length = np.linalg.norm(row)
     if length < CANCELLED:
         raise UsageError(
             "the queries are opposites of each other, so that their mean has no direction; search "
-            f"with one of them, such as {shown(queries[0].name)}"
+            "with one of them"
         )
     return (row / length).astype(np.float32)

@@ -14,6 +14,7 @@ import numpy as np
 from absl import logging
 
 from jaxcmr.display import quoted, shown
+from jaxcmr.galleries.queries import mean
 from jaxcmr.serving.batches import Batches
 from jaxcmr.serving.current import Current, Served
 from jaxcmr.serving.limits import Limits, RefusedError
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 SIZES = (1, 4, 16, 64)  # items that the model and the index are called with: a program each
 KS = (16, 128)  # hits that the index is asked for
-OPPOSITE = 1e-6  # length of a mean below which it has no direction
 
 
 class _Embedding(NamedTuple):
@@ -89,8 +89,9 @@ class Answers:
         """Returns the hits of the mean of the items, the best first, without these items.
 
         Raises:
-            RefusedError: an item cannot be embedded, or is unknown; the items are opposites.
-            UsageError: a field of `where` is none of the index, or of another kind.
+            RefusedError: an item cannot be embedded, or is unknown.
+            UsageError: the items are opposites; a field of `where` is none of the index, or of
+                another kind.
         """
         now = self._current.now
         found = await self._embeddings(now, asked.items)
@@ -99,18 +100,13 @@ class Answers:
                 raise RefusedError(
                     422, f"{item.place} has no word that the model knows; use other words"
                 )
-        query = np.mean([one.embedding for one in found], axis=0)
-        length = float(np.linalg.norm(query))
-        if length < OPPOSITE:
-            raise RefusedError(
-                422, "the queries are opposites of each other; search with one of them"
-            )
+        query = mean([one.embedding for one in found])
         own = {one.row for one in found}
         key = ("search", now.version, json.dumps(asked.where, sort_keys=True))
         find = functools.partial(self._find, now, asked.where)
         # What a filter leaves may be of a size that is new, and compile: others do not wait for it.
         batches = self._filtered if set(asked.where) - {"modality"} else self._batches
-        hits = await batches.call(key, find, (query / length, asked.k + len(own)))
+        hits = await batches.call(key, find, (query, asked.k + len(own)))
         return [self._told(now, hit) for hit in hits if hit.row not in own][: asked.k]
 
     async def picture(self, row: int, version: str | None) -> Part:

@@ -61,16 +61,17 @@ def test_a_row_that_is_searched_with_is_no_hit_but_its_other_items_are(gallery):
 
 
 def test_several_queries_are_averaged_as_unit_rows(gallery):
-    np.testing.assert_allclose(queries.mean([red(), red()]), RED)
+    np.testing.assert_allclose(queries.mean([RED, RED]), RED)
     both = [red(), queries.of_row(gallery, "c", "text")]
-    np.testing.assert_allclose(queries.mean(both), [0.5**0.5, 0, 0.5**0.5], rtol=1e-6)
+    np.testing.assert_allclose(
+        queries.mean([one.embedding for one in both]), [0.5**0.5, 0, 0.5**0.5], rtol=1e-6
+    )
     hits = find(gallery, both, 9, to="text")
     # c is a query itself; d is (0.8 + 0.6) / sqrt 2.
     assert hits.ids == [["d", "a", "b"]]
     np.testing.assert_allclose(hits.scores, [[1.4 / 2**0.5, 0.5**0.5, 0]], atol=1e-6)
-    opposite = Query("b.png", "image", None, -RED)
-    with pytest.raises(UsageError, match=r"opposites of each other.*red\.png"):
-        queries.mean([red(), opposite])
+    with pytest.raises(UsageError, match="opposites of each other"):
+        queries.mean([RED, -RED])
 
 
 def test_conditions_are_of_the_kind_of_their_field(gallery):
