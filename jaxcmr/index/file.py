@@ -12,6 +12,7 @@ the names and kinds of the metadata. In NAME, `/`, `%` and the like are written 
 """
 
 import json
+import mmap
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -78,8 +79,8 @@ def write(
     safetensors.write(path, arrays, metadata | {"columns": json.dumps(list(kinds.items()))})
 
 
-def read(path: Path) -> Contents:
-    """Opens a file; the texts and embeddings are read when they are needed.
+def read(path: Path, mapped: bool = True) -> Contents:
+    """Opens a file; the texts and embeddings are read when they are needed, or now if not `mapped`.
 
     Raises:
         UsageError: there is none, it is no index, of another version, or damaged.
@@ -91,7 +92,7 @@ def read(path: Path) -> Contents:
     if not _is_index(path):
         raise UsageError(f"{path} is no index; name a file that Index.save has written")
     with reading(path, "make the index again, or copy it again"):
-        raw = np.memmap(path, np.uint8, "r")
+        raw = np.memmap(path, np.uint8, "r") if mapped else _held(path)
         metadata, places = safetensors.layout(raw)
         if metadata["version"] != VERSION:
             raise UsageError(
@@ -107,6 +108,15 @@ def read(path: Path) -> Contents:
         }
         segment = _segment(arrays, kinds)
         return Contents(metadata["fingerprint"], kinds, segment)
+
+
+def _held(path: Path) -> np.ndarray:
+    """Reads a file into pages of memory, at whose beginning embeddings are searched in place."""
+    raw = np.frombuffer(mmap.mmap(-1, os.path.getsize(path)), np.uint8)
+    with open(path, "rb") as file:
+        if file.readinto(raw.data) < len(raw):
+            raise ValueError("it becomes shorter while it is read")
+    return raw
 
 
 def _segment(arrays: dict[str, np.ndarray], kinds: dict[str, str]) -> Segment:

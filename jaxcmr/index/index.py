@@ -233,17 +233,19 @@ class Index:
         file.write(expanded(path), self.size, self.fingerprint, store.kinds, store.segments)
 
     @classmethod
-    def open(cls, path: str | Path, fingerprint: str | None = None) -> Index:
+    def open(cls, path: str | Path, fingerprint: str | None = None, mapped: bool = True) -> Index:
         """Opens a file; embeddings and texts stay on the disk and are read where they are needed.
 
         Args:
             path: the file.
             fingerprint: of the model that queries come from; None: any.
+            mapped: False reads all into memory now. A mapped file may be replaced, as `save` does,
+                but not overwritten, as `cp` does: a process that reads what is gone is killed.
 
         Raises:
             UsageError: there is no such file, it is no index, damaged, or of another model.
         """
-        contents = file.read(expanded(path))
+        contents = file.read(expanded(path), mapped)
         if fingerprint is not None and contents.fingerprint != fingerprint:
             raise UsageError(
                 f"the index {path} holds embeddings of the model {contents.fingerprint!r}, but "

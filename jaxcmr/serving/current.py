@@ -41,7 +41,8 @@ class Current:
 
     A file is looked at every second. Where it has been replaced, as `Index.save` does, the new one
     is opened and takes over at once; requests under way end with the old one. A file that is gone,
-    damaged, or of another model leaves the old one in place, and one line in the log.
+    damaged, or of another model leaves the old one in place, and one line in the log. It is held in
+    memory: a mapped file that is overwritten, as by `cp`, would kill the server.
 
     Attributes:
         now: what is served.
@@ -63,7 +64,7 @@ class Current:
 
             self.now = self._served(of_run(model))
         else:
-            self.now = self._served(Index.open(path, model.fingerprint))
+            self.now = self._served(self._read())
 
     def changed(self) -> bool:
         """Tells whether there is another file now than at the last look."""
@@ -73,10 +74,13 @@ class Current:
     def opened(self) -> Served | None:
         """Opens the file anew; None, and a line in the log, if it cannot be served."""
         try:
-            return self._served(Index.open(self._path, self._model.fingerprint))
+            return self._served(self._read())
         except UsageError as error:
             logging.warning("the old index is served further: %s", error)
             return None
+
+    def _read(self) -> Index:
+        return Index.open(self._path, self._model.fingerprint, mapped=False)
 
     def _served(self, index: Index) -> Served:
         if not len(index):

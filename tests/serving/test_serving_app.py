@@ -443,10 +443,8 @@ def test_a_new_file_of_the_index_is_served_and_old_pictures_are_gone(tmp_path):
 def test_a_file_that_cannot_be_served_leaves_the_old_index(tmp_path):
     app, answers = shop.opened(tmp_path)
     path = tmp_path / "shop.index"
-    for content in (b"no index", b"", None):
-        path.unlink()
-        if content is not None:
-            path.write_bytes(content)
+    for content in (b"no index", b"", None):  # overwritten, where a mapped file kills; then gone
+        path.unlink() if content is None else path.write_bytes(content)
         asyncio.run(answers.look())
         assert search(app, text="red", k=1)[0]["id"] == "red"
     answers.close()
