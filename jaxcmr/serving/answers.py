@@ -89,11 +89,16 @@ class Answers:
         """Returns the hits of the mean of the items, the best first, without these items.
 
         Raises:
-            RefusedError: an item cannot be embedded, or is unknown.
+            RefusedError: an item cannot be embedded, or is unknown; the index has no item of the
+                modality that is searched for.
             UsageError: the items are opposites; a field of `where` is none of the index, or of
                 another kind.
         """
         now = self._current.now
+        target = asked.where.get("modality")
+        if isinstance(target, str) and target not in now.counts:
+            there = ", ".join(map(quoted, sorted(now.counts)))
+            raise RefusedError(422, f"the index has no items of {quoted(target)}, only {there}")
         found = await self._embeddings(now, asked.items)
         for item, one in zip(asked.items, found):
             if not one.known:

@@ -225,7 +225,8 @@ def test_conditions_leave_only_what_fits(served):
     status, sentence = refused(served, {"text": "red", "where": {"weight": 1}})
     assert status == 422 and "'weight'" in sentence
     assert refused(served, {"text": "red", "where": {"price": "cheap"}})[0] == 422
-    assert search(served, text="red", to="sound") == []
+    status, sentence = refused(served, {"text": "red", "to": "imgae"})
+    assert (status, sentence) == (422, "the index has no items of 'imgae', only 'image', 'text'")
 
 
 def test_items_are_embedded_one_or_many(served):
