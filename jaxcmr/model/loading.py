@@ -56,6 +56,11 @@ def load(workdir: str | os.PathLike, checkpoint: str = "best", member: int | Non
             f"the run in {workdir} has no checkpoint; start its command again, and load it when "
             "the first epoch is done"
         )
+    if not (workdir / "result.json").is_file():
+        logging.warning(
+            "the run in %s is not finished: when it goes on, its model is another one, which "
+            "refuses an index of this one", workdir,
+        )  # fmt: skip
     stored = weights.restore(found, "put back a copy")
     members = _members(np.asarray(stored.alive), member, workdir)
     variables = jax.tree.map(

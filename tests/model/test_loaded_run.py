@@ -115,6 +115,15 @@ def test_a_checkpoint_is_chosen_by_its_name(run):
     assert same == (outcome.result["best_epoch"] == 2)
 
 
+def test_a_run_that_is_not_finished_is_loaded_with_a_warning(run, tmp_path, caplog):
+    jaxcmr.load(run[0])
+    assert not caplog.records
+    shutil.copytree(run[0], tmp_path / "copy")
+    (tmp_path / "copy" / "result.json").unlink()
+    jaxcmr.load(tmp_path / "copy")
+    assert "is not finished: when it goes on, its model is another one" in caplog.text
+
+
 def test_runs_that_cannot_be_loaded_are_refused(run, tmp_path):
     workdir, _, _ = run
     copy = tmp_path / "copy"
