@@ -65,7 +65,7 @@ def _add(path) -> None:
         before = len(index)
         index.extend(items)
     new = len(index) - before
-    print(f"{path}: {new} rows are new, {len(items) - new} are replaced")
+    print(f"{path}: new rows: {new}, replaced: {len(items) - new}")
 
 
 def _remove(path) -> None:
@@ -83,7 +83,7 @@ def _remove(path) -> None:
                 f"{path} has no row{kind} with the id {listed(unknown)}; correct --ids"
             )
         removed = index.remove(ids, MODALITY.value)
-    print(f"{path}: {removed} rows are removed, {len(index)} are left")
+    print(f"{path}: rows removed: {removed}, left: {len(index)}")
 
 
 def _show(path) -> None:

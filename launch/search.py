@@ -30,7 +30,9 @@ GALLERY = flags.DEFINE_string(
     "gallery", "all", "Rows of the run (train, validation, test, all), a folder or a manifest."
 )
 INDEX = flags.DEFINE_string("index", "", "File of an index; in place of --gallery.")
-WHERE = flags.DEFINE_multi_string("where", [], "field=value that hits must have; again: or, and.")
+WHERE = flags.DEFINE_multi_string(
+    "where", [], "field=value that hits must have; again: another field, or another value of one."
+)
 APPROX = flags.DEFINE_bool("approx", False, "Miss a hit now and then, where that is faster.")
 CHECKPOINT = flags.DEFINE_enum("checkpoint", "best", ("best", "last"), "Weights of which epoch.")
 MEMBER = flags.DEFINE_integer("member", None, "One member of the ensemble; default: all.")
@@ -79,7 +81,8 @@ def _check() -> None:
         raise UsageError("--index and --gallery both say what is searched; leave one of them out")
     for path in QUERY.value:
         if not expanded(path).is_file():
-            raise UsageError(f"there is no file {path}; correct --query")
+            what = "it is a folder" if expanded(path).is_dir() else "there is no such file"
+            raise UsageError(f"--query={path} cannot be read: {what}; name a file")
     if "" in [text.strip() for text in TEXT.value]:
         raise UsageError("--text is empty; give the words that are searched for")
     if SHEET.value:

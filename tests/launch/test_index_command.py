@@ -69,13 +69,13 @@ def test_a_person_makes_changes_and_exports_an_index(place):
     paint(place / "shop" / "6.png", 0)
     done = run("add", "--workdir=run", "--items=shop")
     assert done.returncode == 0, done.stderr
-    assert done.stdout == "i.index: 1 rows are new, 6 are replaced\n"
+    assert done.stdout == "i.index: new rows: 1, replaced: 6\n"
     assert "shop: 1 items embedded in " in done.stderr and ", 6 known from" in done.stderr
 
     done = run("add", "--workdir=run", "--items=items.jsonl", "--modality=image")
-    assert done.stdout == "i.index: 18 rows are new, 0 are replaced\n", done.stderr
+    assert done.stdout == "i.index: new rows: 18, replaced: 0\n", done.stderr
     done = run("remove", "--ids=item,3", "--ids=item,4")
-    assert done.stdout == "i.index: 2 rows are removed, 23 are left\n", done.stderr
+    assert done.stdout == "i.index: rows removed: 2, left: 23\n", done.stderr
     done = run("show")
     assert "23 rows of 8 numbers" in done.stdout and "image" in done.stdout
     done = run("export", "--output=i.npz")
