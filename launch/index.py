@@ -34,6 +34,8 @@ OUTPUT = flags.DEFINE_string("output", None, "File to export to.")
 def main(word: str) -> None:
     """Does what the word says."""
     _require("index", "the file of the index")
+    if flags.FLAGS["items"].present > 1:
+        raise UsageError("--items is given twice; take one, and add the other to the index then")
     WORDS[word](expanded(INDEX.value))
 
 

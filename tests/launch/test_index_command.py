@@ -98,6 +98,7 @@ MISTAKES = {
     "create --index=bad.index --workdir=run": "bad.index exists",
     "create --index=x.index": "--workdir is missing",
     "create --index=x.index --workdir=shop": "shop",
+    "create --index=x.index --items=shop --items=b.csv": "--items is given twice; take one",
     "create --index=x.index --workdir=run --modality=image": "--modality chooses items",
     "add --index=small.index --workdir=run": "--items is missing",
     "add --index=small.index --workdir=run --items=shop": "of the model 'another'",
