@@ -79,6 +79,11 @@ def _check() -> None:
         raise UsageError(f"--k is {K.value}, but it must be 1 or more")
     if INDEX.value and flags.FLAGS["gallery"].present:
         raise UsageError("--index and --gallery both say what is searched; leave one of them out")
+    if GALLERY.value not in SPLITS and not expanded(GALLERY.value).exists():
+        raise UsageError(
+            f"--gallery={GALLERY.value} is no folder or manifest that there is, and none of "
+            f"{', '.join(SPLITS)}"
+        )
     for path in QUERY.value:
         if not expanded(path).is_file():
             what = "it is a folder" if expanded(path).is_dir() else "there is no such file"

@@ -1,6 +1,7 @@
 """Lists what a folder or a manifest holds: the items that a model can embed, and what is lost."""
 
 import os
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -134,14 +135,14 @@ def in_words(lost: Sequence[str]) -> str:
 
 def _of_folder(folder: Path, recipes: Recipes) -> Listing:
     lost: list[str] = []
-    others: dict[str, None] = {}
+    others: Counter[str] = Counter()
     items = []
     endings = {ending for recipe in recipes.values() for ending in recipe.files}
     if len(recipes) == 1:  # it is named, so that all that it reads is meant
         endings |= {ending for recipe in recipes.values() for ending in recipe.further}
     for file in _walk(folder, lost):
         if file.suffix.lower() not in endings:
-            others[file.suffix.lower() or file.name] = None
+            others[file.suffix.lower() or file.name] += 1
             continue
         name = modality_of(file, recipes, "--to")
         try:
@@ -155,6 +156,9 @@ def _of_folder(folder: Path, recipes: Recipes) -> Listing:
     if not items and not lost:
         there = f", only {listed(sorted(others))}" if others else "; it is empty"
         raise UsageError(f"{folder} has no file that ends in {', '.join(sorted(endings))}{there}")
+    if others:
+        passed = [f"{count} {shown(ending)}" for ending, count in others.most_common()]
+        logging.info("%s: passed over: %s", folder, listed(passed))
     return Listing(items, lost)
 
 

@@ -57,6 +57,17 @@ def test_a_folder_without_an_item_says_what_it_holds(tmp_path):
         files.listing_of(tmp_path, RECIPES)
 
 
+def test_files_of_other_endings_are_counted(tmp_path, caplog):
+    caplog.set_level("INFO")
+    paint(tmp_path / "a.png", "red")
+    files.listing_of(tmp_path, RECIPES)
+    assert not caplog.records
+    for name in ("a.webp", "b.WEBP", "c.zip", ".hidden"):
+        (tmp_path / name).touch()
+    files.listing_of(tmp_path, RECIPES)
+    assert f"{tmp_path}: passed over: 2 .webp, 1 .zip" in caplog.text
+
+
 def test_an_ending_that_fits_two_modalities_is_asked_for(tmp_path):
     (tmp_path / "a.ply").touch()
     with pytest.raises(UsageError, match=r"a\.ply may be points or mesh .* --to=points"):
