@@ -121,7 +121,7 @@ async function search(wish) {
   } catch (error) {
     if (running !== mine) return; // another search has taken its place
     clear();
-    complain(error.message, true);
+    complain(error.message, !error.refused);
   } finally {
     clearTimeout(timer);
     if (running === mine) wait(false);
@@ -140,7 +140,11 @@ async function answerTo({ queries, to, k, where: wanted }, signal) {
     throw new Error(signal.aborted ? `There is no answer after ${SECONDS} seconds. Try again later.`
       : "The server does not answer. If it was stopped, start it again; then try again.");
   }
-  if (!response.ok || !Array.isArray(answer?.hits)) throw new Error(sentence(answer?.error, response.status));
+  if (!response.ok || !Array.isArray(answer?.hits)) {
+    // The same request is refused again, unless there were too many.
+    const refused = 400 <= response.status && response.status < 500 && response.status !== 429;
+    throw Object.assign(new Error(sentence(answer?.error, response.status)), { refused });
+  }
   return { hits: answer.hits, seconds: answer.seconds };
 }
 
