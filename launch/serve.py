@@ -14,6 +14,8 @@ Without --index the rows of the run itself are searched. A new file in the place
     POST /embed           {"text": "red shoe"} or {"items": [{"text": "red shoe"}, ...]}
     GET  /items/<row>     the picture of a hit
     GET  /health          what is served
+
+    curl localhost:8000/search -H 'content-type: application/json' -d '{"text": "red shoe"}'
 """
 
 import os
