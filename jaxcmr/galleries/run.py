@@ -9,7 +9,7 @@ import numpy as np
 from jaxcmr.errors import UsageError
 from jaxcmr.index import Index
 from jaxcmr.types import UNKNOWN
-from jaxcmr.workdir import embeddings
+from jaxcmr.workdir import embeddings, weights
 from jaxcmr.workdir.labels import NONE_OF_THESE
 
 SPLITS = ("train", "validation", "test")
@@ -26,7 +26,8 @@ def of_run(model: Any, split: str | None = None) -> Index:
         split: "train", "validation" or "test"; None: all rows.
 
     Raises:
-        UsageError: the run has not kept its rows, or not by this model, or has none in this split.
+        UsageError: the run has not kept its rows, or not by this model or these weights, or has
+            none in this split.
     """
     index = Index(model.size, model.fingerprint)
     found = embeddings.read(model.workdir)
@@ -36,6 +37,12 @@ def of_run(model: Any, split: str | None = None) -> Index:
             f"the rows of the run in {model.workdir} are embedded by all members of its best "
             "epoch; search them without --checkpoint and --member, or name a folder, a manifest or "
             "an index"
+        )
+    if weights.trained_further(model.workdir):
+        raise UsageError(
+            f"the run in {model.workdir} has been trained further since it embedded its rows; "
+            "start its command again, which embeds them at its end, or name a folder, a manifest "
+            "or an index"
         )
     for name, rows in found.items():
         there = rows.present if split is None else rows.present & (rows.split == split)

@@ -11,9 +11,9 @@ import numpy as np
 import orbax.checkpoint as ocp
 
 from jaxcmr import methods
-from jaxcmr.errors import UsageError, reason
+from jaxcmr.errors import UsageError, reading, reason
 from jaxcmr.storage import paths
-from jaxcmr.workdir import fingerprint
+from jaxcmr.workdir import fingerprint, missing
 
 BEST, LAST = ("best", "last"), ("last",)  # kinds of checkpoints; a run that chose none has no best
 
@@ -52,6 +52,29 @@ def newest(folder: Path, kinds: Sequence[str]) -> Path | None:
     series = (steps_in(folder / "checkpoints" / kind) for kind in kinds)
     found = next((steps for steps in series if steps), [])
     return max(found, key=lambda path: int(path.name), default=None)
+
+
+def trained_further(folder: Path) -> bool:
+    """Tells whether a finished run has other weights by now than when it wrote its results.
+
+    With more epochs a run goes on, and its results are those of before until it ends.
+
+    Raises:
+        UsageError: it is not finished, or its result or newest checkpoint is damaged.
+    """
+    found = newest(folder, BEST)
+    if found is None:
+        return False
+    result = folder / "result.json"
+    if not result.is_file():
+        raise UsageError(missing.why(folder, result.name))
+    with reading(result, "start the command of the run again, which writes it without training"):
+        epoch = json.loads(result.read_bytes())["best_epoch"]
+    with reading(found, "put back a copy"), paths.plain(found) as place:
+        record = ocp.JsonCheckpointHandler().restore(place / "record")["record"]
+        if found.parent.name == "best":
+            return record["best_epoch"] != epoch
+        return record["epoch"] != epoch or bool(record.get("terms"))  # within an epoch
 
 
 def restore(checkpoint: Path, advice: str) -> Weights:

@@ -115,3 +115,25 @@ def test_a_manifest_tells_the_files_and_words_behind_rows(tmp_path):
     manifest.unlink()
     assert sources.of_rows(run, asked) == [None] * 5
     assert sources.of_rows(finished(tmp_path / "arrays"), asked) == [None] * 5
+
+
+@pytest.mark.parametrize(
+    ("kind", "record", "fresh"),
+    [
+        ("best", {"best_epoch": 3, "epoch": 2}, True),
+        ("best", {"best_epoch": 5, "epoch": 4}, False),
+        ("last", {"best_epoch": 0, "epoch": 3}, True),
+        ("last", {"best_epoch": 0, "epoch": 3, "terms": {"loss": 1.0}}, False),
+    ],
+)
+def test_rows_from_before_a_run_went_on_are_refused(model, kind, record, fresh):
+    result = json.loads((model.workdir / "result.json").read_text())
+    (model.workdir / "result.json").write_text(json.dumps(result | {"best_epoch": 3}))
+    place = model.workdir / "checkpoints" / kind / "40" / "record"
+    place.mkdir(parents=True)
+    (place / "metadata").write_text(json.dumps({"record": record}))
+    if fresh:
+        assert len(galleries.of_run(model)) == 6
+    else:
+        with pytest.raises(UsageError, match="trained further since it embedded its rows"):
+            galleries.of_run(model)
