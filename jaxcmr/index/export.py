@@ -38,7 +38,12 @@ def write(path: Path, index: Index) -> list[Path]:
     for place in beside:
         rows = {"fingerprint": index.fingerprint, "ids": index.ids, "modalities": index.modalities}
         files.write_text(place, json.dumps(rows) + "\n")
-    files.write_atomically(path, save)
+    try:
+        files.write_atomically(path, save)
+    except BaseException:
+        for place in beside:  # else the same command would be refused the next time
+            place.unlink(missing_ok=True)
+        raise
     return [path, *beside]
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from absl import logging
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, Response
@@ -100,6 +101,15 @@ class Service:
             raise RefusedError(503, "the answer takes too long; try again", 5.0) from None
 
 
+class _Row(IntegerConvertor):
+    """The number of a row in an address. Python refuses to read numbers of thousands of digits."""
+
+    regex = "[0-9]{1,18}"
+
+
+register_url_convertor("row", _Row())
+
+
 def build(answers: Answers, limits: Limits, hosts: Collection[str] | None = None) -> Entrance:
     """Returns the application.
 
@@ -124,7 +134,7 @@ def build(answers: Answers, limits: Limits, hosts: Collection[str] | None = None
             Route("/health", service.health),
             Route("/search", service.search, methods=["POST"]),
             Route("/embed", service.embed, methods=["POST"]),
-            Route("/items/{row:int}", service.picture),
+            Route("/items/{row:row}", service.picture),
         ],
         exception_handlers={
             RefusedError: _say,

@@ -123,3 +123,19 @@ def test_an_absent_package_is_named(index, tmp_path, monkeypatch):
         UsageError, match="faiss-cpu is not installed, but needed for faiss indexes"
     ):
         index.export(tmp_path / "i.faiss")
+
+
+@pytest.mark.parametrize("ending", ["faiss", "usearch"])
+def test_what_cannot_be_written_leaves_nothing_that_refuses_the_next_try(
+    index, tmp_path, monkeypatch, ending
+):
+    def full(path, write):
+        raise UsageError("no room")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(export.files, "write_atomically", full)
+        patch.setattr(export.files, "write_text", lambda path, text: path.write_text(text))
+        with pytest.raises(UsageError, match="no room"):
+            index.export(tmp_path / f"i.{ending}")
+    assert not list(tmp_path.iterdir())
+    assert len(index.export(tmp_path / f"i.{ending}")) == 2
