@@ -13,7 +13,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxcmr.errors import UsageError
+from jaxcmr.errors import UsageError, reason
 
 _SHORT = (jnp.int8, jnp.uint8, jnp.int16, jnp.uint16)
 SLACK = 2e-3  # what probabilities in half precision may be off
@@ -37,8 +37,11 @@ def native(array: Any) -> Any:
 
 
 def on_host(array: Any) -> np.ndarray:
-    """Returns an array of any kind as numpy's."""
-    return native(np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array))
+    """Returns an array of any kind as numpy's; raises a `UsageError` for rows of many lengths."""
+    try:
+        return native(np.asarray(jax.device_get(array) if isinstance(array, jax.Array) else array))
+    except ValueError as error:
+        raise UsageError(f"the rows are no array ({reason(error)}); give them one length") from None
 
 
 def check_shape(name: str, array: Any, *axes: int | str) -> Any:

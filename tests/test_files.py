@@ -66,3 +66,15 @@ def test_a_file_in_the_place_of_a_folder_is_one_sentence(tmp_path):
     with pytest.raises(UsageError, match=r"cannot be written: (Not a directory|File exists)"):
         files.write_text(tmp_path / "file" / "a", "text")
     assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_what_killed_processes_have_left_is_removed_and_what_is_written_is_not(tmp_path):
+    dead, young = (tmp_path / f".{name}{files.UNFINISHED}" for name in ("dead", "young"))
+    dead.touch(), young.touch()
+    with files.replacing(tmp_path / "index") as file:
+        file.write(b"rows")
+        for path in (dead, file.name):  # a write that takes long
+            os.utime(path, (0, 0))
+        files.remove_abandoned(tmp_path)
+    assert (tmp_path / "index").read_bytes() == b"rows"
+    assert sorted(os.listdir(tmp_path)) == [young.name, "index"]

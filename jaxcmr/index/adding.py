@@ -62,6 +62,8 @@ def texts(name: str, values: Any) -> list[str]:
     Raises:
         UsageError: a value is no text.
     """
+    if not isinstance(values, Iterable):
+        raise UsageError(f"{name} are {values!r}; give a list of texts")
     found = [values] if isinstance(values, str) else list(values)
     for row, value in enumerate(found):
         if not isinstance(value, str):
@@ -100,6 +102,8 @@ def columns_of(metadata: Any, rows: int) -> dict[str, Column | None]:
     if metadata is None:
         return {}
     if not isinstance(metadata, Mapping):
+        if not isinstance(metadata, Iterable):
+            raise UsageError(f"the metadata are {metadata!r}; give a mapping of names to values")
         metadata = _by_name(list(metadata))
     for name, values in metadata.items():
         if not isinstance(name, str) or name in RESERVED:

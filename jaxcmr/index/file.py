@@ -31,7 +31,7 @@ from jaxcmr.index.segment import (
     live_embeddings,
     live_table,
 )
-from jaxcmr.storage import safetensors
+from jaxcmr.storage import files, safetensors
 from jaxcmr.workdir.embeddings import file_name
 
 FORMAT, VERSION = "jaxcmr-index", "1"
@@ -76,6 +76,7 @@ def write(
     for name, (place, _) in places.items():
         arrays |= {f"{place}.{part}": array for part, array in table[name].arrays().items()}
     metadata = {"format": FORMAT, "version": VERSION, "fingerprint": fingerprint}
+    files.remove_abandoned(path.parent)  # each may be as large as an index
     safetensors.write(path, arrays, metadata | {"columns": json.dumps(list(kinds.items()))})
 
 

@@ -1,9 +1,11 @@
 """Reads and writes whole files; a file appears under its name when it is complete."""
 
 import errno
+import fcntl
 import json
 import os
 import secrets
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +16,7 @@ import numpy as np
 from jaxcmr.errors import UsageError, reading
 
 UNFINISHED = ".jaxcmr-partial"  # ending of a file that is being written
+ABANDONED = 60.0  # seconds without a write after which such a file may be one that nobody writes
 MAX_BYTES = 1 << 30  # of a file that is read whole
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -39,6 +42,8 @@ def replacing(path: Path) -> Iterator[IO[bytes]]:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(unfinished, "xb") as file:
+                with suppress(OSError):  # of a file system without locks
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 yield file
                 file.flush()
                 os.fsync(file.fileno())
@@ -67,6 +72,18 @@ def remove_unfinished(folder: Path) -> None:
     for path in folder.glob(f".*{UNFINISHED}"):
         with suppress(OSError):
             path.unlink()
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Removes what killed processes have left in a folder that others may write into now.
+
+    A process holds a lock on the file that it writes, which ends with it.
+    """
+    for path in folder.glob(f".*{UNFINISHED}"):
+        with suppress(OSError), open(path, "rb") as file:
+            if time.time() - os.fstat(file.fileno()).st_mtime > ABANDONED:  # it may lack its lock
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -324,3 +324,11 @@ def test_a_process_that_is_killed_while_it_saves_leaves_what_was_there(large, tm
     assert Index.open(tmp_path / "i").fingerprint == "before"
     Index(2, "after").save(tmp_path / "i")
     assert Index.open(tmp_path / "i").fingerprint == "after"
+
+
+def test_saving_removes_what_a_killed_process_has_left(index, tmp_path):
+    left = tmp_path / ".0123456789abcdef.jaxcmr-partial"
+    left.touch()
+    os.utime(left, (0, 0))
+    index.save(tmp_path / "i.index")
+    assert os.listdir(tmp_path) == ["i.index"]
