@@ -139,7 +139,7 @@ class Trainer:
                     checkpoints.save_last(state, record | {"seconds": seconds, "terms": terms})
                     raise StoppedError(
                         f"stopped by {signal.Signals(stopped).name} after step {int(state.step)} "
-                        f"of epoch {epoch + 1}/{epochs}; the same command goes on from there",
+                        f"(epoch {epoch + 1}/{epochs}); the same command goes on from there",
                         stopped,
                     )
                 line = {"step": int(state.step), "epoch": epoch + 1, **log.means(terms)}

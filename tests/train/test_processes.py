@@ -100,7 +100,7 @@ def test_a_sigterm_to_one_process_stops_all_after_the_same_step(tmp_path):
         assert all(process.poll() is None for process in started)
         time.sleep(0.05)
     started[1].send_signal(signal.SIGTERM)
-    stopped = int(re.search(r"after step (\d+) of epoch", _found(started)["stopped"])[1])
+    stopped = int(re.search(r"after step (\d+) \(epoch", _found(started)["stopped"])[1])
     assert (last / str(stopped)).is_dir()
 
 

@@ -47,7 +47,7 @@ def test_a_run_that_is_stopped_goes_on_bit_for_bit(
 
     with monkeypatch.context() as patch:
         patch.setattr(trainer, "check_members", signal_in_the_call)
-        with pytest.raises(StoppedError, match=f"after step {after} of epoch"):
+        with pytest.raises(StoppedError, match=f"after step {after} .epoch"):
             _fit(tmp_path, feeding)
     assert len(_lines(tmp_path)) == before // 6
     resumed = _fit(tmp_path, feeding)
