@@ -15,7 +15,7 @@ from jaxcmr import guards, methods
 from jaxcmr.config import section
 from jaxcmr.data import preparation
 from jaxcmr.data.cache import sha256
-from jaxcmr.errors import UsageError, check_choice
+from jaxcmr.errors import UsageError
 from jaxcmr.methods import own
 from jaxcmr.model.model import Model
 from jaxcmr.storage.paths import expanded
@@ -46,7 +46,8 @@ def load(workdir: str | os.PathLike, checkpoint: str = "best", member: int | Non
         >>> photos @ model.embed(text=["a red mug"]).T  # cosine similarities
     """
     workdir = expanded(workdir)
-    check_choice("checkpoint", checkpoint, KINDS)
+    if checkpoint not in KINDS:
+        raise UsageError(f"the checkpoint is {checkpoint!r}, but must be {' or '.join(KINDS)}")
     config = _last_stage(folder.read_config(workdir))
     _warn_of_changes(config.method.name, workdir)
     prepared = preparation.read(workdir)

@@ -71,6 +71,10 @@ class Model:
         if config.labels == "absent":  # the network's classes are clusters, which no label names
             self.class_names = tuple(f"cluster {k + 1}" for k in range(self._classes()))
 
+    def __repr__(self) -> str:
+        names = ", ".join(self.modalities)
+        return f"<model of {names} in {self.workdir}: members {self.members}, size {self.size}>"
+
     def embed(self, /, **items: Iterable[Any]) -> np.ndarray:
         """Embed items of one modality: `model.embed(image=["one.png", "two.png"])`.
 

@@ -132,7 +132,7 @@ def test_runs_that_cannot_be_loaded_are_refused(run, tmp_path):
         jaxcmr.load(tmp_path)
     with pytest.raises(UsageError, match=r"there is no member 2 .* which has 2, from 0"):
         jaxcmr.load(copy, member=2)
-    with pytest.raises(UsageError, match="checkpoint"):
+    with pytest.raises(UsageError, match="the checkpoint is 'first', but must be best or"):
         jaxcmr.load(copy, checkpoint="first")
     (copy / "preparation.json").unlink()
     with pytest.raises(UsageError, match=r"older version .* start the command"):

@@ -33,6 +33,7 @@ def of_member(two, number, modality, rows):
 
 def test_members_lie_side_by_side_so_that_a_product_is_the_mean_of_their_cosines(two):
     found = two.embed(image=photos(5))
+    assert repr(two) == "<model of image, text in nowhere: members 2, size 8>"
     assert found.shape == (5, two.size) == (5, 2 * SIZE) and found.dtype == np.float32
     np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, atol=1e-6)
     each = [of_member(two, member, "image", np.stack(photos(5)))[0] for member in range(2)]
