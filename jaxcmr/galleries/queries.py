@@ -138,10 +138,15 @@ def mean(embeddings: Sequence[np.ndarray]) -> np.ndarray:
     """Returns the unit row `[d]` of the mean of queries' embeddings.
 
     Raises:
-        UsageError: they point in opposite directions.
+        UsageError: they point in opposite directions, or are zeros.
     """
     row = np.mean(embeddings, 0, dtype=np.float64)
     length = np.linalg.norm(row)
+    if not np.any(embeddings):
+        raise UsageError(
+            "nothing is known of what is searched with, as of a text without a known word; search "
+            "with another item"
+        )
     if length < CANCELLED:
         raise UsageError(
             "the queries are opposites of each other, so that their mean has no direction; search "

@@ -135,7 +135,7 @@ class Uploads:
         try:
             data = _decoded(item.content)
         except ValueError:
-            raise RefusedError(422, f"the data of {place} are no base64") from None
+            raise RefusedError(422, f"the data of {place} are no base64 in one line") from None
         if not data:
             raise RefusedError(422, f"the file of {place} is empty")
         endings, ending = self.endings(modality), Path(item.name).suffix.lower()

@@ -197,3 +197,8 @@ def test_a_table_without_labels_shows_other_metadata(tmp_path, monkeypatch):
         "1     1.000  a   image     price: 1",
         "2     0.000  b   image",
     ]
+
+
+def test_a_query_of_which_nothing_is_known_is_not_called_an_opposite():
+    with pytest.raises(UsageError, match="nothing is known of what is searched with"):
+        queries.mean([np.zeros(3, np.float32)])

@@ -301,6 +301,7 @@ def test_pictures_that_are_none_are_named(served, data, status, words):
     "content, status, words",
     [
         ({"file": {"modality": "image", "data": "no base64!"}}, 422, "no base64"),
+        ({"file": {"modality": "image", "data": "AAAA\nAAAA"}}, 422, "no base64 in one line"),
         ({"file": {"modality": "sound", "data": "AAAA"}}, 422, "there is no modality 'sound'"),
         ({"file": {"modality": "text", "data": "AAAA"}}, 422, "do not come as file"),
         ({"file": {"modality": "image", "data": "AAAA", "name": "a.exe"}}, 415, "'.exe'"),
