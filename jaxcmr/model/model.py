@@ -224,7 +224,15 @@ class Model:
             raise UsageError(f"no item of {modality!r} is given; give at least one")
         tower = partial(self._towers[modality], self._variables)
         outputs = [_of_batch(tower, rows, first) for first in range(0, count, BUCKETS[-1])]
-        return jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
+        found = jax.tree.map(lambda *leaves: np.concatenate(leaves), *outputs)
+        bad = ~np.isfinite(found[0]).all(1)
+        if bad.any():
+            raise UsageError(
+                f"the embeddings of {int(bad.sum())} of {count} items of {modality!r} are not "
+                f"finite (the first: {int(bad.argmax())}); check the values of this item, or train "
+                "with a lower config.optimizer.learning_rate"
+            )
+        return found
 
 
 def _source(raw: Any, kind: str) -> str | None:

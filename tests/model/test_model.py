@@ -110,6 +110,13 @@ def test_embeddings_have_32_bits_where_a_program_computes_with_64(two):
     )
 
 
+def test_embeddings_that_are_not_finite_are_refused(two):
+    rows = RECIPES["text"].tfidf.rows(["red", "lamp", "cup"])
+    rows[1] = np.nan
+    with pytest.raises(UsageError, match=r"of 1 of 3 items of 'text' are not finite .*: 1\)"):
+        two.embed_rows("text", rows)
+
+
 def test_a_tower_is_pure_and_takes_any_batch(two):
     function, variables = two.tower("text")
     rows = RECIPES["text"].tfidf.rows(["red chair", "lamp"])
