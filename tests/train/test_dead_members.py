@@ -63,6 +63,7 @@ def test_stop_names_step_term_and_member_and_keeps_the_state_before(tmp_path):
     assert (tmp_path / "checkpoints" / "last" / "4").is_dir()
 
 
+@pytest.mark.slow
 def test_the_others_of_a_method_without_votes_train_as_if_nothing_had_been(tmp_path, caplog):
     trainer = _trainer("rono", "drop", tmp_path / "one")
     with caplog.at_level("WARNING"):

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import paired
+import pytest
 from ml_collections import ConfigDict
 
 from jaxcmr.config import encoder
@@ -42,6 +43,7 @@ def test_peers_filter_and_clarify_as_in_nrcl(real_config, tmp_path):
     assert lines[-1]["prior"] > 0 and lines[-1]["dcl"] < lines[3]["dcl"]
 
 
+@pytest.mark.slow
 def test_peers_pass_on_low_losses_as_in_co_teaching(real_config, tmp_path):
     lines = _train(_shrunk(real_config("mmcd_wikipedia", "co_teaching")), tmp_path)
     _assert_wrong_labels_are_found(lines)

@@ -82,6 +82,7 @@ def _arrays(path, labels, **more):
     np.savez(path, labels=labels, **rows, **more)
 
 
+@pytest.mark.slow
 def test_arrays_with_minus_one_train_by_posteriors(run, tmp_path):
     labels = np.where(np.arange(60) % 10 < 3, -1, np.arange(60) % 3)
     split = np.where(np.arange(60) < 50, "train", "test")
