@@ -6,7 +6,7 @@ import os
 import resource
 import sys
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -246,5 +246,9 @@ def look_at_all(
 
 def _peak_memory() -> int:
     """Returns the largest resident size that this process has had, in bytes."""
+    with suppress(OSError, StopIteration):  # elsewhere than on Linux
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) * 1024
+    # This may be the peak of a larger process that has started this one.
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from resident import mebibytes
 from stopwatch import HAS_TORCH, interleaved
 
 from jaxcmr.errors import UsageError
@@ -163,15 +164,9 @@ def print_peak(name, side):
     is that of the second step, for the first one compiles.
     """
     run = SIDES[side](name, 1)
-    before = _resident("VmRSS")
+    before = mebibytes("VmRSS")
     run()
     with open("/proc/self/clear_refs", "w") as file:
         file.write("5")  # forgets the peak
     run()
-    print(json.dumps(_resident("VmHWM") - before))
-
-
-def _resident(field):
-    """Returns a size of this process in MiB: `VmRSS` now, `VmHWM` at its peak."""
-    with open("/proc/self/status") as file:
-        return next(int(line.split()[1]) for line in file if line.startswith(field)) / 1024
+    print(json.dumps(mebibytes("VmHWM") - before))

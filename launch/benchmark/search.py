@@ -7,12 +7,12 @@ our lines are printed.
 
 import importlib.util
 import os
-import resource
 import statistics
 import tempfile
 from pathlib import Path
 
 import numpy as np
+from resident import mebibytes
 from retrieval import synthetic
 from stopwatch import interleaved_seconds
 
@@ -31,11 +31,12 @@ def run(items: int, repeats: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         rows = mapped_rows(Path(folder) / "rows.npy", items)
         query, _ = synthetic(max(BATCHES), CLASSES, seed=1, dim=DIM)
-        before = held_bytes()
+        before = mebibytes("VmRSS")
         gallery = Gallery(rows)
         for batch in BATCHES:
             gallery.search(query[:batch], K)
-        print(f"searches take at most {(peak_bytes() - before) / 1e9:.2f} GB beside the rows")
+        more = (mebibytes("VmHWM") - before) / 1024
+        print(f"searches take at most {more:.2f} GiB beside the rows")
         theirs = flat_index(rows)
         for batch in BATCHES:
             sides = {"jaxcmr": lambda batch=batch: gallery.search(query[:batch], K).index}
@@ -83,16 +84,6 @@ def flat_index(rows: np.ndarray):
     index = faiss.IndexFlatIP(DIM)
     index.add(rows)
     return index
-
-
-def held_bytes() -> int:
-    """Returns the memory that this process holds now, mapped files included."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
-
-
-def peak_bytes() -> int:
-    """Returns the most memory that this process held so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def print_times(name: str, sides: dict, repeats: int) -> None:

@@ -38,6 +38,6 @@ def test_a_search_finds_what_faiss_finds_and_is_faster_beside_little_memory():
     pytest.importorskip("faiss")
     report = run("search", "--gallery=100000", "--repeats=3")
     assert float(re.search(r"the same items in ([\d.]+)%", report)[1]) > 99.9
-    assert float(re.search(r"at most ([\d.]+) GB beside the rows", report)[1]) < 0.4
+    assert float(re.search(r"at most ([\d.]+) GiB beside the rows", report)[1]) < 0.4
     of_256 = dict(re.findall(r"256 at a time +(\w+) +best +([\d.]+) ms", report))
     assert float(of_256["jaxcmr"]) < float(of_256["faiss"]) / 1.5
