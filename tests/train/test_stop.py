@@ -34,7 +34,14 @@ def whole(tmp_path_factory):
 
 @pytest.mark.parametrize("feeding", ["resident", "streamed"])
 # Of three epochs of six steps: the signal comes with the next call under way, if there is one.
-@pytest.mark.parametrize(("before", "after"), [(0, 4), (6, 10), (10, 12)])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        pytest.param(0, 4, marks=pytest.mark.slow),
+        (6, 10),
+        pytest.param(10, 12, marks=pytest.mark.slow),
+    ],
+)
 def test_a_run_that_is_stopped_goes_on_bit_for_bit(
     whole, tmp_path, monkeypatch, feeding, before, after
 ):
